@@ -1,0 +1,72 @@
+"""Where things are, and params.yaml, validated. The one module that knows a path."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = ROOT / "params.yaml"
+DATA = ROOT / "data"
+PAPER = DATA / "paper"  # the paper's numbers, in git
+EXTERNAL = DATA / "external"  # what the user brings along, ignored by git
+DATASET = DATA / "dataset"
+TRAIN = DATA / "train"
+INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
+REPORTS = ROOT / "reports"
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dataset(Section):
+    name: Literal["cifar10"]
+    source: Literal["auto", "local", "keras", "npm"]
+    limit: PositiveInt | None
+    validation: PositiveInt
+
+
+class Train(Section):
+    seeds: list[NonNegativeInt] = Field(min_length=1)
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    warmup: float = Field(ge=0, lt=1)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    clip_norm: PositiveFloat | None
+    label_smoothing: float = Field(ge=0, lt=1)
+    initializer: Literal["xavier", "he_centred"]
+    dropout: float = Field(ge=0, lt=1)
+    flip: bool
+    shift: NonNegativeInt
+    dtype: Literal["float32", "mixed_bfloat16"]
+    threads: PositiveInt
+
+
+class Params(Section):
+    dataset: Dataset
+    train: Train
+    variants: dict[str, dict]
+
+
+def load_params(path=PARAMS):
+    """Read params.yaml.
+
+    Raises:
+        ValueError: a key is missing, unknown or out of range; the message names the file and the keys.
+    """
+    try:
+        return Params.model_validate(yaml.safe_load(Path(path).read_text()))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        raise ValueError(f"{path}: {wrong}") from None
+
+
+def train_dir(variant, seed):
+    """The folder of one training: model.keras, history.csv, predictions.npz, metrics.json."""
+    return TRAIN / variant / str(seed)

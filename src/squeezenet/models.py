@@ -1,0 +1,222 @@
+"""SqueezeNet (Iandola et al. 2016, arXiv 1602.07360) and the AlexNet it is compared with, as Keras models.
+
+Layers carry the paper's names: conv1, maxpool1, fire2_squeeze1x1, fire2_expand1x1,
+fire2_expand3x3, fire2 (their concatenation), ..., drop9, conv10, avgpool10. The sum around a fire
+module is fire3_bypass, a complex bypass' convolution fire2_bypass1x1. Geometry is Caffe's, where
+the networks come from: conv1 is not padded and pools round up.
+"""
+
+import keras
+from keras import layers
+
+# What the two releases differ in: conv1's filters and kernel, the modules that a max pooling follows.
+RELEASES = {
+    "1.0": (96, 7, ("conv1", "fire4", "fire8")),  # Table 1
+    "1.1": (64, 3, ("conv1", "fire3", "fire5")),  # README of the authors' repository
+}
+FIRES = range(2, 10)
+SIMPLE_BYPASS = (3, 5, 7, 9)  # Section 6, Figure 2 (middle): where input and output widths agree
+COMPLEX_BYPASS = (2, 4, 6, 8)  # Section 6, Figure 2 (right): a 1x1 convolution makes them agree
+
+SMALL_IMAGE = 64  # below this side the ImageNet stem would leave too little of the image
+
+XAVIER = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")  # Caffe's: U(+-sqrt(3 / fan_in))
+
+
+def fire_widths(squeeze_ratio=0.125, pct3x3=0.5, base_e=128, incr_e=128, freq=2):
+    """Filters (s1x1, e1x1, e3x3) of fire2 to fire9 from the metaparameters of Section 5.1."""
+    widths = []
+    for i in range(len(FIRES)):
+        expand = base_e + incr_e * (i // freq)
+        expand3x3 = round(pct3x3 * expand)
+        widths.append((round(squeeze_ratio * expand), expand - expand3x3, expand3x3))
+    return widths
+
+
+def SqueezeNet(
+    input_shape=(224, 224, 3),
+    nb_classes=1000,
+    use_bypass=False,
+    dropout_rate=0.5,
+    compression=1.0,
+    *,
+    squeeze_ratio=0.125,
+    pct3x3=0.5,
+    as_released=False,
+):
+    """SqueezeNet 1.0 (Table 1), its bypasses (Section 6) and its family (Section 5).
+
+    Args:
+        input_shape: (height, width, 3). Below 64 pixels conv1 becomes 3x3/2 with one pixel of padding,
+            so that 32x32 images meet the fire modules at 8x8; every stride of the paper is kept.
+        nb_classes: number of classes.
+        use_bypass: False, True or "simple" (identity around fire 3, 5, 7, 9), or "complex"
+            (in addition a 1x1 convolution around fire 2, 4, 6, 8).
+        dropout_rate: after fire9; None for no dropout.
+        compression: factor on the width of every layer but the last.
+        squeeze_ratio: SR of Section 5.2, squeeze filters by expand filters.
+        pct3x3: share of 3x3 among the expand filters, Section 5.3.
+        as_released: conv10 as in the authors' prototxt, padded by one pixel (1.0 only) and followed
+            by a ReLU; the released ImageNet weights need it.
+
+    Returns:
+        A `keras.Model` from images (batch, height, width, 3) to probabilities (batch, nb_classes).
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    return _squeezenet(
+        "1.0", input_shape, nb_classes, use_bypass, dropout_rate, compression, squeeze_ratio, pct3x3, as_released
+    )
+
+
+def SqueezeNet_11(input_shape=(224, 224, 3), nb_classes=1000, dropout_rate=0.5, compression=1.0, *, as_released=False):
+    """SqueezeNet 1.1, the authors' cheaper release. Arguments as in `SqueezeNet`."""
+    return _squeezenet("1.1", input_shape, nb_classes, False, dropout_rate, compression, 0.125, 0.5, as_released)
+
+
+def _squeezenet(
+    release, input_shape, nb_classes, use_bypass, dropout_rate, compression, squeeze_ratio, pct3x3, as_released
+):
+    _check(input_shape, nb_classes, dropout_rate)
+    bypass = {False: None, True: "simple", "simple": "simple", "complex": "complex"}.get(use_bypass, use_bypass)
+    if bypass not in (None, "simple", "complex"):
+        raise ValueError(f'use_bypass must be False, True, "simple" or "complex". Received: {use_bypass!r}')
+    for name, value, limit in (
+        ("compression", compression, 16),
+        ("squeeze_ratio", squeeze_ratio, 1),
+        ("pct3x3", pct3x3, 1),
+    ):
+        if not 0 < value <= limit:
+            raise ValueError(f"{name} must be above 0 and at most {limit}. Received: {value!r}")
+
+    def width(filters):
+        return max(1, round(filters * compression))
+
+    filters, kernel, pools = RELEASES[release]
+    stem = {"kernel_size": 3, "padding": "same"} if _small(input_shape) else {"kernel_size": kernel}
+    inputs = keras.Input(input_shape)
+    x = _conv(width(filters), name="conv1", strides=2, **stem)(inputs)
+    if "conv1" in pools:
+        x = _max_pool(x, "maxpool1")
+    for i, (squeeze, expand1x1, expand3x3) in zip(FIRES, fire_widths(squeeze_ratio, pct3x3), strict=True):
+        shortcut = None
+        if bypass and i in SIMPLE_BYPASS:
+            shortcut = x
+        elif bypass == "complex" and i in COMPLEX_BYPASS:
+            shortcut = _conv(width(expand1x1) + width(expand3x3), 1, name=f"fire{i}_bypass1x1")(x)
+        x = _fire(x, width(squeeze), width(expand1x1), width(expand3x3), name=f"fire{i}")
+        if shortcut is not None:
+            x = layers.Add(name=f"fire{i}_bypass")([shortcut, x])
+        if f"fire{i}" in pools:
+            x = _max_pool(x, f"maxpool{i}")
+    if dropout_rate:
+        x = layers.Dropout(dropout_rate, name="drop9")(x)
+    if as_released and release == "1.0":
+        x = layers.ZeroPadding2D(1, name="pad10")(x)
+    x = layers.Conv2D(
+        nb_classes,
+        1,
+        activation="relu" if as_released else None,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name="conv10",
+    )(x)
+    x = layers.GlobalAveragePooling2D(name="avgpool10")(x)
+    outputs = layers.Softmax(dtype="float32", name="softmax")(x)
+    return keras.Model(inputs, outputs, name=f"squeezenet_{release.replace('.', '_')}")
+
+
+def AlexNet(input_shape=(227, 227, 3), nb_classes=1000, dropout_rate=0.5):
+    """Caffe's bvlc_alexnet, the paper's baseline: grouped convolutions, local response normalisation.
+
+    Args:
+        input_shape: (height, width, 3). Below 64 pixels conv1 becomes 3x3/2 as in `SqueezeNet`.
+        nb_classes: number of classes.
+        dropout_rate: after fc6 and fc7; None for no dropout.
+
+    Returns:
+        A `keras.Model` from images (batch, height, width, 3) to probabilities (batch, nb_classes).
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    _check(input_shape, nb_classes, dropout_rate)
+    stem = (
+        {"kernel_size": 3, "strides": 2, "padding": "same"}
+        if _small(input_shape)
+        else {"kernel_size": 11, "strides": 4}
+    )
+    inputs = keras.Input(input_shape)
+    x = _conv(96, name="conv1", **stem)(inputs)
+    x = _max_pool(_local_response_norm(x, "norm1"), "maxpool1")
+    x = _conv(256, 5, name="conv2", padding="same", groups=2)(x)
+    x = _max_pool(_local_response_norm(x, "norm2"), "maxpool2")
+    x = _conv(384, 3, name="conv3", padding="same")(x)
+    x = _conv(384, 3, name="conv4", padding="same", groups=2)(x)
+    x = _conv(256, 3, name="conv5", padding="same", groups=2)(x)
+    x = layers.Flatten(name="flatten")(_max_pool(x, "maxpool5"))
+    for name in ("fc6", "fc7"):
+        x = layers.Dense(4096, activation="relu", kernel_initializer=XAVIER, name=name)(x)
+        if dropout_rate:
+            x = layers.Dropout(dropout_rate, name=name.replace("fc", "drop"))(x)
+    x = layers.Dense(nb_classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="fc8")(x)
+    outputs = layers.Softmax(dtype="float32", name="softmax")(x)
+    return keras.Model(inputs, outputs, name="alexnet")
+
+
+MODELS = {"squeezenet": SqueezeNet, "squeezenet_1.1": SqueezeNet_11, "alexnet": AlexNet}
+
+
+def create(model, input_shape, nb_classes, **options):
+    """Build a variant as params.yaml describes it: a name of `MODELS` and that function's keywords."""
+    if model not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}. Received: {model!r}")
+    return MODELS[model](input_shape, nb_classes, **options)
+
+
+def _conv(filters, kernel_size, name, **options):
+    return layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer=XAVIER, name=name, **options)
+
+
+def _fire(x, squeeze, expand1x1, expand3x3, name):
+    """Fire module, Section 3.2 and Figure 1."""
+    x = _conv(squeeze, 1, name=f"{name}_squeeze1x1")(x)
+    return layers.Concatenate(name=name)(
+        [
+            _conv(expand1x1, 1, name=f"{name}_expand1x1")(x),
+            _conv(expand3x3, 3, name=f"{name}_expand3x3", padding="same")(x),
+        ]
+    )
+
+
+def _max_pool(x, name):
+    """3x3/2 max pooling that rounds up as Caffe's does; behind a ReLU, padding with zeros changes no maximum."""
+    missing = [(size - 3) % 2 for size in x.shape[1:3]]
+    if any(missing):
+        x = layers.ZeroPadding2D([(0, pad) for pad in missing], name=f"{name}_ceil")(x)
+    return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def _local_response_norm(x, name, size=5, alpha=1e-4, beta=0.75):
+    """Across channels (Krizhevsky et al. 2012), from layers that any Keras can load."""
+    _, height, width, channels = x.shape
+    energy = layers.Reshape((height * width, channels, 1), name=f"{name}_flat")(keras.ops.square(x))
+    energy = layers.ZeroPadding2D((0, size // 2), name=f"{name}_pad")(energy)
+    energy = layers.AveragePooling2D((1, size), 1, name=f"{name}_window")(energy)
+    energy = layers.Reshape((height, width, channels), name=f"{name}_energy")(energy)
+    return layers.Multiply(name=name)([x, keras.ops.power(1 + alpha * energy, -beta)])
+
+
+def _small(input_shape):
+    return min(input_shape[:2]) < SMALL_IMAGE
+
+
+def _check(input_shape, nb_classes, dropout_rate):
+    if len(input_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in input_shape) or min(input_shape[:2]) < 16:
+        raise ValueError(
+            f"input_shape must be (height, width, channels) of at least 16 pixels. Received: {input_shape!r}"
+        )
+    if not isinstance(nb_classes, int) or nb_classes < 2:
+        raise ValueError(f"nb_classes must be an integer of at least 2. Received: {nb_classes!r}")
+    if dropout_rate is not None and not 0 <= dropout_rate < 1:
+        raise ValueError(f"dropout_rate must be None or in [0, 1). Received: {dropout_rate!r}")
