@@ -164,7 +164,7 @@ def AlexNet(input_shape=(227, 227, 3), nb_classes=1000, dropout_rate=0.5):
     return keras.Model(inputs, outputs, name="alexnet")
 
 
-MODELS = {"squeezenet": SqueezeNet, "squeezenet_1.1": SqueezeNet_11, "alexnet": AlexNet}
+MODELS = {"squeezenet": SqueezeNet, "squeezenet_11": SqueezeNet_11, "alexnet": AlexNet}
 
 
 def create(model, input_shape, nb_classes, **options):
