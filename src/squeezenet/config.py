@@ -1,10 +1,15 @@
 """Where things are, and params.yaml, validated. The one module that knows a path."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+# Read when TensorFlow is imported. It leaves oneDNN off on CPUs without AVX-512, where it pays as well.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = ROOT / "params.yaml"
@@ -42,8 +47,7 @@ class Train(Section):
     label_smoothing: float = Field(ge=0, lt=1)
     initializer: Literal["xavier", "he_centred"]
     dropout: float = Field(ge=0, lt=1)
-    flip: bool
-    shift: NonNegativeInt
+    crop: PositiveInt
     dtype: Literal["float32", "mixed_bfloat16"]
     threads: PositiveInt
 

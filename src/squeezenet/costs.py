@@ -33,3 +33,11 @@ def macs(model):
 def mebibytes(parameters):
     """Size of 32-bit parameters in MiB, the unit that the paper prints as MB."""
     return parameters * 4 / MIB
+
+
+if __name__ == "__main__":  # the variants of params.yaml, the costliest first: the order to train them in
+    from squeezenet import config, models
+
+    variants = config.load_params().variants
+    cost = {name: macs(models.create(input_shape=(32, 32, 3), nb_classes=10, **v)) for name, v in variants.items()}
+    print(*sorted(cost, key=cost.get, reverse=True), sep="\n")

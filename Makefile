@@ -1,0 +1,50 @@
+# Everything runs in .venv, made from requirements.lock.
+VENV   ?= $(CURDIR)/.venv
+PYTHON ?= python3
+# How many variants train at once, one thread each.
+JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
+COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
+
+export PATH := $(VENV)/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/src
+export DVC_NO_ANALYTICS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv repro test quick lab lock
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+venv: # made anew when the lock file differs from the one it was made from
+	@cmp -s requirements.lock $(VENV)/requirements.lock || { \
+	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
+	  echo "Making $(VENV) from requirements.lock: some minutes" \
+	    && $(PYTHON) -m venv --clear $(VENV) \
+	    && $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements.lock \
+	    && $(VENV)/bin/pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
+	    && cp requirements.lock $(VENV)/; }
+
+repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
+	dvc repro dataset
+	python -m squeezenet.costs | xargs -P $(JOBS) -I{} dvc repro -s train@{}
+	dvc repro
+
+quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
+	rm -rf $(COPY) && git clone -q . $(COPY)
+	cd $(COPY) && dvc cache dir --local $(CURDIR)/.dvc/cache \
+	  && dvc exp run -q -S train.epochs=1 -S dataset.limit=5000 dataset \
+	  && $(MAKE) repro VENV=$(VENV)
+	@echo "The report of the quick run: $(COPY)/reports/README.md"
+
+test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline end to end
+	ruff format --check . && ruff check .
+	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
+	pytest
+
+lab: venv ## open the notebooks in JupyterLab
+	jupyter lab notebooks
+
+lock: venv ## renew requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.lock

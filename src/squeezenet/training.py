@@ -1,0 +1,290 @@
+"""The paper's recipe carried to CIFAR-10: optimiser, schedule, initial weights, fit with resume, evaluation.
+
+Keras only, so that KERAS_BACKEND=jax runs it too.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from cpuinfo import get_cpu_info
+from keras import layers, ops
+from statsmodels.stats.proportion import proportion_confint
+
+from squeezenet import config, costs, datasets, models
+
+EVALUATION_BATCH = 500
+
+
+@keras.saving.register_keras_serializable("squeezenet")
+class CaffeSGD(keras.optimizers.SGD):
+    """SGD in the order of Caffe's solver: clip, add the decay to the gradient, then momentum.
+
+    Keras' own `weight_decay` bypasses the momentum and would be ten times weaker.
+    """
+
+    def __init__(self, *args, l2=0.0, **options):
+        super().__init__(*args, **options)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        decay = ops.cast(self.l2, variable.dtype)
+        super().update_step(gradient + decay * variable, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable("squeezenet")
+class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear from 0 to `peak` over `warmup` updates, then linear to 0 at `total`, as the paper's solver decays."""
+
+    def __init__(self, peak, warmup, total):
+        self.peak, self.warmup, self.total = peak, warmup, total
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        return self.peak * ops.minimum((step + 1) / (self.warmup + 1), (self.total - step) / (self.total - self.warmup))
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
+
+
+def set_up(threads, seed):
+    """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def build(variant, params, statistics, seed):
+    """A trainable network for raw pixels: augmentation (in training only), standardisation, the variant.
+
+    Args:
+        variant: an entry of `params.variants`.
+        params: `config.Params`.
+        statistics: `datasets.describe()`: classes, image_shape, mean and std.
+        seed: of the initial weights, drawn by numpy so that every backend starts alike.
+    """
+    recipe, shape, side = params.train, tuple(statistics["image_shape"]), params.train.crop
+    options = {"dropout_rate": recipe.dropout or None} | params.variants[variant]
+    network = models.create(input_shape=(side, side, 3), nb_classes=len(statistics["classes"]), **options)
+    if recipe.initializer == "he_centred":
+        he_centred(network, seed)
+    reach = [(size - side) / 2 / size for size in shape[:2]]  # a shift by so much is a crop from anywhere
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.RandomFlip("horizontal"),
+            layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"),
+            layers.CenterCrop(side, side),
+            layers.Normalization(mean=statistics["mean"], variance=np.square(statistics["std"])),
+            network,
+        ],
+        name=variant,
+    )
+
+
+def he_centred(network, seed):
+    """He-normal kernels with each filter's mean subtracted; the last layer, N(0, 0.01), and biases stay.
+
+    Behind a ReLU every input is positive, so that a filter's mean is an offset common to all images: it is
+    what holds the loss at ln(classes) for epochs under the paper's xavier.
+    """
+    rng = np.random.default_rng(seed)
+    *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+    for layer in hidden:
+        shape = layer.kernel.shape
+        kernel = rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
+        layer.kernel.assign(kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True))
+    last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
+
+
+def compile_for(model, recipe, updates):
+    """Give a model the optimiser, the schedule over `updates` steps and the loss of `params.train`."""
+    model.compile(
+        CaffeSGD(
+            WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates),
+            momentum=recipe.momentum,
+            nesterov=True,
+            global_clipnorm=recipe.clip_norm,
+            l2=recipe.weight_decay,
+        ),
+        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
+    )
+
+
+class Progress(keras.callbacks.Callback):
+    """Everything that happens around an epoch: the order of the images, the log, the state to go on from."""
+
+    def __init__(self, batches, seed, folder, title, epochs):
+        super().__init__()
+        self.batches, self.seed, self.folder, self.title, self.epochs = batches, seed, Path(folder), title, epochs
+        self.rows = pd.read_csv(self.folder / "history.csv").to_dict("records") if self.state.exists() else []
+
+    @property
+    def state(self):
+        return self.folder / "state.keras"
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.start_epoch(epoch)
+        for i, generator in enumerate(v for v in self.model.variables if v.name == "seed_generator_state"):
+            generator.assign(np.array([self.seed + i, epoch], dtype=generator.dtype))
+        self.rows, self.began = self.rows[:epoch], time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        steps = len(self.batches)
+        if (batch + 1) % -(-steps // 5) == 0:
+            epoch, passed = len(self.rows), time.perf_counter() - self.began
+            left = passed / (batch + 1) * (steps * (self.epochs - epoch) - batch - 1)
+            print(
+                f"{self.title}: epoch {epoch + 1}/{self.epochs}, {(batch + 1) / steps:4.0%}, "
+                f"accuracy {logs['accuracy']:.3f}, {left:.0f} s left",
+                flush=True,
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self.began
+        rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.rows.append({"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": seconds})
+        print(f"{self.title}: epoch {epoch + 1}/{self.epochs}, validation {logs['val_accuracy']:.3f}", flush=True)
+        # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder / "history.csv", pd.DataFrame(self.rows).to_csv(index=False))
+        self.model.save(self.folder / "next.keras")
+        os.replace(self.folder / "next.keras", self.state)
+
+
+def train(variant, seed, params, dataset=config.DATASET, target=None):
+    """Train a variant, or go on with an interrupted training of the same code, parameters and data.
+
+    Writes model.keras, history.csv, predictions.npz and metrics.json into `target`
+    (`config.train_dir`), all or none.
+
+    Returns:
+        The trained model.
+    """
+    target = Path(target or config.train_dir(variant, seed))
+    recipe, statistics = params.train, datasets.describe(dataset)
+    set_up(recipe.threads, seed)
+    keras.config.set_dtype_policy(recipe.dtype)
+    training, validation, test = (
+        datasets.load(split, params.dataset, dataset) for split in ("train", "validation", "test")
+    )
+    classes = len(statistics["classes"])
+    batches = datasets.Batches(training, classes, recipe.batch_size, seed)
+
+    names = list(params.variants)
+    progress = Progress(
+        batches,
+        seed,
+        config.INTERRUPTED / f"{variant}-{seed}-{_fingerprint(variant, params, statistics)}",
+        f"[{names.index(variant) + 1}/{len(names)}] {variant}, seed {seed}",
+        recipe.epochs,
+    )
+    if progress.state.exists():
+        model = keras.models.load_model(progress.state)
+        print(f"{progress.title}: going on after epoch {int(model.optimizer.iterations) // len(batches)}", flush=True)
+    else:
+        model = build(variant, params, statistics, seed)
+        compile_for(model, recipe, recipe.epochs * len(batches))
+    model.fit(
+        batches,
+        validation_data=datasets.Batches(validation, classes, EVALUATION_BATCH),
+        initial_epoch=int(model.optimizer.iterations) // len(batches),
+        epochs=recipe.epochs,
+        callbacks=[progress],
+        verbose=0,
+    )
+    history = pd.DataFrame(progress.rows)
+    seconds = float(history.seconds.sum())
+    evaluation = evaluate(model, test, classes)
+    probabilities = evaluation.pop("probabilities")
+    metrics = {
+        "variant": variant,
+        "seed": seed,
+        "dataset": statistics["name"],
+        "train_images": len(training.labels),
+        "validation_images": len(validation.labels),
+        "test_images": len(test.labels),
+        "epochs": recipe.epochs,
+        **evaluation,
+        "validation_accuracy": float(history.val_accuracy.iloc[-1]),
+        "parameters": model.layers[-1].count_params(),
+        "macs": costs.macs(model.layers[-1]),
+        "seconds": seconds,
+        "images_per_second": recipe.epochs * len(training.labels) / seconds,
+        "source": statistics["source"],
+        **provenance(),
+    }
+    scratch = progress.folder / "result"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    model.compile()  # the published file needs no optimiser, nor the package
+    model.save(scratch / "model.keras")
+    history.to_csv(scratch / "history.csv", index=False)
+    np.savez_compressed(scratch / "predictions.npz", probabilities=probabilities, labels=test.labels)
+    write(scratch / "metrics.json", json.dumps(metrics, indent=2))
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+    shutil.rmtree(progress.folder)
+    return model
+
+
+def evaluate(model, split, classes):
+    """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
+    probabilities = model.predict(datasets.Batches(split, classes, EVALUATION_BATCH), verbose=0).astype("float32")
+    correct = probabilities.argmax(1) == split.labels
+    low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
+    likelihood = probabilities[np.arange(len(correct)), split.labels]
+    return {
+        "accuracy": float(correct.mean()),
+        "accuracy_low": float(low),
+        "accuracy_high": float(high),
+        "loss": float(-np.log(np.maximum(likelihood, 1e-7)).mean()),
+        "probabilities": probabilities,
+    }
+
+
+def provenance():
+    """Where a result comes from: commit, versions, backend, hardware."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=config.ROOT, capture_output=True, text=True)
+    packages = ("keras", "numpy", keras.backend.backend())
+    return {
+        "commit": git.stdout.strip() or None,
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
+        "backend": keras.backend.backend(),
+        "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores",
+    }
+
+
+def write(path, text):
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _fingerprint(variant, params, statistics):
+    """Of all that a training depends on: a state made by other code, parameters or data is not gone on with."""
+    description = [params.variants[variant], params.train.model_dump(exclude={"seeds"}), params.dataset.model_dump()]
+    digest = hashlib.sha256(json.dumps([description, statistics, provenance()["versions"]]).encode())
+    for module in (models, datasets, __file__):
+        digest.update(Path(getattr(module, "__file__", module)).read_bytes())
+    return digest.hexdigest()[:12]
