@@ -1,0 +1,333 @@
+"""A file for a compressed network: zeros, shared values and frequent codes cost what their entropy says.
+
+The encoder takes tensors as they are and finds what Deep Compression (Han et al. 2015a) left in them:
+zeros become gaps, repeated values become codes of a codebook. It changes no bit of them. Little-endian:
+
+    4 bytes      magic "SqNt"
+    uint8        version, 1
+    uint8        entropy coder: 0 range coder, 1 Huffman
+    uint16       0
+    uint32       CRC-32 of everything behind it
+    7 x uint32   bytes of each section, which follow without padding:
+
+    header       deflated JSON: the architecture (keywords of `models.create`), and a `Tensor` for each tensor
+    codebooks    deflated; "list": sorted float32 values as differences of their bit patterns, all lowest
+                 bytes first; "grid": float32 step, int32 first multiple
+    tables       deflated uint8, differences modulo 256: m of each symbol, of probability m^2 / sum(m^2)
+    masks        entropy-coded gaps: the zeros before a weight, 0 to 14; 15 is 15 zeros and no weight
+    codes        entropy-coded indices into the codebook, one for each weight that is not zero
+    weights      float32 or float16, the weights of tensors without a codebook
+    biases       float32 or float16, the tensors of one dimension
+"""
+
+import io
+import json
+import math
+import struct
+import zlib
+from typing import Literal
+
+import constriction
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+MAGIC, VERSION, CODERS = b"SqNt", 1, ("range", "huffman")
+SECTIONS = ("header", "codebooks", "tables", "masks", "codes", "weights", "biases")
+PREFIX = struct.Struct("<4sBBHI")
+LENGTHS = struct.Struct(f"<{len(SECTIONS)}I")
+GRID = struct.Struct("<fi")
+
+FILLER = 15  # the longest gap, as in the authors' file
+MOST_ENTRIES = 4096  # of a codebook; a tensor with more values is stored as it is
+MOST_HEADER = 2**20  # bytes, inflated
+MOST_EXPANSION = 1000  # weights for each byte of the file: what a hostile file may make us allocate
+
+
+class _Described(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Tensor(_Described):
+    """What the header says of a tensor.
+
+    Attributes:
+        stored: entries that are not zero.
+        gaps: symbols of the mask; 0 where no entry is zero.
+        form: of the codebook ("list", "grid") or of uncoded values.
+        entries: of the codebook.
+    """
+
+    name: str
+    shape: list[PositiveInt]
+    stored: NonNegativeInt
+    gaps: NonNegativeInt = 0
+    form: Literal["list", "grid", "<f4", "<f2"] = "<f4"
+    entries: NonNegativeInt = 0
+
+    @property
+    def size(self):
+        return math.prod(self.shape)
+
+    @property
+    def is_bias(self):
+        return len(self.shape) == 1
+
+
+class Header(_Described):
+    architecture: dict
+    tensors: list[Tensor]
+
+
+def encode(tensors, architecture, coder="range"):
+    """Encode tensors without loss.
+
+    Args:
+        tensors: name -> float32 array; those of one dimension are stored uncoded, as biases.
+        architecture: what `models.create` needs to build the network.
+        coder: "range", or "huffman" as in the paper.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: a tensor is not finite.
+    """
+    header = Header(architecture=architecture, tensors=[])
+    sections = dict.fromkeys(SECTIONS, b"")
+    streams = {"masks": [], "codes": []}
+    tables = b""
+    for name, tensor in tensors.items():
+        values = np.ascontiguousarray(tensor, "<f4").ravel()
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has values that are not finite")
+        entry = Tensor(name=name, shape=list(tensor.shape), stored=values.size)
+        header.tensors.append(entry)
+        if not entry.is_bias:
+            positions = np.flatnonzero(values.view("<u4"))  # of the bits: -0.0 is a value
+            if len(positions) < values.size:
+                gaps = _to_gaps(positions)
+                table, entry.gaps, entry.stored = _table(gaps, FILLER + 1), len(gaps), len(positions)
+                streams["masks"].append((gaps, table))
+                tables += _differences(table)
+                values = values[positions]
+            levels = _levels(values)
+            if levels.size:
+                entry.form, block, levels = _pack_codebook(levels)
+                codes = np.searchsorted(levels, values)
+                table, entry.entries = _table(codes, len(levels)), len(levels)
+                streams["codes"].append((codes, table))
+                sections["codebooks"] += block
+                tables += _differences(table)
+                continue
+        if np.array_equal(values, values.astype("<f2")):
+            entry.form = "<f2"
+        sections["biases" if entry.is_bias else "weights"] += values.astype(entry.form).tobytes()
+    sections["header"] = zlib.compress(header.model_dump_json(exclude_defaults=True).encode(), 9)
+    sections["codebooks"] = zlib.compress(sections["codebooks"], 9)
+    sections["tables"] = zlib.compress(tables, 9)
+    for name, stream in streams.items():
+        sections[name] = _WRITERS[coder](stream).astype("<u4").tobytes()
+    body = LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
+    return PREFIX.pack(MAGIC, VERSION, CODERS.index(coder), 0, zlib.crc32(body)) + body
+
+
+def decode(data):
+    """Decode what `encode` made.
+
+    Returns:
+        The architecture, and name -> float32 array.
+
+    Raises:
+        ValueError: the bytes are damaged or not of this format. Nothing is allocated that the file's own
+            length does not justify.
+    """
+    try:
+        return _decode(bytes(data))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise ValueError(f"damaged network file: header, {where}: {problem['msg']}") from None
+    except (ValueError, AssertionError, struct.error, zlib.error, RecursionError) as error:
+        raise ValueError(f"damaged network file: {error}") from None
+
+
+def byte_table(data):
+    """Bytes of each section; they sum to the size of the file. The header counts all that precedes it."""
+    table = pd.Series(_sections(data)).map(len)
+    table["header"] += PREFIX.size + LENGTHS.size
+    return table
+
+
+def _sections(data):
+    if len(data) < PREFIX.size + LENGTHS.size:
+        raise ValueError(f"{len(data)} bytes are less than a prefix")
+    magic, version, coder, reserved, checksum = PREFIX.unpack_from(data)
+    if (magic, version, reserved) != (MAGIC, VERSION, 0) or coder >= len(CODERS):
+        raise ValueError("not a network file of version 1")
+    if checksum != zlib.crc32(data[PREFIX.size :]):
+        raise ValueError("the checksum differs")
+    lengths = LENGTHS.unpack_from(data, PREFIX.size)
+    if PREFIX.size + LENGTHS.size + sum(lengths) != len(data):
+        raise ValueError("the sections do not make up the file")
+    ends = PREFIX.size + LENGTHS.size + np.cumsum(lengths)
+    return {name: data[end - n : end] for name, end, n in zip(SECTIONS, ends, lengths, strict=True)}
+
+
+def _decode(data):
+    sections = _sections(data)
+    header = Header.model_validate(json.loads(_inflate(sections["header"], None, most=MOST_HEADER)))
+    coder = CODERS[data[5]]
+    if sum(t.size for t in header.tensors) > MOST_EXPANSION * len(data):
+        raise ValueError("it claims more weights than its length can hold")
+    for t in header.tensors:
+        coded = t.form in ("list", "grid")
+        if (t.stored > t.gaps if t.gaps else t.stored != t.size) or t.gaps > t.size:
+            raise ValueError(f"{t.name}: counts that contradict each other")
+        if coded != (0 < t.entries <= MOST_ENTRIES) or (t.is_bias and (t.gaps or coded)):
+            raise ValueError(f"{t.name}: a codebook that cannot be")
+
+    tables = _inflate(sections["tables"], sum((FILLER + 1) * (t.gaps > 0) + t.entries for t in header.tensors))
+    codebooks = _inflate(sections["codebooks"], sum(_codebook_bytes(t) for t in header.tensors))
+    tables, codebooks, weights, biases = map(io.BytesIO, (tables, codebooks, sections["weights"], sections["biases"]))
+    masks, codes = (_READERS[coder](np.frombuffer(sections[name], "<u4")) for name in ("masks", "codes"))
+    tensors = {}
+    for t in header.tensors:
+        positions = slice(None)
+        if t.gaps:
+            positions = _to_positions(masks(t.gaps, _take_table(tables, FILLER + 1)), t)
+        if t.entries:
+            levels = _unpack_codebook(codebooks.read(_codebook_bytes(t)), t)
+            values = levels[codes(t.stored, _take_table(tables, t.entries))]
+        else:
+            uncoded = biases if t.is_bias else weights
+            values = np.frombuffer(uncoded.read(t.stored * np.dtype(t.form).itemsize), t.form)
+        if len(values) != t.stored or not np.isfinite(values).all():
+            raise ValueError(f"{t.name}: values are missing or not finite")
+        flat = np.zeros(t.size, np.float32)
+        flat[positions] = values
+        tensors[t.name] = flat.reshape(t.shape)
+    if weights.read(1) or biases.read(1):
+        raise ValueError("more values than the header describes")
+    return header.architecture, tensors
+
+
+def _inflate(block, size, most=None):
+    """Inflate to exactly `size` bytes, or to any number up to `most`."""
+    inflater = zlib.decompressobj()
+    content = inflater.decompress(block, (most or size) + 1)
+    if not inflater.eof or inflater.unused_data or len(content) > (most or size) or (size and len(content) != size):
+        raise ValueError("a deflated section has another length than the header says")
+    return content
+
+
+def _to_gaps(positions):
+    """Zeros before each position, where fillers bridge the gaps of 15 and more."""
+    zeros = np.diff(positions, prepend=-1) - 1
+    fillers = zeros // FILLER
+    gaps = np.full(len(zeros) + fillers.sum(), FILLER)
+    gaps[np.cumsum(fillers + 1) - 1] = zeros % FILLER
+    return gaps
+
+
+def _to_positions(gaps, tensor):
+    is_weight = gaps < FILLER
+    positions = (np.cumsum(gaps + is_weight, dtype=np.int64) - 1)[is_weight]
+    if len(positions) != tensor.stored or (len(positions) and positions[-1] >= tensor.size):
+        raise ValueError(f"{tensor.name}: its mask does not fit it")
+    return positions
+
+
+def _levels(values):
+    """The distinct values, sorted; none where a codebook would not pay."""
+    levels = np.unique(values)
+    return levels if len(levels) <= min(MOST_ENTRIES, len(values) // 2) else levels[:0]
+
+
+def _pack_codebook(levels):
+    """Form, bytes and values of a codebook; multiples of the smallest value need no list."""
+    step = np.abs(levels).min()
+    multiples = np.rint(levels / step).astype(np.int64) if step else levels
+    first, entries = int(multiples[0]), int(multiples[-1] - multiples[0]) + 1
+    if entries <= min(MOST_ENTRIES, 2 * len(levels)):
+        grid = _grid(step, first, entries)
+        if np.isin(levels, grid).all():
+            return "grid", GRID.pack(step, first), grid
+    patterns = np.diff(levels.view(np.uint32), prepend=np.uint32(0)).astype("<u4")
+    return "list", patterns.view(np.uint8).reshape(-1, 4).T.tobytes(), levels
+
+
+def _unpack_codebook(block, tensor):
+    if tensor.form == "grid":
+        return _grid(*GRID.unpack(block), tensor.entries)
+    patterns = np.frombuffer(block, np.uint8).reshape(4, -1).T.copy().view("<u4")
+    return np.cumsum(patterns, dtype=np.uint32).view(np.float32)
+
+
+def _codebook_bytes(tensor):
+    return {"grid": GRID.size, "list": 4 * tensor.entries}.get(tensor.form, 0)
+
+
+def _grid(step, first, entries):
+    return np.float32(step) * np.arange(first, first + entries).astype(np.float32)
+
+
+def _table(symbols, size):
+    """How often each symbol occurs, as the uint8 square root: its error costs a quarter of a bit a symbol kind."""
+    root = np.sqrt(np.bincount(symbols, minlength=size))
+    scale = min(1, 255 / max(root.max(), 1))
+    return np.where(root > 0, np.maximum(np.rint(root * scale), 1), 0).astype(np.uint8)
+
+
+def _differences(table):
+    return np.diff(table, prepend=np.uint8(0)).tobytes()
+
+
+def _take_table(tables, size):
+    return np.cumsum(np.frombuffer(tables.read(size), np.uint8), dtype=np.uint8)
+
+
+def _probabilities(table):
+    if not table.any():
+        raise ValueError("a table without symbols")
+    counts = np.square(table.astype(np.float64))
+    return np.pad(counts / counts.sum(), (0, len(counts) == 1))  # the coders want two symbols
+
+
+def _model(table):
+    return constriction.stream.model.Categorical(_probabilities(table), perfect=False)
+
+
+def _write_range(stream):
+    encoder = constriction.stream.queue.RangeEncoder()
+    for symbols, table in stream:
+        encoder.encode(symbols.astype(np.int32), _model(table))
+    return encoder.get_compressed()
+
+
+def _read_range(words):
+    decoder = constriction.stream.queue.RangeDecoder(words)
+    return lambda count, table: decoder.decode(_model(table), count)
+
+
+def _write_huffman(stream):
+    encoder = constriction.symbol.QueueEncoder()
+    for symbols, table in stream:
+        tree = constriction.symbol.huffman.EncoderHuffmanTree(_probabilities(table))
+        for symbol in symbols.tolist():
+            encoder.encode_symbol(symbol, tree)
+    return encoder.get_compressed()[0]
+
+
+def _read_huffman(words):
+    decoder = constriction.symbol.QueueDecoder(words)
+
+    def read(count, table):
+        tree = constriction.symbol.huffman.DecoderHuffmanTree(_probabilities(table))
+        return np.fromiter((decoder.decode_symbol(tree) for _ in range(count)), np.int32, count)
+
+    return read
+
+
+_WRITERS = {"range": _write_range, "huffman": _write_huffman}
+_READERS = {"range": _read_range, "huffman": _read_huffman}
