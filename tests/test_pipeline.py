@@ -82,7 +82,9 @@ def test_nothing_changed_is_fast_and_runs_nothing(project):
 def test_one_edited_variant_reruns_alone(project):
     edit(project, variants__half_width={"model": "squeezenet", "compression": 0.25})
     try:
-        planned = [line for line in run(project, "dvc", "repro", "--dry").splitlines() if "Running stage 'train" in line]
+        planned = [
+            line for line in run(project, "dvc", "repro", "--dry").splitlines() if "Running stage 'train" in line
+        ]
         assert planned == ["Running stage 'train@half_width':"]
     finally:
         edit(project, variants__half_width={"model": "squeezenet", "compression": 0.5})

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) from whichever source can be reached, verified; splits and batches of it."""
+"""CIFAR-10 (Krizhevsky 2009) from whichever source can be reached, verified; the splits of it."""
 
 import hashlib
 import importlib.resources
@@ -114,33 +114,6 @@ def stratified(labels, limit):
     """Indices, in order, of the first images of each class, the same number of each, at most `limit` in all."""
     classes = np.unique(labels)
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[: max(1, limit // len(classes))] for c in classes]))
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of images and one-hot labels; with a seed, shuffled by (seed, epoch) alone.
-
-    A training that goes on from a checkpoint therefore sees what an uninterrupted one would have. `split`
-    is indexed with a sorted array of indices, so that images may live on disk.
-    """
-
-    def __init__(self, split, classes, batch_size, seed=None):
-        super().__init__()
-        self.split, self.classes, self.batch_size, self.seed = split, classes, batch_size, seed
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch):
-        """Draw the order of an epoch."""
-        count = len(self.split.labels)
-        self.order = (
-            np.arange(count) if self.seed is None else np.random.default_rng([self.seed, epoch]).permutation(count)
-        )
-
-    def __len__(self):
-        return -(-len(self.order) // self.batch_size)
-
-    def __getitem__(self, index):
-        chosen = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-        return self.split.images[chosen], keras.utils.to_categorical(self.split.labels[chosen], self.classes)
 
 
 def _local():

@@ -130,44 +130,24 @@ def compile_for(model, recipe, updates):
 
 
 class Progress(keras.callbacks.Callback):
-    """Everything that happens around an epoch: the order of the images, the log, the state to go on from."""
+    """Says during an epoch how far a training is."""
 
-    def __init__(self, batches, seed, folder, title, epochs):
+    def __init__(self, title, epochs, steps):
         super().__init__()
-        self.batches, self.seed, self.folder, self.title, self.epochs = batches, seed, Path(folder), title, epochs
-        self.rows = pd.read_csv(self.folder / "history.csv").to_dict("records") if self.state.exists() else []
-
-    @property
-    def state(self):
-        return self.folder / "state.keras"
+        self.title, self.epochs, self.steps = title, epochs, steps
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.batches.start_epoch(epoch)
-        for i, generator in enumerate(v for v in self.model.variables if v.name == "seed_generator_state"):
-            generator.assign(np.array([self.seed + i, epoch], dtype=generator.dtype))
-        self.rows, self.began = self.rows[:epoch], time.perf_counter()
+        self.epoch, self.began = epoch, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        steps = len(self.batches)
-        if (batch + 1) % -(-steps // 5) == 0:
-            epoch, passed = len(self.rows), time.perf_counter() - self.began
-            left = passed / (batch + 1) * (steps * (self.epochs - epoch) - batch - 1)
+        done = batch + 1
+        if done % -(-self.steps // 5) == 0:
+            left = (time.perf_counter() - self.began) / done * (self.steps * (self.epochs - self.epoch) - done)
             print(
-                f"{self.title}: epoch {epoch + 1}/{self.epochs}, {(batch + 1) / steps:4.0%}, "
+                f"{self.title}: epoch {self.epoch + 1}/{self.epochs}, {done / self.steps:4.0%}, "
                 f"accuracy {logs['accuracy']:.3f}, {left:.0f} s left",
                 flush=True,
             )
-
-    def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self.began
-        rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.rows.append({"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": seconds})
-        print(f"{self.title}: epoch {epoch + 1}/{self.epochs}, validation {logs['val_accuracy']:.3f}", flush=True)
-        # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write(self.folder / "history.csv", pd.DataFrame(self.rows).to_csv(index=False))
-        self.model.save(self.folder / "next.keras")
-        os.replace(self.folder / "next.keras", self.state)
 
 
 def train(variant, seed, params, dataset=config.DATASET, target=None):
@@ -186,34 +166,34 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
     training, validation, test = (
         datasets.load(split, params.dataset, dataset) for split in ("train", "validation", "test")
     )
-    classes = len(statistics["classes"])
-    batches = datasets.Batches(training, classes, recipe.batch_size, seed)
-
     names = list(params.variants)
-    progress = Progress(
-        batches,
-        seed,
-        config.INTERRUPTED / f"{variant}-{seed}-{_fingerprint(variant, params, statistics)}",
-        f"[{names.index(variant) + 1}/{len(names)}] {variant}, seed {seed}",
-        recipe.epochs,
-    )
-    if progress.state.exists():
-        model = keras.models.load_model(progress.state)
-        print(f"{progress.title}: going on after epoch {int(model.optimizer.iterations) // len(batches)}", flush=True)
+    title = f"[{names.index(variant) + 1}/{len(names)}] {variant}, seed {seed}"
+    folder = config.INTERRUPTED / f"{variant}-{seed}-{_fingerprint(variant, params, statistics)}"
+    state, rows = folder / "state.keras", []
+    steps = -(-len(training.labels) // recipe.batch_size)
+    if state.exists():
+        model = keras.models.load_model(state)
+        rows = pd.read_csv(folder / "history.csv").to_dict("records")
     else:
         model = build(variant, params, statistics, seed)
-        compile_for(model, recipe, recipe.epochs * len(batches))
-    model.fit(
-        batches,
-        validation_data=datasets.Batches(validation, classes, EVALUATION_BATCH),
-        initial_epoch=int(model.optimizer.iterations) // len(batches),
-        epochs=recipe.epochs,
-        callbacks=[progress],
-        verbose=0,
-    )
-    history = pd.DataFrame(progress.rows)
+        compile_for(model, recipe, recipe.epochs * steps)
+    start = int(model.optimizer.iterations) // steps
+    if start:
+        print(f"{title}: going on after epoch {start}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for epoch in range(start, recipe.epochs):
+        row = run_epoch(
+            model, training, validation, recipe.batch_size, seed, epoch, Progress(title, recipe.epochs, steps)
+        )
+        print(f"{title}: epoch {epoch + 1}/{recipe.epochs}, validation {row['val_accuracy']:.3f}", flush=True)
+        rows = [*rows[:epoch], row]
+        # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
+        write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
+        model.save(folder / "next.keras")
+        os.replace(folder / "next.keras", state)
+    history = pd.DataFrame(rows)
     seconds = float(history.seconds.sum())
-    evaluation = evaluate(model, test, classes)
+    evaluation = evaluate(model, test)
     probabilities = evaluation.pop("probabilities")
     metrics = {
         "variant": variant,
@@ -232,24 +212,54 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
         "source": statistics["source"],
         **provenance(),
     }
-    scratch = progress.folder / "result"
+    scratch = folder / "result"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    model.compile()  # the published file needs no optimiser, nor the package
-    model.save(scratch / "model.keras")
+    keras.Sequential(model.layers, name=variant).save(scratch / "model.keras")  # needs no optimiser, nor our package
     history.to_csv(scratch / "history.csv", index=False)
     np.savez_compressed(scratch / "predictions.npz", probabilities=probabilities, labels=test.labels)
     write(scratch / "metrics.json", json.dumps(metrics, indent=2))
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch.rename(target)
-    shutil.rmtree(progress.folder)
+    shutil.rmtree(folder)
     return model
 
 
-def evaluate(model, split, classes):
+def run_epoch(model, training, validation, batch_size, seed, epoch, *callbacks):
+    """One epoch, a function of the model's state, the seed and the epoch's number alone.
+
+    Returns:
+        Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
+    """
+    began = time.perf_counter()
+    for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
+        generator.assign(np.array([seed + i, epoch], dtype=generator.dtype))
+    order = np.random.default_rng([seed, epoch]).permutation(len(training.labels))
+    result = model.fit(
+        training.images[order],
+        _one_hot(model, training.labels[order]),
+        batch_size=batch_size,
+        shuffle=False,
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        validation_data=(validation.images, _one_hot(model, validation.labels)),
+        validation_batch_size=EVALUATION_BATCH,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+    rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+    logs = {name: values[0] for name, values in result.history.items()}
+    return {"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": time.perf_counter() - began}
+
+
+def _one_hot(model, labels):
+    return keras.utils.to_categorical(labels, model.output_shape[-1])
+
+
+def evaluate(model, split):
     """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
-    probabilities = model.predict(datasets.Batches(split, classes, EVALUATION_BATCH), verbose=0).astype("float32")
+    probabilities = model.predict(split.images, batch_size=EVALUATION_BATCH, verbose=0).astype("float32")
     correct = probabilities.argmax(1) == split.labels
     low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
     likelihood = probabilities[np.arange(len(correct)), split.labels]

@@ -1,0 +1,3 @@
+from squeezenet import training
+
+training.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later

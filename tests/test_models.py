@@ -1,0 +1,160 @@
+"""Exact parameters and graphs: shape tests alone do not see a bypass in the wrong place."""
+
+import keras
+import pytest
+
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, config, costs
+from squeezenet.models import create, fire_widths
+
+FIGURE_3A = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
+FIGURE_3B = {
+    0.01: 1_478_248, 0.125: 1_929_832, 0.25: 2_421_352, 0.375: 2_912_872, 0.5: 3_404_392,
+    0.625: 3_895_912, 0.75: 4_387_432, 0.875: 4_878_952, 0.99: 5_330_536,
+}  # fmt: skip
+TABLE_1 = {
+    "conv1": 14_208, "fire2": 11_920, "fire3": 12_432, "fire4": 45_344, "fire5": 49_440, "fire6": 104_880,
+    "fire7": 111_024, "fire8": 188_992, "fire9": 197_184, "conv10": 513_000,
+}  # fmt: skip
+
+
+def neighbours(model, name):
+    """Names of the layers whose outputs a layer receives, in order."""
+    return [tensor._keras_history.operation.name for tensor in model.get_layer(name).input]
+
+
+def additions(model):
+    return [layer.name for layer in model.layers if isinstance(layer, keras.layers.Add)]
+
+
+def sizes(model, *names):
+    return [model.get_layer(name).output.shape[1] for name in names]
+
+
+SEEDS_CALL = {
+    "input_shape": (224, 224, 3),
+    "nb_classes": 1000,
+    "use_bypass": True,
+    "dropout_rate": None,
+    "compression": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        (lambda: SqueezeNet(), 1_248_424),
+        (lambda: SqueezeNet(**SEEDS_CALL), 1_248_424),
+        (lambda: SqueezeNet(use_bypass="complex"), 1_589_672),
+        (lambda: SqueezeNet_11((224, 224, 3), 1000, None, 1.0), 1_235_496),
+        (lambda: AlexNet(), 60_965_224),
+    ],
+    ids=["1.0", "simple bypass", "complex bypass", "1.1", "AlexNet"],
+)
+def test_parameters(network, parameters):
+    assert network().count_params() == parameters
+
+
+@pytest.mark.parametrize(("squeeze_ratio", "parameters"), FIGURE_3A.items())
+def test_figure_3a(squeeze_ratio, parameters):
+    assert SqueezeNet(squeeze_ratio=squeeze_ratio).count_params() == parameters
+
+
+@pytest.mark.parametrize(("pct3x3", "parameters"), FIGURE_3B.items())
+def test_figure_3b(pct3x3, parameters):
+    assert SqueezeNet(squeeze_ratio=0.5, pct3x3=pct3x3).count_params() == parameters
+
+
+def test_table_1_module_by_module():
+    by_module = costs.per_layer(SqueezeNet()).groupby("module").parameters.sum().to_dict()
+    assert by_module == TABLE_1
+
+
+def test_macs_at_227():
+    networks = SqueezeNet((227, 227, 3)), SqueezeNet_11((227, 227, 3)), AlexNet((227, 227, 3))
+    padded = SqueezeNet((227, 227, 3), as_released=True)
+    assert [costs.macs(n) for n in networks[1:]] == [387_747_520, 724_406_816]
+    assert costs.macs(padded) == 861_339_936
+    # the padding of the released conv10 alone makes the difference: 15x15 in place of 13x13 positions
+    assert costs.macs(padded) - costs.macs(networks[0]) == (15**2 - 13**2) * 512 * 1000
+
+
+def test_geometry_at_227():
+    assert sizes(SqueezeNet((227, 227, 3)), "conv1", "maxpool1", "maxpool4", "maxpool8") == [111, 55, 27, 13]
+    assert sizes(SqueezeNet_11((224, 224, 3)), "conv1", "maxpool1", "maxpool3", "maxpool5") == [111, 55, 27, 13]
+    assert sizes(AlexNet(), "conv1", "maxpool1", "maxpool2", "maxpool5") == [55, 27, 13, 6]
+
+
+def test_geometry_at_32():
+    """The small-image stem: every stride of the paper from 32 pixels on."""
+    assert sizes(SqueezeNet((32, 32, 3), 10), "conv1", "maxpool1", "maxpool4", "maxpool8") == [16, 8, 4, 2]
+    assert sizes(SqueezeNet_11((32, 32, 3), 10), "conv1", "maxpool1", "maxpool3", "maxpool5") == [16, 8, 4, 2]
+
+
+def test_no_bypass_has_no_sum():
+    assert additions(SqueezeNet()) == []
+
+
+def test_simple_bypass_attaches_around_fire_3_5_7_9():
+    model = SqueezeNet(use_bypass="simple")
+    assert additions(model) == [f"fire{i}_bypass" for i in (3, 5, 7, 9)]
+    starts = {3: "fire2", 5: "maxpool4", 7: "fire6", 9: "maxpool8"}
+    for i, start in starts.items():
+        assert neighbours(model, f"fire{i}_bypass") == [start, f"fire{i}"]
+
+
+def test_complex_bypass_convolves_around_fire_2_4_6_8_in_addition():
+    model = SqueezeNet(use_bypass="complex")
+    assert additions(model) == [f"fire{i}_bypass" for i in range(2, 10)]
+    for i in (2, 4, 6, 8):
+        convolution = model.get_layer(f"fire{i}_bypass1x1")
+        assert neighbours(model, f"fire{i}_bypass") == [convolution.name, f"fire{i}"]
+        assert (convolution.kernel_size, convolution.use_bias) == ((1, 1), True)
+        assert convolution.activation is keras.activations.relu
+    assert neighbours(model, "fire5_bypass") == ["maxpool4", "fire5"]
+
+
+def test_compression_scales_every_width():
+    model = SqueezeNet((32, 32, 3), 10, compression=0.5)
+    assert model.get_layer("conv1").filters == 48
+    for i, widths in enumerate(fire_widths(), start=2):
+        kinds = ("squeeze1x1", "expand1x1", "expand3x3")
+        assert [model.get_layer(f"fire{i}_{kind}").filters for kind in kinds] == [w // 2 for w in widths]
+
+
+def test_every_variant_of_params_builds_with_its_own_parameters():
+    variants = config.load_params().variants
+    counts = {name: create(input_shape=(32, 32, 3), nb_classes=10, **v).count_params() for name, v in variants.items()}
+    # simple bypass adds no parameter; nothing else may coincide
+    assert counts["simple_bypass"] == counts["squeezenet"]
+    assert len(set(counts.values())) == len(counts) - 1
+
+
+def test_dropout_follows_the_last_sum():
+    model = SqueezeNet(use_bypass=True, dropout_rate=0.5)
+    assert model.get_layer("drop9").input._keras_history.operation.name == "fire9_bypass"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"input_shape": (224, 224)},
+        {"input_shape": (8, 8, 3)},
+        {"input_shape": (None, None, 3)},
+        {"nb_classes": 1},
+        {"use_bypass": "both"},
+        {"dropout_rate": 1.0},
+        {"compression": 0},
+        {"squeeze_ratio": 2},
+        {"pct3x3": -0.1},
+    ],
+    ids=str,
+)
+def test_bad_arguments_say_what_was_received(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"{name} must .* Received: "):
+        SqueezeNet(**arguments)
+
+
+def test_unknown_model():
+    with pytest.raises(ValueError, match="Received: 'resnet'"):
+        create("resnet", (32, 32, 3), 10)

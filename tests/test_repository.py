@@ -1,0 +1,55 @@
+"""Facts that live in two files by necessity agree."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from squeezenet import config
+
+
+def pins(text):
+    return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", text, re.MULTILINE))
+
+
+def test_conda_gets_the_pins_of_the_lock_file():
+    """environment.yml names the lock file itself, and pins nothing beside it."""
+    *conda, pip = yaml.safe_load((config.ROOT / "environment.yml").read_text())["dependencies"]
+    assert conda == ["python=3.11", "pip", "make", "git"]
+    (line,) = pip["pip"]
+    installed = pins((config.ROOT / line.removeprefix("-r ")).read_text())
+    assert installed == pins((config.ROOT / "requirements.lock").read_text()) and len(installed) > 100
+
+
+def test_lock_file_hashes_every_pin_and_names_no_host():
+    text = (config.ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    for requirement in re.split(r"\n(?=[a-z])", text.partition("\n")[2]):
+        assert "==" not in requirement or "--hash=sha256:" in requirement
+
+
+@pytest.mark.parametrize("notebook", sorted((config.ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_stages_pass_parameters_that_the_notebook_has(notebook):
+    """Papermill only warns of an unknown -p."""
+    (cell,) = [
+        c for c in json.loads(notebook.read_text())["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])
+    ]
+    known = set(re.findall(r"^(\w+) =", "".join(cell["source"]), re.MULTILINE))
+    commands = re.findall(rf"notebooks/{notebook.stem}\.ipynb .*", (config.ROOT / "dvc.yaml").read_text())
+    assert commands
+    for command in commands:
+        assert set(re.findall(r" -p (\w+)", command)) <= known
+
+
+def test_committed_results_are_those_of_the_committed_code():
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"],
+        cwd=config.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Running stage" not in status.stdout, status.stdout

@@ -1,0 +1,149 @@
+"""The recipe against Caffe's arithmetic, the data against its checksums, a run against its resumption."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from squeezenet import SqueezeNet, config, datasets, training
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """A data set of noise in the files of stage `dataset`."""
+    folder, rng = tmp_path_factory.mktemp("dataset"), np.random.default_rng(0)
+    arrays = {}
+    for name, count in (("train", 300), ("test", 100)):
+        arrays[f"{name}_images"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        arrays[f"{name}_labels"] = (np.arange(count) % 10).astype(np.uint8)
+    statistics = {"name": "noise", "source": "noise", "classes": datasets.CLASSES, "image_shape": [32, 32, 3]}
+    datasets.save(folder, arrays, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
+    return folder
+
+
+@pytest.fixture
+def params(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "INTERRUPTED", tmp_path / "interrupted")
+    values = config.load_params().model_dump()
+    values["dataset"] |= {"validation": 100}
+    values["train"] |= {"epochs": 3, "batch_size": 32, "dropout": 0.5}
+    values["variants"] = {"half_width": {"model": "squeezenet", "compression": 0.25}}
+    return config.Params.model_validate(values)
+
+
+def test_sgd_is_caffes():
+    """Clip, then decay, then momentum: against the arithmetic by hand."""
+    variable = keras.Variable(np.array([3.0, -4.0], "float32"))
+    optimizer = training.CaffeSGD(0.1, momentum=0.9, global_clipnorm=1.0, l2=0.5)
+    expected, velocity = np.array([3.0, -4.0]), np.zeros(2)
+    for gradient in (np.array([6.0, 8.0]), np.array([0.3, 0.4])):
+        optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
+        clipped = gradient / max(1, np.linalg.norm(gradient))
+        velocity = 0.9 * velocity - 0.1 * (clipped + 0.5 * expected)
+        expected = expected + velocity
+    np.testing.assert_allclose(np.asarray(variable), expected, rtol=1e-5)
+
+
+def test_schedule_rises_to_the_peak_and_falls_to_zero():
+    schedule = training.WarmupLinear(0.08, 10, 100)
+    rates = np.array([float(schedule(step)) for step in range(101)])
+    assert rates.argmax() == 10 and rates.max() == pytest.approx(0.08) and rates[100] == 0
+    assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) < 0).all()
+
+
+def test_initial_filters_have_no_mean_and_hes_variance():
+    network = SqueezeNet((32, 32, 3), 10)
+    training.he_centred(network, seed=0)
+    kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
+    np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
+    assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
+
+
+def test_limit_is_stratified(noise):
+    section = config.load_params().dataset.model_copy(update={"limit": 50, "validation": 100})
+    split = datasets.load("validation", section, noise)
+    assert np.bincount(split.labels).tolist() == [5] * 10
+
+
+def test_validation_is_held_out(noise):
+    section = config.load_params().dataset.model_copy(update={"limit": None, "validation": 100})
+    training_split, validation = (datasets.load(split, section, noise) for split in ("train", "validation"))
+    assert (len(training_split.labels), len(validation.labels)) == (200, 100)
+    assert not (training_split.images[:, None, 0, 0] == validation.images[None, :, 0, 0]).all(-1).any()
+
+
+def test_data_that_is_not_cifar10_is_refused():
+    arrays = {name: np.zeros(3, np.uint8) for name in datasets.SHA256}
+    with pytest.raises(RuntimeError, match="train_images is not CIFAR-10's: sha256"):
+        datasets.verify(arrays)
+
+
+def test_auto_takes_the_first_source_that_serves(monkeypatch, capsys):
+    def fail():
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(datasets, "_SOURCES", {"local": fail, "keras": lambda: {}, "npm": fail})
+    monkeypatch.setattr(datasets, "verify", lambda arrays: None)
+    assert datasets.fetch() == ({}, "keras")
+    assert "not served: no network" in capsys.readouterr().out
+
+
+def test_no_source_at_all_is_one_clear_error(monkeypatch):
+    monkeypatch.setattr(datasets, "_SOURCES", {"local": lambda: {}})
+    with pytest.raises(RuntimeError, match=r"No source served CIFAR-10\. Put .* into "):
+        datasets.fetch()
+
+
+def test_missing_dataset_names_the_command(tmp_path, params):
+    with pytest.raises(FileNotFoundError, match="dvc repro dataset"):
+        datasets.load("train", params.dataset, tmp_path)
+
+
+class Stop(Exception):
+    pass
+
+
+def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch):
+    whole = training.train("half_width", 7, params, noise, tmp_path / "whole")
+
+    epoch_of = training.run_epoch
+
+    def interrupted(model, *arguments):
+        if int(model.optimizer.iterations) >= 14:  # two epochs of 200 images in batches of 32
+            raise Stop
+        return epoch_of(model, *arguments)
+
+    monkeypatch.setattr(training, "run_epoch", interrupted)
+    with pytest.raises(Stop):
+        training.train("half_width", 7, params, noise, tmp_path / "resumed")
+    assert not (tmp_path / "resumed").exists()
+    monkeypatch.setattr(training, "run_epoch", epoch_of)
+    resumed = training.train("half_width", 7, params, noise, tmp_path / "resumed")
+
+    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    histories = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "resumed")]
+    pd.testing.assert_frame_equal(*histories)
+    assert list(config.INTERRUPTED.iterdir()) == []
+
+
+def test_results_are_self_contained(noise, params, tmp_path):
+    """The published model takes raw pixels, and gives the predictions beside it, without our package's classes."""
+    training.train("half_width", 7, params, noise, tmp_path / "result")
+    metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())
+    test = datasets.load("test", params.dataset, noise)
+    model = keras.models.load_model(tmp_path / "result" / "model.keras")
+    with np.load(tmp_path / "result" / "predictions.npz") as predictions:
+        np.testing.assert_allclose(model.predict(test.images, verbose=0), predictions["probabilities"], atol=1e-5)
+        assert metrics["accuracy"] == (predictions["probabilities"].argmax(1) == test.labels).mean()
+    assert metrics["dataset"] == "noise" and metrics["parameters"] == model.layers[-1].count_params()
+
+
+def test_wrong_params_name_the_file_and_the_key(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(config.PARAMS.read_text().replace("batch_size", "batchsize"))
+    with pytest.raises(ValueError, match=r"params\.yaml: .*train\.batchsize.*Extra inputs"):
+        config.load_params(path)
