@@ -1,0 +1,181 @@
+"""Deep Compression (Han et al. 2015a, 2015b) of Keras models: prune, share weights, retrain within both; SVD."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+from sklearn.utils.extmath import randomized_svd
+
+from squeezenet import codec, models, training
+
+LARGEST_SIDE = 512  # of the images of a network that `load` builds
+
+
+def tensors(network):
+    """Kernels and biases of every weighted layer, as `codec.encode` takes them: "conv1/kernel", "conv1/bias", ..."""
+    return {
+        f"{layer.name}/{kind}": ops.convert_to_numpy(getattr(layer, kind))
+        for layer in network.layers
+        if isinstance(layer, layers.Conv2D | layers.Dense)
+        for kind in ("kernel", "bias")
+    }
+
+
+def set_tensors(network, values):
+    """Give a network the tensors of a file; factors of `factorise` are multiplied.
+
+    Raises:
+        ValueError: the tensors are not those of the network.
+    """
+    values = dict(values)
+    for name in [name for name in values if name.endswith("/left")]:
+        kernel = name.removesuffix("/left")
+        values[kernel] = values.pop(name) @ values.pop(f"{kernel}/right")
+    expected = {name: tensor.shape for name, tensor in tensors(network).items()}
+    if {name: tensor.shape for name, tensor in values.items()} != expected:
+        raise ValueError(f"these tensors are not those of {network.name}: {', '.join(values)}")
+    for name, tensor in values.items():
+        layer, kind = name.split("/")
+        getattr(network.get_layer(layer), kind).assign(tensor)
+
+
+def save(path, values, architecture, coder="range"):
+    """Encode tensors into a file (see `codec`) and return its bytes by section."""
+    data = codec.encode(values, architecture, coder)
+    path.write_bytes(data)
+    return codec.byte_table(data)
+
+
+def load(path):
+    """The Keras model in a file that `save` wrote.
+
+    Raises:
+        ValueError: the file is damaged, or its weights do not fit its architecture.
+    """
+    architecture, values = codec.decode(path.read_bytes())
+    try:
+        if max(architecture["input_shape"]) > LARGEST_SIDE:
+            raise ValueError(f"images of {architecture['input_shape']}")
+        network = models.create(**architecture)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not an architecture that `models.create` builds: {error}") from None
+    set_tensors(network, values)
+    return network
+
+
+def prune(kernel, kept):
+    """Keep a fraction of the weights, those of the largest magnitude (Han et al. 2015b)."""
+    drop = kernel.size - round(kept * kernel.size)
+    magnitude = np.abs(kernel).ravel()
+    mask = np.ones(kernel.size, bool)
+    mask[np.argpartition(magnitude, drop - 1)[:drop] if drop else []] = False
+    return kernel * mask.reshape(kernel.shape)
+
+
+def prune_below(kernel, quality):
+    """Keep the weights of magnitude above `quality` x the standard deviation of the layer (Han et al. 2015b)."""
+    return kernel * (np.abs(kernel) > quality * kernel.std())
+
+
+def kmeans(values, clusters, init="linear"):
+    """k-means in one dimension: Lloyd's algorithm to its fixed point.
+
+    Clusters of sorted values are intervals, so that a step is a binary search for their ends and a
+    difference of prefix sums: its time does not depend on how many values there are.
+
+    Args:
+        values: one-dimensional array.
+        clusters: number of centroids; fewer come back where clusters end up empty or values are fewer.
+        init: "linear" between the extremes, the best of Han et al. 2015a's for the rare large weights; or
+            "density", quantiles of the density's cube root, from which the error ends near its minimum
+            (Panter and Dite 1951).
+
+    Returns:
+        The centroids, float32, sorted.
+    """
+    values = np.sort(np.asarray(values, np.float64))
+    if init == "linear":
+        centroids = np.linspace(values[0], values[-1], clusters)
+    else:
+        density, edges = np.histogram(values, 16 * clusters)
+        mass = np.cumsum(np.cbrt(density))
+        centroids = np.interp((np.arange(clusters) + 0.5) / clusters * mass[-1], mass, edges[1:])
+    sums = np.concatenate([[0], np.cumsum(values)])
+    while True:
+        ends = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2)
+        ends = np.concatenate([[0], ends, [len(values)]])
+        ends = ends[np.concatenate([[True], np.diff(ends) > 0])]  # an empty cluster disappears
+        moved = np.diff(sums[ends]) / np.diff(ends)
+        if np.array_equal(moved, centroids):
+            return np.unique(moved.astype(np.float32))
+        centroids = moved
+
+
+def share(kernel, bits, init="linear"):
+    """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code."""
+    weights = kernel[kernel != 0]
+    if not weights.size:
+        return kernel
+    centroids = kmeans(weights, 2**bits - 1, init)
+    shared = np.zeros_like(kernel)
+    shared[kernel != 0] = centroids[np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)]
+    return shared
+
+
+def factorise(kernel, ratio, seed=0):
+    """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014)."""
+    rank = max(1, int(kernel.size / (ratio * sum(kernel.shape))))
+    left, scale, right = randomized_svd(kernel, rank, random_state=seed)
+    root = np.sqrt(scale)
+    return (left * root).astype(np.float32), (root[:, None] * right).astype(np.float32)
+
+
+class SharedSGD(training.CaffeSGD):
+    """SGD within a compressed network: zeros stay zero, and weights that share a value keep sharing it.
+
+    Attributes:
+        groups: variable's path -> (code of each weight, 0 for zero; number of codes), or (mask, None).
+    """
+
+    groups = {}  # noqa: RUF012
+
+    def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables or self._trainable_variables
+        super().apply([self._within(g, v) for g, v in zip(grads, variables, strict=True)], trainable_variables)
+
+    def _within(self, gradient, variable):
+        if variable.path not in self.groups:
+            return gradient
+        codes, count = self.groups[variable.path]
+        if count is None:
+            return gradient * ops.cast(codes, gradient.dtype)
+        # The gradient of a centroid is the sum over its members (Han et al. 2015a, Section 3.2).
+        sums = ops.segment_sum(ops.reshape(gradient, [-1]), codes, count)
+        sums = sums * ops.cast(ops.arange(count) > 0, sums.dtype)
+        return ops.reshape(ops.take(sums, codes), gradient.shape)
+
+
+def retrain(model, training_split, validation, recipe, images, seed, shared=False):
+    """Train a compressed model on, within its zeros and, if `shared`, within its shared values.
+
+    Args:
+        model: as stage `train` leaves it, with the network as its last layer.
+        recipe: `Params.train`; its schedule is run once over the updates.
+        images: how many of the training images to draw.
+
+    Returns:
+        What `training.run_epoch` returns: loss and accuracy in training and validation.
+    """
+    groups = {}
+    for name, kernel in tensors(model.layers[-1]).items():
+        if kernel.ndim > 1:
+            layer = model.layers[-1].get_layer(name.split("/")[0])
+            levels = np.concatenate([[0], np.unique(kernel[kernel != 0])])
+            codes = np.where(kernel == 0, 0, np.searchsorted(levels[1:], kernel) + 1)
+            groups[layer.kernel.path] = (codes.ravel(), len(levels)) if shared else (kernel != 0, None)
+    drawn = np.random.default_rng(seed).permutation(len(training_split.labels))[:images]
+    split = type(training_split)(training_split.images[drawn], training_split.labels[drawn])
+    training.compile_for(model, recipe, -(-len(drawn) // recipe.batch_size))
+    optimizer = SharedSGD.from_config(model.optimizer.get_config())
+    optimizer.groups = groups
+    model.optimizer = optimizer
+    return training.run_epoch(model, split, validation, recipe.batch_size, seed, 0)

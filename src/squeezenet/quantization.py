@@ -1,0 +1,152 @@
+"""A trained network in a file of a given size: quantisation without training.
+
+* Entropy-constrained: where codes are entropy-coded, a uniform grid loses less at the same number of bits than
+  the centroids of k-means (Gish and Pierce 1968).
+* Error feedback: what rounding a weight does to a filter's output is made up for by the filter's weights that
+  are yet to be rounded, and by its bias (GPTQ, Frantar et al. 2022). Zeros stay zero.
+* Bits by sensitivity: the steps of the layers are such that the last byte buys the same error of the logits in
+  every layer.
+"""
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+
+from squeezenet import codec, compression
+
+BATCH = 8
+DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
+PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
+TOLERANCE = 0.002  # of the size of a file
+NATS_TO_BYTES = 1 / np.log(2) / 8
+
+
+class Quantiser:
+    """Quantises the kernels of a network whose weighted layers are convolutions of one group.
+
+    Args:
+        network: functional Keras model.
+        output: name of the layer whose output is to change least, the logits.
+        images: as the network takes them, photographs like those it is for.
+        seed: of the drawn positions.
+    """
+
+    def __init__(self, network, output, images, seed=0):
+        self.tensors = compression.tensors(network)
+        self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
+        moments = second_moments(network, self.layers, images, seed=seed)
+        self.feedback = {name: _feedback(matrix) for name, matrix in moments.items()}
+        self.sensitivity = self._sensitivities(network, output, images)
+
+    def encode(self, budget, architecture):
+        """The file of at most `budget` bytes, and no less than it by more than `TOLERANCE`."""
+        weights = pd.Series({name: np.count_nonzero(self.tensors[f"{name}/kernel"]) for name in self.layers})
+        steps = np.sqrt(weights / self.sensitivity)
+        scale = PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / steps)
+        for quantise in (_round, self._quantise):  # rounding alone finds the scale nearly, and fast
+            while True:
+                data = codec.encode(quantise(self.tensors, scale * steps), architecture)
+                excess = len(data) - budget * (1 - TOLERANCE / 2)
+                if abs(excess) <= budget * TOLERANCE / 2:
+                    break
+                # A step larger by a factor e saves each weight a nat.
+                scale *= np.exp(excess / (weights.sum() * NATS_TO_BYTES))
+        return data
+
+    def _quantise(self, tensors, steps):
+        quantised = {}
+        for name in self.layers:
+            quantised[f"{name}/kernel"], quantised[f"{name}/bias"] = self._quantise_layer(name, steps[name])
+        return quantised
+
+    def _quantise_layer(self, name, step):
+        kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
+        rounded, bias = quantise(kernel.reshape(-1, kernel.shape[-1]), bias, *self.feedback[name], step)
+        return rounded.reshape(kernel.shape), bias.astype(np.float16).astype(np.float32)
+
+    def _sensitivities(self, network, output, images):
+        """Mean squared error of the output for each layer quantised alone, by the square of its step."""
+        model = keras.Model(network.input, network.get_layer(output).output)
+        expected = model.predict(images, batch_size=BATCH, verbose=0)
+        sensitivity = {}
+        for name in self.layers:
+            kernel = self.tensors[f"{name}/kernel"]
+            step = PROBE * kernel[kernel != 0].std()
+            layer = network.get_layer(name)
+            original = layer.get_weights()
+            layer.set_weights(self._quantise_layer(name, step))
+            error = model.predict(images, batch_size=BATCH, verbose=0) - expected
+            layer.set_weights(original)
+            sensitivity[name] = np.square(error).mean() / step**2
+        return pd.Series(sensitivity)
+
+
+def second_moments(network, layers, images, positions=200, seed=0):
+    """Mean of x x^T over the inputs x of each convolution's filters, with a last 1 for the bias.
+
+    Args:
+        layers: names of convolutions, "valid" or of stride 1.
+        positions: drawn from each image.
+
+    Returns:
+        layer -> matrix of side height x width x in + 1.
+    """
+    rng = np.random.default_rng(seed)
+    convolutions = [network.get_layer(name) for name in layers]
+    inputs = keras.Model(network.input, [layer.input for layer in convolutions])
+    moments = dict.fromkeys(layers, 0)
+    for start in range(0, len(images), BATCH):
+        for layer, x in zip(convolutions, inputs.predict_on_batch(images[start : start + BATCH]), strict=True):
+            (height, width), (down, right) = layer.kernel_size, layer.strides
+            if layer.padding == "same":
+                x = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)))
+            patches = sliding_window_view(x, (height, width), (1, 2))[:, ::down, ::right]
+            drawn = rng.integers(0, patches.shape[:3], (positions * len(x), 3)).T
+            rows = patches[tuple(drawn)].transpose(0, 2, 3, 1).reshape(positions * len(x), -1)
+            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=1)
+            moments[layer.name] = moments[layer.name] + rows.T @ rows / (positions * len(images))
+    return moments
+
+
+def quantise(matrix, bias, order, factor, step, block=64):
+    """Round the weights of each column of a matrix (inputs, filters) to multiples of a step, with error feedback.
+
+    Args:
+        order, factor: of `_feedback`.
+
+    Returns:
+        The rounded matrix, and the biases that make up for what is left.
+    """
+    rest = np.vstack([matrix[order], bias]).astype(np.float32)
+    stored = rest[:-1] != 0
+    rounded = np.zeros(stored.shape, np.float32)
+    for start in range(0, len(order), block):
+        stop = min(start + block, len(order))
+        errors = np.zeros((stop - start, rest.shape[1]), np.float32)
+        for i in range(start, stop):
+            rounded[i] = np.where(stored[i], np.float32(step) * np.rint(rest[i] / np.float32(step)), 0)
+            errors[i - start] = (rest[i] - rounded[i]) / factor[i, i]
+            rest[i + 1 : stop] -= np.outer(factor[i, i + 1 : stop], errors[i - start])
+        rest[stop:] -= factor[start:stop, stop:].T @ errors
+    matrix = np.empty_like(rounded)
+    matrix[order] = rounded
+    return matrix, rest[-1]
+
+
+def _feedback(moments):
+    """The order to round inputs in, strongest first, and the upper Cholesky factor of the inverse moments."""
+    order = np.argsort(-np.diag(moments)[:-1], kind="stable")
+    damped = moments.astype(np.float64)
+    damped[np.diag_indices(len(order))] += DAMPING * np.diag(damped)[:-1].mean()
+    every = np.append(order, len(order))
+    return order, np.linalg.cholesky(np.linalg.inv(damped[np.ix_(every, every)])).T.astype(np.float32)
+
+
+def _round(tensors, steps):
+    rounded = {}
+    for name, tensor in tensors.items():
+        layer, kind = name.split("/")
+        step = np.float32(steps[layer])
+        rounded[name] = step * np.rint(tensor / step) if kind == "kernel" else tensor.astype(np.float16)
+    return rounded
