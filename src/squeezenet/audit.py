@@ -20,11 +20,7 @@ from squeezenet import costs, models
 CLASSES = 1000  # of ImageNet
 CROP = 227  # pixels, of the authors' train_val.prototxt
 FILES = ("table1", "table2", "table3", "figure3", "text")
-COMPUTED, DECODED, NOT_HERE = (
-    "computed",
-    "decoded from the authors' file",
-    "not testable here",
-)
+COMPUTED, DECODED, NOT_HERE = ("computed", "decoded from the authors' file", "not testable here")
 EXACT, ROUNDED, CONTRADICTED = "exact", "within printed rounding", "contradicted"
 NEEDS_IMAGENET, NEEDS_FILE = "needs ImageNet", "needs the authors' file"
 VERDICTS = (EXACT, ROUNDED, CONTRADICTED, NEEDS_IMAGENET, NEEDS_FILE)
@@ -70,28 +66,8 @@ def audit(paper, variants, authors=None):
             raise ValueError(f"data/paper: {row.where}, {row.subject}: nothing measures {row.quantity!r}")
         found = MEASURES[measure](evidence, row, part)
         difference, verdict = judge(row.printed, found.ours)
-        rows.append(
-            (
-                *row[1:6],
-                _text(found.ours),
-                found.how,
-                _text(difference),
-                verdict or found.needs,
-                found.note,
-            )
-        )
-    columns = [
-        "where",
-        "subject",
-        "quantity",
-        "unit",
-        "printed",
-        "ours",
-        "how",
-        "difference",
-        "verdict",
-        "note",
-    ]
+        rows.append((*row[1:6], _text(found.ours), found.how, _text(difference), verdict or found.needs, found.note))
+    columns = ["where", "subject", "quantity", "unit", "printed", "ours", "how", "difference", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -122,11 +98,7 @@ def size_units(paper, variants):
     sizes = paper[paper["where"].str.startswith("Figure 3") & (paper.quantity == "size") & paper.variant.isin(variants)]
     rows = []
     for unit, size in (("MiB = 2^20 bytes", costs.MIB), ("MB = 10^6 bytes", 10**6)):
-        for rounding, rounded in (
-            ("up", math.ceil),
-            ("to nearest", round),
-            ("down", math.floor),
-        ):
+        for rounding, rounded in (("up", math.ceil), ("to nearest", round), ("down", math.floor)):
             fits = 0
             for row in sizes.itertuples():
                 scale = 10 ** len(row.printed.partition(".")[2])
@@ -169,15 +141,9 @@ class Evidence:
     def output(self, row, _):
         model = self.model(row.variant)
         if row.subject == "input":
-            conv1, shape = (
-                model.get_layer("conv1"),
-                tuple(map(int, row.printed.split("x"))),
-            )
+            conv1, shape = (model.get_layer("conv1"), tuple(map(int, row.printed.split("x"))))
             side = conv1.compute_output_shape((1, *shape))[1]
-            return Found(
-                _by(model.input.shape[1:]),
-                note=f"from {row.printed} conv1 gives {side}x{side}",
-            )
+            return Found(_by(model.input.shape[1:]), note=f"from {row.printed} conv1 gives {side}x{side}")
         shape = model.get_layer(row.subject).output.shape[1:]
         return Found(_by((1,) * (3 - len(shape)) + shape))
 
@@ -239,10 +205,7 @@ class Evidence:
             return Found(f"pool_{{{','.join(numbers)}}}")
         network = graph(self.model(row.variant))
         before = [next(network.predecessors(name)).split("_")[0] for name in pools]
-        return Found(
-            ", ".join(before),
-            note="the pooling after conv10 is Table 1's average pooling",
-        )
+        return Found(", ".join(before), note="the pooling after conv10 is Table 1's average pooling")
 
     def layer_setting(self, row, _):
         found = self.model(row.variant).layers
@@ -323,10 +286,7 @@ class Evidence:
                 "weights without biases",
             )
         after = self.printed("Table 1", "total", "parameters after pruning")
-        return Found(
-            100 * after / self.parameters(row._replace(subject="total"), "").ours,
-            note="from Table 1's total",
-        )
+        return Found(100 * after / self.parameters(row._replace(subject="total"), "").ours, note="from Table 1's total")
 
     # Bytes
 
@@ -350,19 +310,14 @@ class Evidence:
         if size is None:
             return Found(None, how, needs=NEEDS_FILE)
         return Found(
-            size / costs.MIB,
-            how,
-            f"MiB; {size:,} bytes, {size / 1e6:.4g} MB of 10^6 bytes{self.packing(row)}",
+            size / costs.MIB, how, f"MiB; {size:,} bytes, {size / 1e6:.4g} MB of 10^6 bytes{self.packing(row)}"
         )
 
     def packing(self, row):
         return f"; the file's entries at {row.bits} bits" if row.bits not in ("", "32", "8") else ""
 
     def size_ratio(self, row, _):
-        (size, how), (reference, _) = (
-            self.bytes(row),
-            self.bytes(row._replace(variant=row.reference, bits="32")),
-        )
+        (size, how), (reference, _) = (self.bytes(row), self.bytes(row._replace(variant=row.reference, bits="32")))
         if size is None:
             return Found(None, how, needs=NEEDS_FILE)
         return Found(reference / size, how, f"{reference:,} by {size:,} bytes{self.packing(row)}")
@@ -380,10 +335,7 @@ class Evidence:
             dtype = self.model(row.variant).variable_dtype if row.variant else "float32"
             return Found(int(re.sub(r"\D", "", dtype)), note=dtype)
         if self.authors and row.variant and int(row.bits or 0) == 8:
-            return Found(
-                self.authors["bytes"]["codes"] * 8 / self.authors["stored_entries"],
-                DECODED,
-            )
+            return Found(self.authors["bytes"]["codes"] * 8 / self.authors["stored_entries"], DECODED)
         needs = NEEDS_FILE if row.bits == "8" else NEEDS_IMAGENET
         return Found(None, NOT_HERE, needs=needs)
 
@@ -414,10 +366,7 @@ class Evidence:
             & (rows.variant == row.variant)
         ]
         if row.where.startswith("Figure 3") and len(twins):
-            return Found(
-                float(twins.printed.iloc[0]),
-                note=f"the same network in {twins['where'].iloc[0]}",
-            )
+            return Found(float(twins.printed.iloc[0]), note=f"the same network in {twins['where'].iloc[0]}")
         return Found(None, NOT_HERE, needs=NEEDS_IMAGENET)
 
     def drawn(self, row, _):
@@ -442,25 +391,13 @@ MEASURES = {
     "kernel": Evidence.kernel,
     "kernel in the sparsity column": Evidence.kernel,
     **dict.fromkeys(
-        (
-            "base_e",
-            "incr_e",
-            "freq",
-            "SR",
-            "pct3x3",
-            "expand by squeeze",
-            "fire modules",
-            "fire hyperparameters",
-        ),
+        ("base_e", "incr_e", "freq", "SR", "pct3x3", "expand by squeeze", "fire modules", "fire hyperparameters"),
         Evidence.metaparameter,
     ),
     "kernel ratio": Evidence.kernel_ratio,
     "max-pooled modules": Evidence.pooled,
     "pooling layers": Evidence.pooled,
-    **dict.fromkeys(
-        ("pooling stride", "padding", "dropout", "fully connected layers"),
-        Evidence.layer_setting,
-    ),
+    **dict.fromkeys(("pooling stride", "padding", "dropout", "fully connected layers"), Evidence.layer_setting),
     "bypassed modules": Evidence.bypassed,
     "parameters": Evidence.parameters,
     "added parameters": Evidence.added_parameters,

@@ -11,18 +11,12 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
-from statsmodels.stats.proportion import (
-    confint_proportions_2indep,
-    test_proportions_2indep,
-)
+from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
 RESAMPLES = 9999
-INCONCLUSIVE, NOT_RUN = (
-    "inconclusive",
-    "not tested: its networks are not in params.yaml",
-)
+INCONCLUSIVE, NOT_RUN = ("inconclusive", "not tested: its networks are not in params.yaml")
 COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
 
 
@@ -77,32 +71,16 @@ def _test(claim, results, correct, compression):
         effect = float(statistic(accuracy)[0])
         low, high = np.percentile(sampled, [2.5, 97.5])
         tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
-        p, spread, unit = (
-            min(1, 2 * (tail + 1) / (len(sampled) + 1)),
-            sampled.std(),
-            "test images, 1 seed",
-        )
+        p, spread, unit = (min(1, 2 * (tail + 1) / (len(sampled) + 1)), sampled.std(), "test images, 1 seed")
     elif claim.test == "trend":
-        ranks = (
-            stats.rankdata(np.tile(np.arange(len(first)), len(seeds))),
-            stats.rankdata(accuracy),
-        )
+        ranks = (stats.rankdata(np.tile(np.arange(len(first)), len(seeds))), stats.rankdata(accuracy))
         test = stats.pearsonr(*ranks)
-        effect, p, (low, high), spread = (
-            test.statistic,
-            test.pvalue,
-            test.confidence_interval(),
-            None,
-        )
+        effect, p, (low, high), spread = (test.statistic, test.pvalue, test.confidence_interval(), None)
         unit = f"trained networks, {len(seeds)} seeds"
     else:
         differences = statistic(accuracy)
         test = stats.ttest_1samp(differences, threshold)
-        effect, p, (low, high) = (
-            differences.mean(),
-            test.pvalue,
-            test.confidence_interval(),
-        )
+        effect, p, (low, high) = (differences.mean(), test.pvalue, test.confidence_interval())
         spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds"
     p = 1.0 if np.isnan(p) else p  # no spread at all: nothing can be said
     return effect, low, high, threshold, p, spread, len(first), unit
@@ -149,16 +127,7 @@ def _compression(claim, results, compression):
     p = test_proportions_2indep(counts[0], n, counts[1], n, value=threshold / 100, method="score").pvalue
     spread = (high - low) / 2 / stats.norm.ppf(0.975)
     effect = (counts[0] - counts[1]) / n
-    return (
-        100 * effect,
-        100 * low,
-        100 * high,
-        threshold,
-        p,
-        100 * spread,
-        1,
-        "test images, 1 seed",
-    )
+    return (100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, "test images, 1 seed")
 
 
 def _verdict(row, dataset):
@@ -185,7 +154,4 @@ def seeds_needed(row, alpha):
     size = abs(row.effect - row.threshold) / row.spread if row.spread else 0
     if size < 1e-3:
         return None
-    return max(
-        2,
-        math.ceil(float(np.squeeze(TTestPower().solve_power(min(size, 5), alpha=alpha, power=POWER)))),
-    )
+    return max(2, math.ceil(float(np.squeeze(TTestPower().solve_power(min(size, 5), alpha=alpha, power=POWER)))))

@@ -1,6 +1,7 @@
 """The paper's figures from our results, and its diagrams from the Keras models' own graphs."""
 
 import io
+from itertools import pairwise
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -25,22 +26,13 @@ STYLE = {
 
 def style():
     """One look for all figures: colour-blind palette, white ground, no two series that only colour tells apart."""
-    sns.set_theme(
-        context="paper",
-        style="whitegrid",
-        palette="colorblind",
-        font_scale=1.1,
-        rc=STYLE,
-    )
+    sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=1.1, rc=STYLE)
 
 
 def encode(figure):
     """A figure as {"svg": bytes, "png": bytes}, closed."""
     files = {}
-    for kind, metadata in (
-        ("svg", {"Date": None, "Creator": None}),
-        ("png", {"Software": None}),
-    ):
+    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=160, metadata=metadata, bbox_inches="tight")
         files[kind] = buffer.getvalue()
@@ -59,11 +51,7 @@ def microarchitecture(paper, ours, xlabel, dataset):
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.5))
     _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
-    left.set(
-        title="Paper: ImageNet",
-        xlabel="model size, MB as printed",
-        ylabel="top-5 accuracy, %",
-    )
+    left.set(title="Paper: ImageNet", xlabel="model size, MB as printed", ylabel="top-5 accuracy, %")
     errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
     _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
     right.set(title=f"Ours: {dataset}", xlabel="model size, MiB", ylabel="top-1 accuracy, %")
@@ -72,25 +60,11 @@ def microarchitecture(paper, ours, xlabel, dataset):
 
 
 def _series(axis, x, y, errors, names, colour, marker):
-    axis.errorbar(
-        x,
-        y,
-        errors,
-        color=colour,
-        marker=marker,
-        markersize=6,
-        capsize=3,
-        linewidth=1.3,
-    )
+    axis.errorbar(x, y, errors, color=colour, marker=marker, markersize=6, capsize=3, linewidth=1.3)
     for i, (a, b, name) in enumerate(zip(x, y, names, strict=True)):
         below = i % 2 == 1
         axis.annotate(
-            name,
-            (a, b),
-            (5, -12 if below else 7),
-            textcoords="offset points",
-            fontsize="small",
-            color="black",
+            name, (a, b), (5, -12 if below else 7), textcoords="offset points", fontsize="small", color="black"
         )
     axis.margins(0.14, 0.16)
 
@@ -98,25 +72,13 @@ def _series(axis, x, y, errors, names, colour, marker):
 def accuracy_against_size(results, dataset):
     """All networks: accuracy with its interval against model size on a logarithmic axis, the families told apart."""
     figure, axis = plt.subplots(figsize=(7.6, 5))
-    markers = dict(zip(results.family.unique(), "osD^vP", strict=False))
-    for (family, rows), colour in zip(results.groupby("family", sort=False), sns.color_palette("colorblind")):
+    looks = zip("osD^vP", sns.color_palette("colorblind"), strict=False)
+    for (family, rows), (marker, colour) in zip(results.groupby("family", sort=False), looks, strict=False):
         errors = np.abs(np.array([rows.accuracy - rows.low, rows.high - rows.accuracy]))
         axis.errorbar(
-            rows.mebibytes,
-            rows.accuracy,
-            errors,
-            fmt=markers[family],
-            color=colour,
-            label=family,
-            capsize=3,
-            markersize=7,
+            rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7
         )
-    axis.set(
-        xscale="log",
-        xlabel="model size, MiB of 32-bit parameters",
-        ylabel="top-1 accuracy, %",
-        title=dataset,
-    )
+    axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
     axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.set_xticks(_ticks(results.mebibytes))
@@ -134,13 +96,7 @@ def training_curves(history, dataset):
     families = list(history.family.unique())
     columns = min(3, len(families))
     rows = -(-len(families) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(3.1 * columns + 0.4, 3.3 * rows),
-        sharey=True,
-        squeeze=False,
-    )
+    figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns + 0.4, 3.3 * rows), sharey=True, squeeze=False)
     for axis in axes.flat[len(families) :]:
         axis.axis("off")
     for axis, family in zip(axes.flat, families, strict=False):
@@ -200,7 +156,7 @@ def macroarchitectures(networks):
     figure, axes = plt.subplots(1, len(networks), figsize=(2.7 * len(networks), 8.4), squeeze=False)
     for axis, (title, model) in zip(axes.flat, networks.items(), strict=True):
         chain = chains[title]
-        after = dict(zip(chain, chain[1:], strict=False))
+        after = dict(pairwise(chain))
         fork = {a: (height[a] + height[b]) / 2 for a, b in after.items()}  # where a bypass leaves the chain
         for source, target in after.items():
             _line(axis, [(0, height[source]), (0, height[target])], GREY)
@@ -208,25 +164,12 @@ def macroarchitectures(networks):
             if source in after and target != after[source]:
                 convolution = target not in height
                 (end,) = graphs[title].successors(target) if convolution else (target,)
-                lane = [
-                    (0, fork[source]),
-                    (1.45, fork[source]),
-                    (1.45, height[end]),
-                    (0.17, height[end]),
-                ]
+                lane = [(0, fork[source]), (1.5, fork[source]), (1.5, height[end]), (0.12, height[end])]
                 _line(axis, lane, ORANGE)
                 if convolution:
                     layer = model.get_layer(target)
                     middle = (fork[source] + height[end]) / 2
-                    _box(
-                        axis,
-                        1.45,
-                        middle,
-                        f"{_size(layer)}\n{layer.filters}",
-                        0.75,
-                        0.62,
-                        _colour(layer),
-                    )
+                    _box(axis, 1.5, middle, f"{_size(layer)}, {layer.filters}", 1.0, 0.5, _colour(layer))
         for name in chain:
             if name.endswith("bypass"):
                 axis.text(
@@ -235,16 +178,9 @@ def macroarchitectures(networks):
                 )  # fmt: skip
             else:
                 layer = model.layers[0] if name == "input" else model.get_layer(name)
-                _box(
-                    axis,
-                    0,
-                    height[name],
-                    f"{name}, {layer.output.shape[-1]}",
-                    1.9,
-                    0.6,
-                    _colour(layer),
-                )
-        axis.set(xlim=(-1.05, 1.95), ylim=(min(height.values()) - 0.5, -0.5), title=title)
+                _box(axis, 0, height[name], f"{name}, {layer.output.shape[-1]}", 1.9, 0.6, _colour(layer))
+        axis.set(xlim=(-1.05, 2.1), ylim=(min(height.values()) - 0.5, -0.5))
+        axis.set_title(title, x=0.33)
         axis.axis("off")
     return figure
 
