@@ -114,6 +114,11 @@ def graph(model):
     return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
 
 
+def imagenet_model(options):
+    """A variant, as an entry of params.yaml, for ImageNet's images and classes."""
+    return _build(tuple(sorted(options.items())))
+
+
 @cache
 def _build(options):
     return models.create(input_shape=(CROP, CROP, 3), nb_classes=CLASSES, **dict(options))
@@ -127,8 +132,7 @@ class Evidence:
         self.authors = authors if authors and authors["available"] else None
 
     def model(self, variant, **options):
-        """A variant at ImageNet's size."""
-        return _build(tuple(sorted((self.variants[variant] | options).items())))
+        return imagenet_model(self.variants[variant] | options)
 
     def printed(self, where, subject, quantity):
         """A number of the paper, as it prints it."""

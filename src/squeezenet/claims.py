@@ -20,7 +20,7 @@ INCONCLUSIVE, NOT_RUN = ("inconclusive", "not tested: its networks are not in pa
 COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
 
 
-def assess(claims, results, correct, compression=None):
+def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
     """Test each claim of data/paper/claims.csv.
 
     Args:
@@ -38,7 +38,7 @@ def assess(claims, results, correct, compression=None):
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
     """
-    tested = [_test(claim, results, correct, compression or {}) for claim in claims.itertuples()]
+    tested = [_test(claim, results, correct, compression or {}, resamples) for claim in claims.itertuples()]
     table = claims.reset_index(drop=True).join(pd.DataFrame(tested, columns=COLUMNS))
     run = table.p.notna()
     table["p_holm"] = np.nan
@@ -52,7 +52,7 @@ def assess(claims, results, correct, compression=None):
     return table
 
 
-def _test(claim, results, correct, compression):
+def _test(claim, results, correct, compression, resamples):
     if claim.test == "none":
         return (None,) * len(COLUMNS)
     if claim.test == "compression":
@@ -67,7 +67,7 @@ def _test(claim, results, correct, compression):
     threshold = -float(claim.margin or 0)
     statistic = _rank_correlation if claim.test == "trend" else _difference(len(first))
     if len(seeds) == 1:
-        sampled = statistic(bootstrap([correct[name, seeds[0]] for name in first + second]))
+        sampled = statistic(bootstrap([correct[name, seeds[0]] for name in first + second], resamples))
         effect = float(statistic(accuracy)[0])
         low, high = np.percentile(sampled, [2.5, 97.5])
         tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
@@ -86,7 +86,7 @@ def _test(claim, results, correct, compression):
     return effect, low, high, threshold, p, spread, len(first), unit
 
 
-def bootstrap(correct, resamples=RESAMPLES, seed=0):
+def bootstrap(correct, resamples, seed=0):
     """Accuracies in % (resamples, networks) on resampled test images, the same images for every network.
 
     Images on which the networks agree alike are interchangeable, so that drawing how often each
