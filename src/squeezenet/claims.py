@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, test_propor
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
 RESAMPLES = 9999
+IMAGES = "test images, 1 seed"
 INCONCLUSIVE, NOT_RUN = ("inconclusive", "not tested: its networks are not in params.yaml")
 COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
 
@@ -127,7 +128,7 @@ def _compression(claim, results, compression):
     p = test_proportions_2indep(counts[0], n, counts[1], n, value=threshold / 100, method="score").pvalue
     spread = (high - low) / 2 / stats.norm.ppf(0.975)
     effect = (counts[0] - counts[1]) / n
-    return (100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, "test images, 1 seed")
+    return (100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, IMAGES)
 
 
 def _verdict(row, dataset):

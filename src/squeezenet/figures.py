@@ -60,17 +60,29 @@ def microarchitecture(paper, ours, xlabel, dataset):
 
 
 def _series(axis, x, y, errors, names, colour, marker):
+    """Points joined by a line, labelled upper left and lower right in turn: the free sides of a rising curve."""
     axis.errorbar(x, y, errors, color=colour, marker=marker, markersize=6, capsize=3, linewidth=1.3)
-    for i, (a, b, name) in enumerate(zip(x, y, names, strict=True)):
+    errors = np.zeros((2, len(x))) if errors is None else errors
+    for i, (a, b, name, (low, high)) in enumerate(zip(x, y, names, errors.T, strict=True)):
         below = i % 2 == 1
         axis.annotate(
-            name, (a, b), (5, -12 if below else 7), textcoords="offset points", fontsize="small", color="black"
+            name,
+            (a, b - low if below else b + high),
+            (4, -5) if below else (-4, 5),
+            textcoords="offset points",
+            ha="left" if below else "right",
+            va="top" if below else "bottom",
+            fontsize="small",
         )
     axis.margins(0.14, 0.16)
 
 
-def accuracy_against_size(results, dataset):
-    """All networks: accuracy with its interval against model size on a logarithmic axis, the families told apart."""
+def accuracy_against_size(results, dataset, named):
+    """All networks: accuracy with its interval against model size on a logarithmic axis, the families told apart.
+
+    Args:
+        named: the families whose networks carry their names.
+    """
     figure, axis = plt.subplots(figsize=(7.6, 5))
     looks = zip("osD^vP", sns.color_palette("colorblind"), strict=False)
     for (family, rows), (marker, colour) in zip(results.groupby("family", sort=False), looks, strict=False):
@@ -78,44 +90,49 @@ def accuracy_against_size(results, dataset):
         axis.errorbar(
             rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7
         )
+    gap = 0.035 * (results.high.max() - results.low.min())
+    labelled = results[results.family.isin(named)].sort_values("accuracy")
+    for _, rows in labelled.groupby(np.log2(labelled.mebibytes).round(1)):
+        steps = gap * np.arange(len(rows))  # labels of networks of one size keep clear of each other
+        heights = np.maximum.accumulate(rows.accuracy - steps) + steps
+        for x, y, name in zip(rows.mebibytes, heights, rows.variant, strict=True):
+            axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
     axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
+    axis.set_xlim(results.mebibytes.min() / 2.2, results.mebibytes.max() * 1.4)
+    axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axis.set_xticks(_ticks(results.mebibytes))
-    axis.legend(title=None, loc="best", frameon=True)
+    axis.legend(loc="best", fontsize="small")
     return figure
 
 
-def _ticks(sizes):
-    steps = np.array([0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500])
-    return steps[(steps >= sizes.min() / 2.5) & (steps <= sizes.max() * 2.5)]
-
-
 def training_curves(history, dataset):
-    """Validation accuracy by epoch, one panel a family, the mean of the seeds with their range."""
+    """Validation accuracy by epoch, one panel a family: the mean of the seeds with their range."""
     families = list(history.family.unique())
-    columns = min(3, len(families))
-    rows = -(-len(families) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns + 0.4, 3.3 * rows), sharey=True, squeeze=False)
-    for axis in axes.flat[len(families) :]:
-        axis.axis("off")
+    rows = -(-len(families) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(8.2, 3.4 * rows), sharex=True, sharey=True, squeeze=False)
     for axis, family in zip(axes.flat, families, strict=False):
         part = history[history.family == family]
         sns.lineplot(
-            part.assign(val_accuracy=100 * part.val_accuracy),
+            part.assign(percent=100 * part.val_accuracy),
             x="epoch",
-            y="val_accuracy",
+            y="percent",
             hue="variant",
             style="variant",
+            palette=sns.color_palette("viridis", part.variant.nunique()),
             markers=True,
-            dashes=True,
+            dashes=False,
             errorbar=("pi", 100),
-            ax=axis,
             markersize=5,
+            markeredgewidth=0.3,
+            linewidth=1,
+            ax=axis,
         )
         axis.set(title=family, ylabel="validation accuracy, %")
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-        axis.legend(title=None, fontsize="x-small", loc="lower right")
+        axis.legend(fontsize="x-small", loc="lower right", ncols=2 if part.variant.nunique() > 5 else 1)
+    for axis in axes.flat[len(families) :]:
+        axis.axis("off")
     figure.suptitle(dataset, fontsize="medium")
     return figure
 

@@ -1,7 +1,6 @@
-"""The report: reads what the stages left, sets it beside the paper, writes Markdown, HTML, figures and tables.
+"""The report: our results beside the paper, as Markdown, one HTML page, figures and tables.
 
-`read_results` gives one tidy row a training; everything after that takes frames. `python -m
-squeezenet.report` renews the results table of README.md.
+`python -m squeezenet.report` renews the results table of README.md.
 """
 
 import base64
@@ -10,119 +9,16 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import markdown
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from squeezenet import audit, claims, config, costs, figures
+from squeezenet import audit, claims, config, figures
+from squeezenet.results import OTHERS, PANELS, conditions, metrics_of
 
 MARKERS = "<!-- results -->", "<!-- /results -->"
-PANELS = {  # a figure or table of the paper -> what its networks vary
-    "Table 3": "macroarchitecture (Table 3)",
-    "Figure 3(a)": "squeeze ratio (Figure 3a)",
-    "Figure 3(b)": "share of 3x3 filters (Figure 3b)",
-}
-OTHERS = "other networks"
 MADE_BY = "Made by [notebooks/report.ipynb](../notebooks/report.ipynb), stage `report`"
 TRAINED_BY = f"{MADE_BY}, from the trainings of notebooks/train.ipynb, stage `train`"
-
-
-class Results(NamedTuple):
-    """What stage `train` left: one row a training, one row an epoch, and which test images each network got right."""
-
-    trainings: pd.DataFrame
-    history: pd.DataFrame
-    correct: dict
-
-
-def read_results(params, folder=config.TRAIN):
-    """Read the trainings of every variant and seed in params.yaml; folders of other variants are left alone.
-
-    Raises:
-        FileNotFoundError: a training is missing; the message names the stage that makes it.
-    """
-    trainings, history, correct = [], [], {}
-    for variant in params.variants:
-        for seed in params.train.seeds:
-            source = Path(folder) / variant / str(seed)
-            try:
-                trainings.append(json.loads((source / "metrics.json").read_text()))
-                history.append(pd.read_csv(source / "history.csv").assign(variant=variant, seed=seed))
-                with np.load(source / "predictions.npz") as predictions:
-                    correct[variant, seed] = predictions["probabilities"].argmax(1) == predictions["labels"]
-            except FileNotFoundError as error:
-                raise FileNotFoundError(f"{error.filename} is missing: `dvc repro train@{variant}` makes it") from None
-    return Results(pd.DataFrame(trainings), pd.concat(history, ignore_index=True), correct)
-
-
-def read_compression(variants, folder=config.DATA / "compress"):
-    """What stage `compress` left, where it has run: variant -> metrics, and the authors' decoded file."""
-    files = {name: Path(folder) / name / "metrics.json" for name in variants}
-    authors = Path(folder) / "authors.json"
-    return (
-        {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()},
-        json.loads(authors.read_text()) if authors.exists() else None,
-    )
-
-
-def summarise(results, paper):
-    """One row a network: where the paper has it, size, MACs, mean accuracy in % with its 95% interval.
-
-    The interval is Wilson's over the test images for one seed, Student's over the seeds for several.
-    """
-    rows = []
-    for variant, group in results.trainings.groupby("variant", sort=False):
-        accuracy = 100 * group.accuracy
-        if len(group) == 1:
-            low, high = 100 * group.accuracy_low.iloc[0], 100 * group.accuracy_high.iloc[0]
-        else:
-            low, high = stats.t.interval(0.95, len(group) - 1, accuracy.mean(), accuracy.sem() or 1e-9)
-        places = paper["where"][
-            (paper.variant == variant) & ~paper["where"].str.startswith(("Section", "Title", "Abs"))
-        ]
-        first = group.iloc[0]
-        rows.append(
-            {
-                "variant": variant,
-                "paper": ", ".join(places.unique()),
-                "family": next((title for place, title in PANELS.items() if place in set(places)), OTHERS),
-                "parameters": first.parameters,
-                "mebibytes": costs.mebibytes(first.parameters),
-                "macs": first.macs,
-                "accuracy": accuracy.mean(),
-                "low": low,
-                "high": high,
-                "dataset": first.dataset,
-                "epochs": first.epochs,
-                "seeds": " ".join(map(str, group.seed)),
-                "test_images": first.test_images,
-                "seconds": group.seconds.sum(),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def conditions(summary):
-    """The data set, epochs and seeds that no accuracy stands without: "CIFAR-10, 20 epochs, seed 42"."""
-
-    def one(column):
-        return ", ".join(map(str, summary[column].unique()))
-
-    epochs, seeds = one("epochs"), one("seeds").replace(" ", ", ")
-    return f"{one('dataset')}, {epochs} epoch{'s' * (epochs != '1')}, seed{'s' * (',' in seeds)} {seeds}"
-
-
-def metrics_of(summary, audited, tested):
-    """reports/metrics.json: every network's result, the audit's and the claims' verdicts."""
-    networks = summary.drop(columns="family").set_index("variant").to_dict("index")
-    return {
-        "networks": networks,
-        "audit": {verdict.replace(" ", "_"): int((audited.verdict == verdict).sum()) for verdict in audit.VERDICTS},
-        "claims": dict(zip(tested.id, tested.verdict, strict=True)),
-    }
 
 
 # Tables, as Markdown
@@ -184,17 +80,27 @@ def contradictions(audited):
     return table(joined[["where", "subject", "quantity", "printed", "ours", "unit", "note"]], ("printed", "ours"))
 
 
+def by_place(audited):
+    """How many numbers of each table, figure and section got each verdict."""
+    places = audited["where"].str.replace(r"Section (\d).*", r"Section \1", regex=True)
+    places = pd.Categorical(places, places.unique())
+    verdicts = pd.Categorical(audited.verdict, [v for v in audit.VERDICTS if v in set(audited.verdict)])
+    counts = pd.crosstab(places, verdicts, margins=True, margins_name="all").rename_axis("where").reset_index()
+    return table(counts, counts.columns[1:])
+
+
 def claims_table(tested):
     """Claim, test, effect with its interval, Holm's p and verdict."""
     rows = []
     for row in tested.itertuples():
-        effect = p = ""
+        effect = p = n = ""
         if not pd.isna(row.p):
             trend = row.test == "trend"
             effect = interval(row.effect, row.low, row.high, 2) + (" (rho)" if trend else " points")
+            n = row.unit
             p = "<0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
-        rows.append((f"{row.claim} ({row.where})", _test_in_words(row), effect, row.unit or "", p, _settled(row)))
-    columns = ["claim", "test", "effect [95% interval]", "unit", "p (Holm)", "verdict"]
+        rows.append((f"{row.claim} ({row.where})", _test_in_words(row), effect, n, p, _settled(row)))
+    columns = ["claim", "test", "effect [95% interval]", "n", "p (Holm)", "verdict"]
     return table(pd.DataFrame(rows, columns=columns))
 
 
@@ -225,7 +131,9 @@ def table1(audited):
     cells = part.assign(cell=[beside(row) for row in part.itertuples()])
     cell, ours = (cells.pivot(index="subject", columns="quantity", values=values) for values in ("cell", "ours"))
     order = part.subject.unique()
-    kept = [name for name in ("kept", *(f"kept, {p}" for p in audit.FIRE_PARTS)) if name in cell]
+    shares = [name for name in ("kept", *(f"kept, {part}" for part in audit.FIRE_PARTS)) if name in cell]
+    kept = cell.loc[order, shares].apply(lambda row: " / ".join(row.dropna()), axis=1)
+    kernel = cell["kernel in the sparsity column"][order]
     rows = pd.DataFrame(
         {
             "layer": order,
@@ -233,14 +141,15 @@ def table1(audited):
             "filter size/stride": cell["filter"][order],
             "depth": cell.depth[order],
             **{part: cell[f"filters, {part}"][order] for part in audit.FIRE_PARTS},
-            "kept, %": cell.loc[order, kept].apply(lambda row: " / ".join(row.dropna()), axis=1),
+            "kept, %": kept.where(kernel.isna(), kept + ", " + kernel),
+            "bits": cell.bits[order],
             "parameters, paper": cell.parameters[order],
             "ours": ours.parameters[order],
             "after pruning, paper": cell["parameters after pruning"][order],
             "ours, from kept %": ours["parameters after pruning"][order],
         }
     ).fillna("")
-    return table(rows, [name for name in rows.columns if "param" in name or "ours" in name or "after" in name])
+    return table(rows, rows.columns.drop(["layer", "output", "filter size/stride", "kept, %"]))
 
 
 def table2(audited):
@@ -300,17 +209,20 @@ def figure3(paper, summary, place):
     order = paper[paper["where"] == place].drop_duplicates("subject")[["subject", "variant"]]
     points = points.loc[list(order.itertuples(index=False, name=None))].reset_index()
     points = points.rename(columns={"subject": "label", "top-5": "accuracy"}).astype({"size": float, "accuracy": float})
+    points["label"] = points.label.str.extract(r"([\d.]+%?)")
     ours = points[["label", "variant"]].merge(summary, on="variant")
     return points, ours
 
 
 def panels(paper, history):
     """The history once for each panel of the paper that shows the network, titled, in the paper's order."""
-    parts = [
-        history[history.variant.isin(paper.variant[paper["where"] == place])].assign(family=title)
-        for place, title in PANELS.items()
-    ]
-    parts.append(history[~history.variant.isin(pd.concat(parts).variant)].assign(family=OTHERS))
+    epochs = dict(list(history.groupby("variant", sort=False)))
+    parts, shown = [], set()
+    for place, title in PANELS.items():
+        variants = [name for name in paper.variant[paper["where"] == place].unique() if name in epochs]
+        parts += [epochs[name].assign(family=title) for name in variants]
+        shown.update(variants)
+    parts += [epochs[name].assign(family=OTHERS) for name in epochs if name not in shown]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -331,7 +243,7 @@ def draw(paper, variants, summary, history):
         theirs, ours = figure3(paper, summary, place)
         if len(ours):
             drawn[name] = figures.microarchitecture(theirs, ours, knob, where)
-    drawn["accuracy_against_size"] = figures.accuracy_against_size(summary, where)
+    drawn["accuracy_against_size"] = figures.accuracy_against_size(summary, where, (OTHERS, PANELS["Table 3"]))
     drawn["training_curves"] = figures.training_curves(panels(paper, history), where)
     return drawn
 
@@ -348,6 +260,8 @@ def document(params, paper, results, summary, audited, tested, units, compressio
         "Numbers of the paper, or of v1.1's README, that the architecture, the authors' file or the paper itself "
         "contradict. A number holds if ours is less than one unit of its last printed digit away.\n",
         contradictions(audited),
+        "\n### Verdicts by place\n",
+        by_place(audited),
         "\n## The paper's claims\n",
         claims_text(tested, paper, where, n),
         claims_table(tested),
@@ -422,17 +336,19 @@ def document(params, paper, results, summary, audited, tested, units, compressio
 
 def head(audited, tested, summary):
     count = audited.verdict.value_counts()
-    verdicts = "; ".join(f"{count[verdict]} {verdict}" for verdict in audit.VERDICTS if verdict in count)
+    verdicts = ", ".join(f"{verdict} {count[verdict]}" for verdict in audit.VERDICTS if verdict in count)
     claimed = "; ".join(f"{number} {verdict}" for verdict, number in tested.verdict.value_counts().items())
     best = summary.loc[summary.accuracy.idxmax()]
     where = conditions(summary)
+    lone = " From one seed, a verdict is about these trained networks, not yet about their architectures."
+    lone = lone if (tested.unit == claims.IMAGES).any() else ""
     return f"""# SqueezeNet, replicated: the report
 
 Iandola et al. 2016, [arXiv 1602.07360](https://arxiv.org/abs/1602.07360), held against Keras models, the authors'
 released file and trainings on {summary.dataset.iloc[0]}. Every number below is computed by the pipeline.
 
 - **Audit.** {len(audited)} numbers that the paper and v1.1's README print: {verdicts}.
-- **Claims.** {len(tested)} claims: {claimed}.
+- **Claims.** {len(tested)} claims of the paper: {claimed}.{lone}
 - **Our training.** {len(summary)} networks ({where}), {summary.test_images.iloc[0]:,} test images: top-1 from \
 {summary.accuracy.min():.1f}% to {best.accuracy:.1f}% (`{best.variant}`). No result here is an ImageNet result.
 """
@@ -519,26 +435,29 @@ def provenance(params, trainings):
 
 CSS = """
 :root { color-scheme: light }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; color: #222 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 0 auto; padding: 1rem; color: #222 }
 h1, h2, h3 { line-height: 1.25 }
 h2 { border-bottom: 1px solid #ccc; margin-top: 2.5rem }
 img { max-width: 100%; height: auto; display: block; margin: 1rem auto 0 }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; font-size: .875rem }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
 th { border-bottom: 2px solid #666; text-align: left }
+td:not([style*=right]) { min-width: 6rem }
+td:last-child:not([style*=right]) { min-width: 11rem }
 td[style*=right] { white-space: nowrap; font-variant-numeric: tabular-nums }
 code { font-size: .9em; background: #f3f3f3; padding: 0 .2em }
 nav { background: #f7f7f7; padding: .5rem 1rem; font-size: .9rem }
 nav ul { margin: .2rem 0; padding-left: 1.2rem }
 a { color: #0b5394 }
+@page { margin: 12mm }
 @media print {
   body { font-size: 9pt; max-width: none; padding: 0 }
-  table { display: table; width: 100%; font-size: 7pt; overflow-wrap: anywhere }
+  table { display: table; width: 100%; font-size: 6.5pt; overflow-wrap: break-word }
   thead { display: table-header-group }
   tr, img { break-inside: avoid }
   h1, h2, h3 { break-after: avoid }
-  th, td { padding: .1rem .25rem }
-  td[style*=right] { white-space: normal }
+  img { max-width: 85% }
+  table th, table td, td:last-child:not([style*=right]) { padding: .1rem .25rem; min-width: 0; white-space: normal }
 }
 """
 
