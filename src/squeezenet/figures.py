@@ -68,9 +68,9 @@ def _series(axis, x, y, errors, names, colour, marker):
         axis.annotate(
             name,
             (a, b - low if below else b + high),
-            (4, -5) if below else (-4, 5),
+            (7, -5) if below else (-7, 5),
             textcoords="offset points",
-            ha="left" if below else "right",
+            ha="center",
             va="top" if below else "bottom",
             fontsize="small",
         )
