@@ -181,12 +181,12 @@ def macroarchitectures(networks):
             if source in after and target != after[source]:
                 convolution = target not in height
                 (end,) = graphs[title].successors(target) if convolution else (target,)
-                lane = [(0, fork[source]), (1.5, fork[source]), (1.5, height[end]), (0.12, height[end])]
+                lane = [(0, fork[source]), (1.6, fork[source]), (1.6, height[end]), (0.12, height[end])]
                 _line(axis, lane, ORANGE)
                 if convolution:
                     layer = model.get_layer(target)
                     middle = (fork[source] + height[end]) / 2
-                    _box(axis, 1.5, middle, f"{_size(layer)}, {layer.filters}", 1.0, 0.5, _colour(layer))
+                    _box(axis, 1.6, middle, f"{_size(layer)}, {layer.filters}", 1.0, 0.5, _colour(layer))
         for name in chain:
             if name.endswith("bypass"):
                 axis.text(
@@ -196,7 +196,7 @@ def macroarchitectures(networks):
             else:
                 layer = model.layers[0] if name == "input" else model.get_layer(name)
                 _box(axis, 0, height[name], f"{name}, {layer.output.shape[-1]}", 1.9, 0.6, _colour(layer))
-        axis.set(xlim=(-1.05, 2.1), ylim=(min(height.values()) - 0.5, -0.5))
+        axis.set(xlim=(-1.05, 2.2), ylim=(min(height.values()) - 0.5, -0.5))
         axis.set_title(title, x=0.33)
         axis.axis("off")
     return figure

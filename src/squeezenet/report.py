@@ -76,8 +76,9 @@ def contradictions(audited):
     joined = rows.groupby(["quantity", "printed", "ours", "note"], sort=False).agg(
         {"where": lambda places: ", ".join(dict.fromkeys(places)), "subject": "first", "unit": "first"}
     )
-    joined = joined.reset_index().assign(unit=lambda frame: frame.unit.where(frame.unit.str.len() <= 6, ""))
-    return table(joined[["where", "subject", "quantity", "printed", "ours", "unit", "note"]], ("printed", "ours"))
+    joined = joined.reset_index()
+    joined["what"] = joined.subject + ": " + joined.quantity + joined.unit.map(lambda unit: f", {unit}")
+    return table(joined[["where", "what", "printed", "ours", "note"]], ("printed", "ours"))
 
 
 def by_place(audited):
@@ -140,10 +141,10 @@ def table1(audited):
             "output": cell.output[order],
             "filter size/stride": cell["filter"][order],
             "depth": cell.depth[order],
-            **{part: cell[f"filters, {part}"][order] for part in audit.FIRE_PARTS},
+            **{part[0] + part[-3:]: cell[f"filters, {part}"][order] for part in audit.FIRE_PARTS},  # s1x1, e1x1, e3x3
             "kept, %": kept.where(kernel.isna(), kept + ", " + kernel),
             "bits": cell.bits[order],
-            "parameters, paper": cell.parameters[order],
+            "before pruning, paper": cell.parameters[order],
             "ours": ours.parameters[order],
             "after pruning, paper": cell["parameters after pruning"][order],
             "ours, from kept %": ours["parameters after pruning"][order],
@@ -442,13 +443,18 @@ img { max-width: 100%; height: auto; display: block; margin: 1rem auto 0 }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; font-size: .875rem }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
 th { border-bottom: 2px solid #666; text-align: left }
-td:not([style*=right]) { min-width: 6rem }
-td:last-child:not([style*=right]) { min-width: 11rem }
+td:not([style*=right]) { min-width: 5.5rem }
+td:last-child:not([style*=right]) { min-width: 10rem }
 td[style*=right] { white-space: nowrap; font-variant-numeric: tabular-nums }
 code { font-size: .9em; background: #f3f3f3; padding: 0 .2em }
 nav { background: #f7f7f7; padding: .5rem 1rem; font-size: .9rem }
 nav ul { margin: .2rem 0; padding-left: 1.2rem }
 a { color: #0b5394 }
+@media (max-width: 40rem) {
+  table { font-size: .8rem }
+  th, td { padding: .25rem .35rem }
+  td:last-child:not([style*=right]) { min-width: 8rem }
+}
 @page { margin: 12mm }
 @media print {
   body { font-size: 9pt; max-width: none; padding: 0 }
@@ -484,8 +490,7 @@ def html(text, pictures):
 <style>{CSS}</style>
 </head>
 <body>
-<nav>{converter.toc}</nav>
-{body}
+{body.replace("<h2", f"<nav>{converter.toc}</nav><h2", 1)}
 </body>
 </html>
 """

@@ -1,6 +1,7 @@
 """What the stages left, as tidy frames: one row a training, one row an epoch, one row a network."""
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,6 +109,6 @@ def metrics_of(summary, audited, tested):
     networks = summary.drop(columns="family").set_index("variant").to_dict("index")
     return {
         "networks": networks,
-        "audit": {verdict.replace(" ", "_"): int((audited.verdict == verdict).sum()) for verdict in audit.VERDICTS},
+        "audit": {re.sub(r"\W+", "_", verdict): int((audited.verdict == verdict).sum()) for verdict in audit.VERDICTS},
         "claims": dict(zip(tested.id, tested.verdict, strict=True)),
     }
