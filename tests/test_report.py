@@ -223,7 +223,7 @@ def test_a_changed_result_changes_the_verdict(tmp_path, claimed):
     down = up | {"simple_bypass": 0.5, "alexnet": 0.7}
     tested = verdicts(tmp_path / "down", claimed, down)
     assert tested.verdict["simple_bypass"] == tested.verdict["alexnet_level"] == "contradicted on CIFAR-10"
-    assert tested.verdict["squeeze_ratio"] == claims.NOT_RUN
+    assert tested.verdict["squeeze_ratio"] == claims.NO_NETWORK
     assert tested.verdict["imagenet"] == "needs ImageNet"
 
 

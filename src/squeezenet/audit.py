@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import keras
 import networkx as nx
+import numpy as np
 import pandas as pd
 from keras import layers
 
@@ -295,36 +296,35 @@ class Evidence:
     # Bytes
 
     def bytes(self, row):
-        """Bytes of a network: 32-bit parameters, the authors' file (8 bit), or their file packed with fewer bits."""
+        """Bytes of a network, how they are known, and a note: 32-bit parameters, the authors' file, or its
+        entries packed with codes of other bits and as many codebook entries as those can tell apart."""
         if row.bits in ("", "32"):
-            return int(costs.per_layer(self.model(row.variant)).parameters.sum()) * 4, COMPUTED
+            return int(costs.per_layer(self.model(row.variant)).parameters.sum()) * 4, COMPUTED, ""
         if not self.authors:
-            return None, NOT_HERE
+            return None, NOT_HERE, ""
+        if int(row.bits) == self.file_bits():
+            return self.authors["file_bytes"], DECODED, ""
         size, bits = self.authors["bytes"], int(row.bits)
-        if size["codes"] * 8 == bits * self.authors["stored_entries"]:
-            return self.authors["file_bytes"], DECODED
-        codes = self.authors["stored_entries"] * bits / 8
         codebooks = len(self.authors["layers"]) * 2**bits * 4
-        return math.ceil(codes + size["gaps"] + size["biases"] + codebooks), DECODED
+        packed = self.authors["stored_entries"] * bits / 8 + size["gaps"] + size["biases"] + codebooks
+        return math.ceil(packed), DECODED, f"; the file's entries at {bits} bits"
+
+    def file_bits(self):
+        return self.authors["bytes"]["codes"] * 8 / self.authors["stored_entries"]
 
     def size(self, row, _):
         if not row.variant:
             return Found(None, NOT_HERE, needs=NEEDS_IMAGENET)
-        size, how = self.bytes(row)
+        size, how, note = self.bytes(row)
         if size is None:
             return Found(None, how, needs=NEEDS_FILE)
-        return Found(
-            size / costs.MIB, how, f"MiB; {size:,} bytes, {size / 1e6:.4g} MB of 10^6 bytes{self.packing(row)}"
-        )
-
-    def packing(self, row):
-        return f"; the file's entries at {row.bits} bits" if row.bits not in ("", "32", "8") else ""
+        return Found(size / costs.MIB, how, f"MiB; {size:,} bytes, {size / 1e6:.4g} MB of 10^6 bytes{note}")
 
     def size_ratio(self, row, _):
-        (size, how), (reference, _) = (self.bytes(row), self.bytes(row._replace(variant=row.reference, bits="32")))
+        (size, how, note), (reference, *_) = self.bytes(row), self.bytes(row._replace(variant=row.reference, bits="32"))
         if size is None:
             return Found(None, how, needs=NEEDS_FILE)
-        return Found(reference / size, how, f"{reference:,} by {size:,} bytes{self.packing(row)}")
+        return Found(reference / size, how, f"{reference:,} by {size:,} bytes{note}")
 
     def parameter_ratio(self, row, _):
         fewer, more = (self.bytes(row._replace(variant=name))[0] // 4 for name in (row.variant, row.reference))
@@ -336,12 +336,10 @@ class Evidence:
 
     def bits(self, row, _):
         if row.bits == "32":
-            dtype = self.model(row.variant).variable_dtype if row.variant else "float32"
-            return Found(int(re.sub(r"\D", "", dtype)), note=dtype)
-        if self.authors and row.variant and int(row.bits or 0) == 8:
-            return Found(self.authors["bytes"]["codes"] * 8 / self.authors["stored_entries"], DECODED)
-        needs = NEEDS_FILE if row.bits == "8" else NEEDS_IMAGENET
-        return Found(None, NOT_HERE, needs=needs)
+            return Found(8 * np.dtype(keras.config.floatx()).itemsize, note=keras.config.floatx())
+        if self.authors and row.bits == f"{self.file_bits():g}":
+            return Found(self.file_bits(), DECODED)
+        return Found(None, NOT_HERE, needs=NEEDS_IMAGENET if self.authors or not row.bits else NEEDS_FILE)
 
     def bit_ratio(self, row, _):
         return Found(32 / int(row.bits), note="32-bit floats by codes")

@@ -72,16 +72,17 @@ def _test(claim, results, correct, compression, resamples):
         effect = float(statistic(accuracy)[0])
         low, high = np.percentile(sampled, [2.5, 97.5])
         tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
-        p, spread, unit = (min(1, 2 * (tail + 1) / (len(sampled) + 1)), sampled.std(), "test images, 1 seed")
+        p = min(1, 2 * (tail + 1) / (len(sampled) + 1))
+        spread, unit = sampled.std(), IMAGES
     elif claim.test == "trend":
-        ranks = (stats.rankdata(np.tile(np.arange(len(first)), len(seeds))), stats.rankdata(accuracy))
-        test = stats.pearsonr(*ranks)
-        effect, p, (low, high), spread = (test.statistic, test.pvalue, test.confidence_interval(), None)
+        order = np.tile(np.arange(len(first)), len(seeds))
+        test = stats.pearsonr(stats.rankdata(order), stats.rankdata(accuracy))  # Spearman, with its interval
+        effect, p, (low, high), spread = test.statistic, test.pvalue, test.confidence_interval(), None
         unit = f"trained networks, {len(seeds)} seeds"
     else:
         differences = statistic(accuracy)
         test = stats.ttest_1samp(differences, threshold)
-        effect, p, (low, high) = (differences.mean(), test.pvalue, test.confidence_interval())
+        effect, p, (low, high) = differences.mean(), test.pvalue, test.confidence_interval()
         spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds"
     p = 1.0 if np.isnan(p) else p  # no spread at all: nothing can be said
     return effect, low, high, threshold, p, spread, len(first), unit
@@ -115,27 +116,25 @@ def _rank_correlation(accuracy):
 
 def _compression(claim, results, compression):
     """Accuracy at `bits` less the accuracy at 32 bits. Unpaired, hence wide: the file has counts, not images."""
-    rows = pd.DataFrame(compression.get(claim.first, {}).get("rows", []), columns=["bits", "accuracy"]).drop_duplicates(
-        "bits", keep="last"
-    )
-    accuracy = dict(zip(rows.bits, rows.accuracy, strict=True))
-    if not {32, int(claim.bits)} <= set(accuracy) or claim.first not in set(results.variant):
+    rows = pd.DataFrame(compression.get(claim.first, {}).get("rows", []), columns=["bits", "accuracy"])
+    before, after = (rows.accuracy[rows.bits == bits] for bits in (32, int(claim.bits)))
+    if before.empty or after.empty or claim.first not in set(results.variant):
         return (None,) * len(COLUMNS)
     n = int(results.test_images[results.variant == claim.first].iloc[0])
-    counts = [round(accuracy[bits] * n) for bits in (int(claim.bits), 32)]
+    counts = [round(accuracy * n) for accuracy in (after.iloc[-1], before.iloc[0])]  # the file; the network as trained
     low, high = confint_proportions_2indep(counts[0], n, counts[1], n, method="newcomb", compare="diff")
     threshold = -float(claim.margin)
     p = test_proportions_2indep(counts[0], n, counts[1], n, value=threshold / 100, method="score").pvalue
     spread = (high - low) / 2 / stats.norm.ppf(0.975)
     effect = (counts[0] - counts[1]) / n
-    return (100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, IMAGES)
+    return 100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, IMAGES
 
 
 def _verdict(row, dataset):
     if row.test == "none":
         return f"needs {row.needs}"
     if pd.isna(row.p):
-        return "not tested: stage compress has not run" if row.test == "compression" else NOT_RUN
+        return NO_ROW if row.test == "compression" else NO_NETWORK
     if row.p_holm >= ALPHA:
         return INCONCLUSIVE
     return f"{'replicated' if row.effect > row.threshold else 'contradicted'} on {dataset}"

@@ -123,7 +123,7 @@ def _settled(row):
     needed = row.seeds_needed
     if pd.isna(needed):
         return f"**{row.verdict}**; at this effect no number of seeds would settle it"
-    return f"**{row.verdict}**; about {needed:,.0f} seeds would settle it"
+    return f"**{row.verdict}**; {f'about {needed:.0f}' if needed <= 1000 else 'more than 1,000'} seeds would settle it"
 
 
 def table1(audited):
