@@ -17,7 +17,9 @@ ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
 RESAMPLES = 9999
 IMAGES = "test images, 1 seed"
-INCONCLUSIVE, NOT_RUN = ("inconclusive", "not tested: its networks are not in params.yaml")
+INCONCLUSIVE = "inconclusive"
+NO_NETWORK = "not tested: its networks are not in params.yaml"
+NO_ROW = "not tested: no such row from stage compress"
 COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
 
 
@@ -50,6 +52,7 @@ def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
     table["seeds_needed"] = [
         seeds_needed(row, ALPHA / run.sum()) if row.verdict == INCONCLUSIVE else None for row in table.itertuples()
     ]
+    table.attrs["resamples"] = resamples
     return table
 
 

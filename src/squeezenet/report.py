@@ -322,7 +322,7 @@ def document(params, paper, results, summary, audited, tested, units, compressio
             TRAINED_BY,
         ),
         "## How the verdicts are made\n",
-        method_text(tested, paper),
+        method_text(tested),
         "\n## Provenance\n",
         provenance(params, results.trainings),
         "\n## The whole audit\n",
@@ -398,12 +398,12 @@ def compression_text(compression, where):
     return table(rows.assign(bytes=rows.bytes.map("{:,}".format)), ("bits", "bytes", rows.columns[-1]))
 
 
-def method_text(tested, paper):
+def method_text(tested):
     run = int(tested.p.notna().sum())
     return f"""- Sizes and parameters come from the Keras models at {audit.CROP} pixels and {audit.CLASSES:,} classes; \
 "the authors' file" is their released compressed network.
 - With one seed the test images are the unit: all networks classify the same images, and a paired bootstrap with \
-{claims.RESAMPLES:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained networks; \
+{tested.attrs["resamples"]:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained networks; \
 another seed may train others. With several seeds the seed is the unit (paired t test), or the trained network \
 (Spearman's rho with Fisher's interval).
 - Intervals are 95% each. The p values of the {run} claims tested are corrected together by Holm's method, family-wise \
