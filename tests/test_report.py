@@ -313,7 +313,7 @@ def test_any_subset_of_the_variants_makes_a_report(tmp_path, paper, claimed, aut
         assert (folder / link).exists() or link == "tables/audit.csv"
     for variant in PARAMS.variants:
         assert (f"`{variant}` |" in re.sub(" +", " ", text)) == (variant in variants)
-    conditions = f"CIFAR-10, 1 epoch, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    conditions = f"CIFAR-10, 900 training images, 1 epoch, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     assert text.count(conditions) >= 4
     page = (folder / "report.html").read_text()
     assert len(page) < 5e6 and "nan" not in re.sub(r"base64,[^\"]+", "", page).split()
@@ -351,10 +351,10 @@ def test_the_readme_shows_the_results():
 def test_update_readme_replaces_what_stands_between_the_markers():
     begin, end = report.MARKERS
     network = {"paper": "Table 1", "parameters": 1, "mebibytes": 1, "macs": 1, "accuracy": 1, "low": 1, "high": 1}
-    network |= {"dataset": "CIFAR-10", "epochs": 2, "seeds": "42"}
+    network |= {"dataset": "CIFAR-10", "train_images": 45000, "epochs": 2, "seeds": "42"}
     text = report.update_readme(f"a {begin} old {end} b", {"networks": {"squeezenet": network}})
     assert text.startswith("a <!--") and text.endswith("--> b") and "old" not in text
-    assert "CIFAR-10, 2 epochs, seed 42" in text and "`squeezenet`" in text
+    assert "CIFAR-10, 45,000 training images, 2 epochs, seed 42" in text and "`squeezenet`" in text
     with pytest.raises(ValueError, match="have to enclose"):
         report.update_readme("no markers", {"networks": {}})
 

@@ -85,6 +85,7 @@ def summarise(results, paper):
                 "low": low,
                 "high": high,
                 "dataset": first.dataset,
+                "train_images": first.train_images,
                 "epochs": first.epochs,
                 "seeds": " ".join(map(str, group.seed)),
                 "test_images": first.test_images,
@@ -95,13 +96,16 @@ def summarise(results, paper):
 
 
 def conditions(summary):
-    """The data set, epochs and seeds that no accuracy stands without: "CIFAR-10, 20 epochs, seed 42"."""
+    """What no accuracy stands without: "CIFAR-10, 45,000 training images, 20 epochs, seed 42"."""
 
-    def one(column):
-        return ", ".join(map(str, summary[column].unique()))
+    def one(column, form="{}"):
+        return ", ".join(map(form.format, summary[column].unique()))
 
     epochs, seeds = one("epochs"), one("seeds").replace(" ", ", ")
-    return f"{one('dataset')}, {epochs} epoch{'s' * (epochs != '1')}, seed{'s' * (',' in seeds)} {seeds}"
+    return (
+        f"{one('dataset')}, {one('train_images', '{:,}')} training images, {epochs} epoch{'s' * (epochs != '1')}, "
+        f"seed{'s' * (',' in seeds)} {seeds}"
+    )
 
 
 def metrics_of(summary, audited, tested):
