@@ -324,7 +324,7 @@ def test_any_subset_of_the_variants_makes_a_report(tmp_path, paper, claimed, aut
 
 
 def test_a_report_is_the_same_bytes_again(tmp_path, paper, claimed, authors):
-    first, second = (make(tmp_path / name, paper, claimed, authors, SUBSET, (42,)) for name in "ab")
+    first, second = (make(tmp_path / name, paper, claimed, authors, SUBSET[:2], (42,)) for name in "ab")
     for file in sorted(path for path in first.rglob("*") if path.is_file()):
         assert file.read_bytes() == (second / file.relative_to(first)).read_bytes(), file.name
 

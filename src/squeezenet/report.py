@@ -294,13 +294,14 @@ def document(params, paper, results, summary, audited, tested, units, compressio
         caption += f": accuracy against model size. Right: {where}, {n:,} test images, 95% intervals"
         parts.append(picture(drawn, name, caption, TRAINED_BY))
     best = units.loc[units.fits.idxmax()]
-    parts += [
-        "### The unit of the paper's MB\n",
-        f"Of the {best.sizes} sizes in Figure 3, {best.fits} are the parameters' {best.unit}, rounded {best.rounded} "
-        "to the printed digits; no other reading explains as many.\n",
-        table(units.rename(columns={"rounded": "rounded to the printed digits"}), ("fits", "sizes")),
-        "\n## Macroarchitecture (Section 6)\n",
-    ]
+    if best.fits:
+        parts += [
+            "### The unit of the paper's MB\n",
+            f"Of the {best.sizes} sizes in Figure 3, {best.fits} are the parameters' {best.unit}, rounded "
+            f"{best.rounded} to the printed digits; no other reading explains as many.\n",
+            table(units.rename(columns={"rounded": "rounded to the printed digits"}), ("fits", "sizes")),
+        ]
+    parts += ["\n## Macroarchitecture (Section 6)\n"]
     if (audited["where"] == "Table 3").any():
         parts += ["### Table 3: bypass connections\n", table3(audited, paper, summary)]
     parts += [
@@ -362,13 +363,11 @@ def picture(drawn, name, caption, made_by):
 def claims_text(tested, paper, where, n):
     margin = tested.margin[tested.margin != ""]
     sentence = ""
-    table2 = (
-        paper[(paper["where"] == "Table 2") & (paper.quantity == "top-1")].set_index("subject").printed.astype(float)
-    )
-    lost = table2[table2 < table2.iloc[0]]
+    top1 = paper[(paper["where"] == "Table 2") & (paper.quantity == "top-1")].set_index("subject").printed.astype(float)
+    lost = top1[top1 < top1.iloc[0]]
     if len(margin) and len(lost):
         sentence = (
-            f" *No worse* means above -{margin.iloc[0]} point, less than the {table2.iloc[0] - lost.iloc[0]:.1f} "
+            f" *No worse* means above -{margin.iloc[0]} point, less than the {top1.iloc[0] - lost.iloc[0]:.1f} "
             f"points that the paper counts as diminished accuracy ({lost.index[0]}, Table 2)."
         )
     return f"Ours: {where}, {n:,} test images.{sentence}\n"
@@ -403,9 +402,9 @@ def method_text(tested):
     return f"""- Sizes and parameters come from the Keras models at {audit.CROP} pixels and {audit.CLASSES:,} classes; \
 "the authors' file" is their released compressed network.
 - With one seed the test images are the unit: all networks classify the same images, and a paired bootstrap with \
-{tested.attrs["resamples"]:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained networks; \
-another seed may train others. With several seeds the seed is the unit (paired t test), or the trained network \
-(Spearman's rho with Fisher's interval).
+{tested.attrs["resamples"]:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained \
+networks; another seed may train others. With several seeds the seed is the unit (paired t test), or the trained \
+network (Spearman's rho with Fisher's interval).
 - Intervals are 95% each. The p values of the {run} claims tested are corrected together by Holm's method, family-wise \
 {claims.ALPHA:.0%}; a claim at or above that is inconclusive.
 - *Seeds that would settle it*: if the effect is what we saw, that many seeds pass the corrected test with \
