@@ -1,0 +1,160 @@
+"""The paper's claims put to our trained networks: effect, interval, test and verdict.
+
+One seed: every network has classified the same test images, and the unit is the image (paired
+bootstrap). Several seeds: the unit is the seed (paired t test), or the trained network (Spearman).
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
+
+ALPHA = 0.05  # for the family of all claims tested (Holm)
+POWER = 0.8  # of the experiment that would settle an inconclusive claim
+RESAMPLES = 9999
+IMAGES = "test images, 1 seed"
+INCONCLUSIVE = "inconclusive"
+NO_NETWORK = "not tested: its networks are not in params.yaml"
+NO_ROW = "not tested: no such row from stage compress"
+COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
+
+
+def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
+    """Test each claim of data/paper/claims.csv.
+
+    Args:
+        claims: the file's frame. `test` is one of trend (accuracy rises along `first`), better (`first` above
+            `second`), no worse (`first` above `second` less `margin` points; several networks count by their mean),
+            compression (rows of Table 2 at `bits` against 32) and none (`needs` says what is missing).
+        results: one row a training, with variant, seed, dataset and test_images.
+        correct: (variant, seed) -> bool array over the test images.
+        compression: variant -> data/compress/<variant>/metrics.json.
+
+    Returns:
+        The claims with effect, low, high (95% interval; points, or Spearman's rho), threshold, p, p_holm, n, unit,
+        verdict and seeds_needed.
+
+    Raises:
+        ValueError: an unknown test, or predictions for different test sets.
+    """
+    tested = [_test(claim, results, correct, compression or {}, resamples) for claim in claims.itertuples()]
+    table = claims.reset_index(drop=True).join(pd.DataFrame(tested, columns=COLUMNS))
+    run = table.p.notna()
+    table["p_holm"] = np.nan
+    if run.any():
+        table.loc[run, "p_holm"] = multipletests(table.p[run], ALPHA, method="holm")[1]
+    dataset = ", ".join(results.dataset.unique())
+    table["verdict"] = [_verdict(row, dataset) for row in table.itertuples()]
+    table["seeds_needed"] = [
+        seeds_needed(row, ALPHA / run.sum()) if row.verdict == INCONCLUSIVE else None for row in table.itertuples()
+    ]
+    table.attrs["resamples"] = resamples
+    return table
+
+
+def _test(claim, results, correct, compression, resamples):
+    if claim.test == "none":
+        return (None,) * len(COLUMNS)
+    if claim.test == "compression":
+        return _compression(claim, results, compression)
+    if claim.test not in ("trend", "better", "no worse"):
+        raise ValueError(f"data/paper/claims.csv, {claim.id}: unknown test {claim.test!r}")
+    first, second = claim.first.split(), claim.second.split()
+    if not {*first, *second} <= set(results.variant):
+        return (None,) * len(COLUMNS)
+    seeds = sorted(set.intersection(*(set(results.seed[results.variant == name]) for name in first + second)))
+    accuracy = np.array([[100 * correct[name, seed].mean() for name in first + second] for seed in seeds])
+    threshold = -float(claim.margin or 0)
+    statistic = _rank_correlation if claim.test == "trend" else _difference(len(first))
+    if len(seeds) == 1:
+        sampled = statistic(bootstrap([correct[name, seeds[0]] for name in first + second], resamples))
+        effect = float(statistic(accuracy)[0])
+        low, high = np.percentile(sampled, [2.5, 97.5])
+        tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
+        p = min(1, 2 * (tail + 1) / (len(sampled) + 1))
+        spread, unit = sampled.std(), IMAGES
+    elif claim.test == "trend":
+        order = np.tile(np.arange(len(first)), len(seeds))
+        test = stats.pearsonr(stats.rankdata(order), stats.rankdata(accuracy))  # Spearman, with its interval
+        effect, p, (low, high), spread = test.statistic, test.pvalue, test.confidence_interval(), None
+        unit = f"trained networks, {len(seeds)} seeds"
+    else:
+        differences = statistic(accuracy)
+        test = stats.ttest_1samp(differences, threshold)
+        effect, p, (low, high) = differences.mean(), test.pvalue, test.confidence_interval()
+        spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds"
+    p = 1.0 if np.isnan(p) else p  # no spread at all: nothing can be said
+    return effect, low, high, threshold, p, spread, len(first), unit
+
+
+def bootstrap(correct, resamples, seed=0):
+    """Accuracies in % (resamples, networks) on resampled test images, the same images for every network.
+
+    Images on which the networks agree alike are interchangeable, so that drawing how often each
+    pattern of right and wrong occurs is the bootstrap of the images.
+    """
+    if len({len(c) for c in correct}) > 1:
+        raise ValueError(f"predictions for test sets of different sizes: {sorted({len(c) for c in correct})}")
+    patterns, counts = np.unique(np.array(correct).T, axis=0, return_counts=True)
+    n = counts.sum()
+    return 100 * np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ patterns / n
+
+
+def _difference(split):
+    return lambda accuracy: accuracy[:, :split].mean(1) - accuracy[:, split:].mean(1)
+
+
+def _rank_correlation(accuracy):
+    """Spearman's rho of each row with the order of its columns; 0 where all are equal."""
+    ranks = stats.rankdata(accuracy, axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    order = np.arange(accuracy.shape[1]) - (accuracy.shape[1] - 1) / 2
+    norm = np.sqrt((ranks**2).sum(1) * (order**2).sum())
+    return np.divide(ranks @ order, norm, out=np.zeros(len(ranks)), where=norm > 0)
+
+
+def _compression(claim, results, compression):
+    """Accuracy at `bits` less the accuracy at 32 bits. Unpaired, hence wide: the file has counts, not images."""
+    rows = pd.DataFrame(compression.get(claim.first, {}).get("rows", []), columns=["bits", "accuracy"])
+    before, after = (rows.accuracy[rows.bits == bits] for bits in (32, int(claim.bits)))
+    if before.empty or after.empty or claim.first not in set(results.variant):
+        return (None,) * len(COLUMNS)
+    n = int(results.test_images[results.variant == claim.first].iloc[0])
+    counts = [round(accuracy * n) for accuracy in (after.iloc[-1], before.iloc[0])]  # the file; the network as trained
+    low, high = confint_proportions_2indep(counts[0], n, counts[1], n, method="newcomb", compare="diff")
+    threshold = -float(claim.margin)
+    p = test_proportions_2indep(counts[0], n, counts[1], n, value=threshold / 100, method="score").pvalue
+    spread = (high - low) / 2 / stats.norm.ppf(0.975)
+    effect = (counts[0] - counts[1]) / n
+    return 100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, IMAGES
+
+
+def _verdict(row, dataset):
+    if row.test == "none":
+        return f"needs {row.needs}"
+    if pd.isna(row.p):
+        return NO_ROW if row.test == "compression" else NO_NETWORK
+    if row.p_holm >= ALPHA:
+        return INCONCLUSIVE
+    return f"{'replicated' if row.effect > row.threshold else 'contradicted'} on {dataset}"
+
+
+def seeds_needed(row, alpha):
+    """Seeds for which the effect, if it is what we saw, passes at `alpha` with 80% power; None if no number would do.
+
+    With one seed the spread between seeds is unknown, and that of the bootstrap over images stands in for it.
+    """
+    if row.test == "trend":
+        slope = math.atanh(min(abs(row.effect), 0.999))  # Fisher's z, with variance 1.06 / (n - 3) for ranks
+        if slope == 0:
+            return None
+        z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
+        return max(2, math.ceil((1.06 * (z / slope) ** 2 + 3) / row.networks))
+    size = abs(row.effect - row.threshold) / row.spread if row.spread else 0
+    if size < 1e-3:
+        return None
+    return max(2, math.ceil(float(np.squeeze(TTestPower().solve_power(min(size, 5), alpha=alpha, power=POWER)))))

@@ -1,0 +1,256 @@
+"""The paper's figures from our results, and its diagrams from the Keras models' own graphs."""
+
+import io
+from itertools import pairwise
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import seaborn as sns
+from keras import layers
+from matplotlib.patches import FancyBboxPatch
+
+from squeezenet.audit import graph
+
+BLUE, ORANGE, *_ = sns.color_palette("colorblind")
+GREY = "0.35"
+STYLE = {
+    "axes.titlesize": "medium",
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "font.size": 10,
+    "svg.hashsalt": "squeezenet",  # the same results give the same bytes
+}
+
+
+def style():
+    """One look for all figures: colour-blind palette, white ground, no two series that only colour tells apart."""
+    sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font_scale=1.1, rc=STYLE)
+
+
+def encode(figure):
+    """A figure as {"svg": bytes, "png": bytes}, closed."""
+    files = {}
+    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=160, metadata=metadata, bbox_inches="tight")
+        files[kind] = buffer.getvalue()
+    plt.close(figure)
+    return files
+
+
+def microarchitecture(paper, ours, xlabel, dataset):
+    """Figure 3: the paper's ImageNet top-5 (left) and our accuracy (right) against model size.
+
+    Args:
+        paper: frame with label, size (MB as printed) and accuracy (%).
+        ours: frame with label, mebibytes, accuracy, low and high (%), in the order of the metaparameter.
+        xlabel: what the labels beside the points are.
+        dataset: of our accuracy, with epochs, seeds and n.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.5))
+    _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
+    left.set(title="Paper: ImageNet", xlabel="model size, MB as printed", ylabel="top-5 accuracy, %")
+    errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
+    _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
+    right.set(title=f"Ours: {dataset}", xlabel="model size, MiB", ylabel="top-1 accuracy, %")
+    figure.supxlabel(f"labels: {xlabel}", fontsize="small", color=GREY)
+    return figure
+
+
+def _series(axis, x, y, errors, names, colour, marker):
+    """Points joined by a line, labelled upper left and lower right in turn: the free sides of a rising curve."""
+    axis.errorbar(x, y, errors, color=colour, marker=marker, markersize=6, capsize=3, linewidth=1.3)
+    errors = np.zeros((2, len(x))) if errors is None else errors
+    for i, (a, b, name, (low, high)) in enumerate(zip(x, y, names, errors.T, strict=True)):
+        below = i % 2 == 1
+        axis.annotate(
+            name,
+            (a, b - low if below else b + high),
+            (7, -5) if below else (-7, 5),
+            textcoords="offset points",
+            ha="center",
+            va="top" if below else "bottom",
+            fontsize="small",
+        )
+    axis.margins(0.14, 0.16)
+
+
+def accuracy_against_size(results, dataset, named):
+    """All networks: accuracy with its interval against model size on a logarithmic axis, the families told apart.
+
+    Args:
+        named: the families whose networks carry their names.
+    """
+    figure, axis = plt.subplots(figsize=(7.6, 5))
+    looks = zip("osD^vP", sns.color_palette("colorblind"), strict=False)
+    for (family, rows), (marker, colour) in zip(results.groupby("family", sort=False), looks, strict=False):
+        errors = np.abs(np.array([rows.accuracy - rows.low, rows.high - rows.accuracy]))
+        axis.errorbar(
+            rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7
+        )
+    gap = 0.035 * (results.high.max() - results.low.min())
+    labelled = results[results.family.isin(named)].sort_values("accuracy")
+    for _, rows in labelled.groupby(np.log2(labelled.mebibytes).round(1)):
+        steps = gap * np.arange(len(rows))  # labels of networks of one size keep clear of each other
+        heights = np.maximum.accumulate(rows.accuracy - steps) + steps
+        for x, y, name in zip(rows.mebibytes, heights, rows.variant, strict=True):
+            axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
+    axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
+    axis.set_xlim(results.mebibytes.min() / 2.2, results.mebibytes.max() * 1.4)
+    axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axis.legend(loc="best", fontsize="small")
+    return figure
+
+
+def training_curves(history, dataset):
+    """Validation accuracy by epoch, one panel a family: the mean of the seeds with their range."""
+    families = list(history.family.unique())
+    rows = -(-len(families) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(8.2, 3.4 * rows), sharex=True, sharey=True, squeeze=False)
+    for axis, family in zip(axes.flat, families, strict=False):
+        part = history[history.family == family]
+        sns.lineplot(
+            part.assign(percent=100 * part.val_accuracy),
+            x="epoch",
+            y="percent",
+            hue="variant",
+            style="variant",
+            palette=sns.color_palette("viridis", part.variant.nunique()),
+            markers=True,
+            dashes=False,
+            errorbar=("pi", 100),
+            markersize=5,
+            markeredgewidth=0.3,
+            linewidth=1,
+            ax=axis,
+        )
+        axis.set(title=family, ylabel="validation accuracy, %")
+        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+        axis.legend(fontsize="x-small", loc="lower right", ncols=2 if part.variant.nunique() > 5 else 1)
+    for axis in axes.flat[len(families) :]:
+        axis.axis("off")
+    figure.suptitle(dataset, fontsize="medium")
+    return figure
+
+
+def fire_module(model, module="fire2"):
+    """Figure 1: one fire module, drawn from the model's graph."""
+    network = graph(model)
+    names = [name for name in network if _module(name) == module]
+    (entry,) = {before for name in names for before in network.predecessors(name)} - set(names)
+    generations = list(nx.topological_generations(network.subgraph([entry, *names])))
+    place = {
+        name: ((i - (len(generation) - 1) / 2) * 3.2, -1.4 * depth)
+        for depth, generation in enumerate(generations)
+        for i, name in enumerate(sorted(generation))
+    }
+    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    for source, target in network.subgraph(place).edges:
+        _line(axis, [place[source], place[target]], GREY)
+    for name, (x, y) in place.items():
+        layer = model.get_layer(name)
+        _box(axis, x, y, f"{name}\n{_detail(layer)}", 2.8, 0.8, _colour(layer))
+    axis.set(xlim=(-3.2, 3.2), ylim=(-1.4 * (len(generations) - 1) - 0.5, 0.5))
+    axis.axis("off")
+    return figure
+
+
+def macroarchitectures(networks):
+    """Figure 2: the modules of each network with its bypasses, drawn from the models' graphs.
+
+    Args:
+        networks: title -> Keras model.
+    """
+    graphs = {title: _modules(model) for title, model in networks.items()}
+    chains = {title: _chain(modules) for title, modules in graphs.items()}
+    longest = max(chains.values(), key=len)  # its heights serve all, so that modules of a name stand side by side
+    steps = [0.62 if name.endswith("bypass") else 1 for name in longest]
+    height = dict(zip(longest, -np.cumsum(steps), strict=True))
+    figure, axes = plt.subplots(1, len(networks), figsize=(2.7 * len(networks), 8.4), squeeze=False)
+    for axis, (title, model) in zip(axes.flat, networks.items(), strict=True):
+        chain = chains[title]
+        after = dict(pairwise(chain))
+        fork = {a: (height[a] + height[b]) / 2 for a, b in after.items()}  # where a bypass leaves the chain
+        for source, target in after.items():
+            _line(axis, [(0, height[source]), (0, height[target])], GREY)
+        for source, target in graphs[title].edges:
+            if source in after and target != after[source]:
+                convolution = target not in height
+                (end,) = graphs[title].successors(target) if convolution else (target,)
+                lane = [(0, fork[source]), (1.6, fork[source]), (1.6, height[end]), (0.12, height[end])]
+                _line(axis, lane, ORANGE)
+                if convolution:
+                    layer = model.get_layer(target)
+                    middle = (fork[source] + height[end]) / 2
+                    _box(axis, 1.6, middle, f"{_size(layer)}, {layer.filters}", 1.0, 0.5, _colour(layer))
+        for name in chain:
+            if name.endswith("bypass"):
+                axis.text(
+                    0, height[name], "+", ha="center", va="center", zorder=4,
+                    bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": ORANGE},
+                )  # fmt: skip
+            else:
+                layer = model.layers[0] if name == "input" else model.get_layer(name)
+                _box(axis, 0, height[name], f"{name}, {layer.output.shape[-1]}", 1.9, 0.6, _colour(layer))
+        axis.set(xlim=(-1.05, 2.2), ylim=(min(height.values()) - 0.5, -0.5))
+        axis.set_title(title, x=0.33)
+        axis.axis("off")
+    return figure
+
+
+def _module(name):
+    """fire2 for fire2_squeeze1x1; a bypass' convolution and sum stand for themselves."""
+    return name if "bypass" in name else name.split("_")[0]
+
+
+def _modules(model):
+    edges = ((_module(a), _module(b)) for a, b in graph(model).edges)
+    return nx.DiGraph((a, b) for a, b in edges if a != b)
+
+
+def _chain(modules):
+    return nx.dag_longest_path(modules.subgraph(name for name in modules if not name.endswith("bypass1x1")))
+
+
+def _size(layer):
+    return "x".join(map(str, layer.kernel_size))
+
+
+def _detail(layer):
+    if isinstance(layer, layers.Conv2D):
+        return f"{layer.filters} filters of {_size(layer)}, {layer.activation.__name__.replace('relu', 'ReLU')}"
+    return f"{'concatenation, ' if isinstance(layer, layers.Concatenate) else ''}{layer.output.shape[-1]} channels"
+
+
+def _colour(layer):
+    """Convolutions, fire modules, poolings and the rest: apart in grey print too."""
+    if isinstance(layer, layers.Concatenate):
+        return "#cfe3f3"
+    if isinstance(layer, layers.Conv2D):
+        return "#f9dfc0"
+    return "#e3e3e3" if "pool" in layer.name else "white"
+
+
+def _box(axis, x, y, text, width, height, colour):
+    box = FancyBboxPatch(
+        (x - width / 2, y - height / 2), width, height,
+        boxstyle="round,pad=0,rounding_size=0.08", facecolor=colour, edgecolor=GREY, zorder=3,
+    )  # fmt: skip
+    axis.add_patch(box)
+    axis.text(x, y, text, ha="center", va="center", fontsize="small", zorder=5)
+
+
+def _line(axis, points, colour):
+    """A polyline with an arrow head at the middle of its last piece, where no box hides it."""
+    xs, ys = zip(*points, strict=True)
+    axis.plot(xs, ys, color=colour, linewidth=1.2, zorder=1, solid_joinstyle="round")
+    (x0, y0), (x1, y1) = points[-2:]
+    middle = ((x0 + x1) / 2, (y0 + y1) / 2)
+    axis.annotate(
+        "", (middle[0] + (x1 - x0) * 0.01, middle[1] + (y1 - y0) * 0.01), middle,
+        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip

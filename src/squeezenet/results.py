@@ -1,0 +1,118 @@
+"""What the stages left, as tidy frames: one row a training, one row an epoch, one row a network."""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from squeezenet import audit, config, costs
+
+PANELS = {  # a figure or table of the paper -> what its networks vary
+    "Table 3": "macroarchitecture (Table 3)",
+    "Figure 3(a)": "squeeze ratio (Figure 3a)",
+    "Figure 3(b)": "share of 3x3 filters (Figure 3b)",
+}
+OTHERS = "other networks"
+
+
+class Results(NamedTuple):
+    """What stage `train` left: one row a training, one row an epoch, and which test images each network got right."""
+
+    trainings: pd.DataFrame
+    history: pd.DataFrame
+    correct: dict
+
+
+def read_results(params, folder=config.TRAIN):
+    """Read the trainings of every variant and seed in params.yaml; folders of other variants are left alone.
+
+    Raises:
+        FileNotFoundError: a training is missing; the message names the stage that makes it.
+    """
+    trainings, history, correct = [], [], {}
+    for variant in params.variants:
+        for seed in params.train.seeds:
+            source = Path(folder) / variant / str(seed)
+            try:
+                trainings.append(json.loads((source / "metrics.json").read_text()))
+                history.append(pd.read_csv(source / "history.csv").assign(variant=variant, seed=seed))
+                with np.load(source / "predictions.npz") as predictions:
+                    correct[variant, seed] = predictions["probabilities"].argmax(1) == predictions["labels"]
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{error.filename} is missing: `dvc repro train@{variant}` makes it") from None
+    return Results(pd.DataFrame(trainings), pd.concat(history, ignore_index=True), correct)
+
+
+def read_compression(variants, folder=config.DATA / "compress"):
+    """What stage `compress` left, where it has run: variant -> metrics, and the authors' decoded file."""
+    files = {name: Path(folder) / name / "metrics.json" for name in variants}
+    authors = Path(folder) / "authors.json"
+    return (
+        {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()},
+        json.loads(authors.read_text()) if authors.exists() else None,
+    )
+
+
+def summarise(results, paper):
+    """One row a network: where the paper has it, size, MACs, mean accuracy in % with its 95% interval.
+
+    The interval is Wilson's over the test images for one seed, Student's over the seeds for several.
+    """
+    rows = []
+    for variant, group in results.trainings.groupby("variant", sort=False):
+        accuracy = 100 * group.accuracy
+        if len(group) == 1:
+            low, high = 100 * group.accuracy_low.iloc[0], 100 * group.accuracy_high.iloc[0]
+        else:
+            low, high = stats.t.interval(0.95, len(group) - 1, accuracy.mean(), accuracy.sem() or 1e-9)
+        places = paper["where"][
+            (paper.variant == variant) & ~paper["where"].str.startswith(("Section", "Title", "Abs"))
+        ]
+        first = group.iloc[0]
+        rows.append(
+            {
+                "variant": variant,
+                "paper": ", ".join(places.unique()),
+                "family": next((title for place, title in PANELS.items() if place in set(places)), OTHERS),
+                "parameters": first.parameters,
+                "mebibytes": costs.mebibytes(first.parameters),
+                "macs": first.macs,
+                "accuracy": accuracy.mean(),
+                "low": low,
+                "high": high,
+                "dataset": first.dataset,
+                "train_images": first.train_images,
+                "epochs": first.epochs,
+                "seeds": " ".join(map(str, group.seed)),
+                "test_images": first.test_images,
+                "seconds": group.seconds.sum(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def conditions(summary):
+    """What no accuracy stands without: "CIFAR-10, 45,000 training images, 20 epochs, seed 42"."""
+
+    def one(column, form="{}"):
+        return ", ".join(map(form.format, summary[column].unique()))
+
+    epochs, seeds = one("epochs"), one("seeds").replace(" ", ", ")
+    return (
+        f"{one('dataset')}, {one('train_images', '{:,}')} training images, {epochs} epoch{'s' * (epochs != '1')}, "
+        f"seed{'s' * (',' in seeds)} {seeds}"
+    )
+
+
+def metrics_of(summary, audited, tested):
+    """reports/metrics.json: every network's result, the audit's and the claims' verdicts."""
+    networks = summary.drop(columns="family").set_index("variant").to_dict("index")
+    return {
+        "networks": networks,
+        "audit": {re.sub(r"\W+", "_", verdict): int((audited.verdict == verdict).sum()) for verdict in audit.VERDICTS},
+        "claims": dict(zip(tested.id, tested.verdict, strict=True)),
+    }

@@ -1,0 +1,367 @@
+"""The audit, the claims and the report, on fabricated trainings: planted changes have to change the verdicts."""
+
+import json
+import re
+import shutil
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from squeezenet import audit, claims, config, costs, report, results
+
+PARAMS = config.load_params()
+SUBSET = ("squeezenet", "simple_bypass", "complex_bypass", "sr_500", "half_width")
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return audit.read_paper(config.PAPER)
+
+
+@pytest.fixture(scope="module")
+def claimed():
+    return pd.read_csv(config.PAPER / "claims.csv", dtype=str, keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def authors(paper):
+    """As stage `compress` leaves it, made up: every layer keeps what Table 1 prints, fire8's 3x3 filters 30%."""
+    evidence = audit.Evidence(paper, PARAMS.variants)
+    table = costs.per_layer(evidence.model("squeezenet")).set_index("layer")
+    kept = {layer: evidence.kept_printed(layer) for layer in table.index} | {"fire8_expand3x3": 30}
+    layers = {
+        layer: {"weights": int(row.weights), "nonzero": round(row.weights * kept[layer] / 100)}
+        for layer, row in table.iterrows()
+    }
+    nonzero = sum(entry["nonzero"] for entry in layers.values())
+    size = {"codebooks": 26 * 1024, "biases": 15904, "codes": nonzero, "gaps": nonzero // 2, "counts": 104}
+    return {
+        "available": True,
+        "file_bytes": sum(size.values()),
+        "stored_entries": nonzero,
+        "nonzero_weights": nonzero,
+        "layers": layers,
+        "bytes": size,
+    }
+
+
+@pytest.fixture(scope="module")
+def audited(paper, authors):
+    return audit.audit(paper, PARAMS.variants, authors)
+
+
+def params_for(variants=SUBSET, seeds=(42,)):
+    train = PARAMS.train.model_copy(update={"seeds": list(seeds), "epochs": 1})
+    return PARAMS.model_copy(update={"train": train, "variants": {name: PARAMS.variants[name] for name in variants}})
+
+
+def fabricate(folder, params, accuracy=None, images=200):
+    """Result folders as stage `train` leaves them; a more accurate network gets the same images right, and more."""
+    labels = np.random.default_rng(0).integers(0, 10, images, dtype=np.uint8)
+    for i, variant in enumerate(params.variants):
+        for seed in params.train.seeds:
+            target = folder / variant / str(seed)
+            target.mkdir(parents=True)
+            right = round(images * ((accuracy or {}).get(variant, 0.5 + 0.01 * i)) + seed % 3)
+            predicted = np.where(np.arange(images) < right, labels, (labels + 1) % 10)
+            np.savez(target / "predictions.npz", probabilities=np.eye(10, dtype=np.float32)[predicted], labels=labels)
+            curve = {"epoch": [1], "loss": [2.0], "accuracy": [0.4], "val_loss": [2.0], "val_accuracy": [0.4]}
+            pd.DataFrame(curve).to_csv(target / "history.csv", index=False)
+            low, high = proportion_confint(right, images, method="wilson")
+            metrics = {
+                "variant": variant, "seed": seed, "dataset": "CIFAR-10", "epochs": 1, "accuracy": right / images,
+                "accuracy_low": low, "accuracy_high": high, "train_images": 900, "validation_images": 100,
+                "test_images": images, "parameters": 700_000 + i, "macs": 8_000_000, "seconds": 1.0,
+                "images_per_second": 900.0, "source": "fabricated", "commit": "0" * 40,
+                "versions": {"keras": "3"}, "backend": "none", "hardware": "none",
+            }  # fmt: skip
+            (target / "metrics.json").write_text(json.dumps(metrics))
+    return results.read_results(params, folder)
+
+
+def verdict_of(frame, where, subject, quantity):
+    rows = frame[(frame["where"] == where) & (frame.subject == subject) & (frame.quantity == quantity)]
+    assert len(rows) == 1
+    return rows.verdict.item()
+
+
+def plant(paper, where, subject, quantity, printed):
+    changed = paper.copy()
+    row = (paper["where"] == where) & (paper.subject == subject) & (paper.quantity == quantity)
+    assert row.sum() == 1
+    changed.loc[row, "printed"] = printed
+    return changed
+
+
+# The audit
+
+
+def test_every_printed_number_says_where_it_stands(paper, audited):
+    assert len(audited) == len(paper) >= 120
+    assert (paper[["where", "subject", "quantity", "unit", "printed"]] != "").all(axis=None)
+    assert set(paper.variant) | set(paper.reference) <= {"", *PARAMS.variants}
+    assert set(audited.verdict) <= set(audit.VERDICTS)
+
+
+@pytest.mark.parametrize(
+    ("where", "subject", "quantity"),
+    [
+        ("Table 1", "input", "output"),
+        ("Table 1", "maxpool8", "output"),
+        ("Table 1", "fire8", "kept, expand3x3"),
+        ("Table 1", "conv10", "kernel in the sparsity column"),
+        ("Table 2", "SqueezeNet", "size ratio"),
+        ("Table 2", "SqueezeNet, Deep Compression, 8 bit", "size ratio"),
+        ("Table 2", "SqueezeNet, Deep Compression, 6 bit", "size"),
+        ("Table 3", "complex bypass", "size"),
+        ("Abstract", "50x fewer parameters", "parameter ratio"),
+        ("Section 3.3", "max-pooling after", "max-pooled modules"),
+        ("Section 5.3", "85.6% using 50% 3x3 filters", "top-5 as drawn"),
+        ("README of v1.1", "2.4x less computation", "computation ratio"),
+    ],
+)
+def test_known_contradictions_come_out(audited, where, subject, quantity):
+    assert verdict_of(audited, where, subject, quantity) == audit.CONTRADICTED
+
+
+def test_all_of_table_1_but_the_known_contradictions_holds(audited):
+    rows = audited[(audited["where"] == "Table 1") & (audited.verdict == audit.CONTRADICTED)]
+    assert list(zip(rows.subject, rows.quantity, strict=True)) == [
+        ("input", "output"),
+        ("fire8", "kept, expand3x3"),
+        ("maxpool8", "output"),
+        ("conv10", "kernel in the sparsity column"),
+    ]
+
+
+def test_after_pruning_shows_fire8_without_the_authors_file(paper):
+    rows = audit.audit(paper[paper["where"] == "Table 1"], PARAMS.variants)
+    row = rows[(rows.subject == "fire8") & (rows.quantity == "kept, expand3x3")].iloc[0]
+    assert (row.ours, row.how, row.verdict) == ("30", audit.COMPUTED, audit.CONTRADICTED)
+    assert verdict_of(rows, "Table 1", "fire8", "parameters after pruning") == audit.EXACT
+    assert verdict_of(rows, "Table 1", "fire2", "kept, squeeze1x1") == audit.NEEDS_FILE
+
+
+def test_the_papers_mb_is_mib_rounded_up(paper):
+    units = audit.size_units(paper, PARAMS.variants)
+    best = units.loc[units.fits.idxmax()]
+    assert (best.unit, best.rounded, best.fits, best.sizes) == ("MiB = 2^20 bytes", "up", 13, 14)
+
+
+@pytest.mark.parametrize(
+    ("where", "subject", "quantity", "printed", "before", "after"),
+    [
+        ("Table 1", "fire5", "parameters", "49,441", audit.EXACT, audit.CONTRADICTED),
+        ("Table 1", "fire5", "parameters after pruning", "24,743", audit.EXACT, audit.CONTRADICTED),
+        ("Table 1", "fire5", "kept, expand3x3", "35", audit.EXACT, audit.CONTRADICTED),
+        ("Table 1", "maxpool8", "output", "13x13x512", audit.CONTRADICTED, audit.EXACT),
+        ("Table 3", "complex bypass", "size", "6.1", audit.CONTRADICTED, audit.ROUNDED),
+        ("Figure 3(a)", "SR 0.25", "size", "7.4", audit.ROUNDED, audit.CONTRADICTED),
+        ("Section 5.3", "85.6% using 50% 3x3 filters", "top-5 as drawn", "85.3", audit.CONTRADICTED, audit.EXACT),
+        ("Section 6", "simple bypass", "gain, top-1", "2.8", audit.EXACT, audit.CONTRADICTED),
+    ],
+)
+def test_a_changed_number_of_the_paper_changes_its_verdict(
+    paper, audited, authors, where, subject, quantity, printed, before, after
+):
+    row = (where, subject, quantity)
+    verdict = verdict_of(audited, *row)
+    assert verdict == before or {verdict, before} <= {audit.EXACT, audit.ROUNDED}
+    changed = plant(paper, *row, printed)
+    assert verdict_of(audit.audit(changed, PARAMS.variants, authors), *row) == after
+
+
+def test_a_changed_file_of_the_authors_changes_its_verdict(paper, authors):
+    changed = json.loads(json.dumps(authors))
+    changed["layers"]["fire2_expand3x3"]["nonzero"] *= 2
+    rows = audit.audit(paper[paper["where"] == "Table 1"], PARAMS.variants, changed)
+    assert verdict_of(rows, "Table 1", "fire2", "kept, expand3x3") == audit.CONTRADICTED
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "verdict"),
+    [
+        ("1,248,424", 1248424, audit.EXACT),
+        ("1,248,424", 1248425, audit.CONTRADICTED),
+        ("4.8", 4.762, audit.ROUNDED),
+        ("4.8", 4.69, audit.CONTRADICTED),
+        ("50", 48.83, audit.CONTRADICTED),
+        ("<0.5", 0.47, audit.EXACT),
+        ("<0.5", 0.52, audit.CONTRADICTED),
+        (">=80.3", 80.3, audit.EXACT),
+        ("13x12x512", "13x13x512", audit.CONTRADICTED),
+        ("4.8", None, None),
+    ],
+)
+def test_judge(printed, ours, verdict):
+    assert audit.judge(printed, ours)[1] == verdict
+
+
+def test_a_quantity_that_nothing_measures_is_an_error(paper):
+    with pytest.raises(ValueError, match="nothing measures 'colour'"):
+        audit.audit(paper.head(1).assign(quantity="colour"), PARAMS.variants)
+
+
+# The claims
+
+
+def verdicts(tmp_path, claimed, accuracy, seeds=(42,), images=2000, compression=None):
+    found = fabricate(tmp_path, params_for(accuracy, seeds), accuracy, images)
+    return claims.assess(claimed, found.trainings, found.correct, compression).set_index("id")
+
+
+def test_a_changed_result_changes_the_verdict(tmp_path, claimed):
+    up = {"squeezenet": 0.6, "simple_bypass": 0.7, "complex_bypass": 0.6, "alexnet": 0.6}
+    tested = verdicts(tmp_path / "up", claimed, up)
+    assert tested.verdict["simple_bypass"] == tested.verdict["alexnet_level"] == "replicated on CIFAR-10"
+    assert tested.verdict["complex_bypass"] == "inconclusive"
+    down = up | {"simple_bypass": 0.5, "alexnet": 0.7}
+    tested = verdicts(tmp_path / "down", claimed, down)
+    assert tested.verdict["simple_bypass"] == tested.verdict["alexnet_level"] == "contradicted on CIFAR-10"
+    assert tested.verdict["squeeze_ratio"] == claims.NO_NETWORK
+    assert tested.verdict["imagenet"] == "needs ImageNet"
+
+
+def test_trends(tmp_path, claimed):
+    rising = {"squeezenet": 0.5, "sr_250": 0.55, "sr_500": 0.6, "sr_750": 0.65}
+    tested = verdicts(tmp_path / "rising", claimed, rising)
+    row = tested.loc["squeeze_ratio"]
+    assert (row.verdict, row.effect) == ("replicated on CIFAR-10", pytest.approx(1))
+    falling = dict(zip(rising, reversed(rising.values()), strict=True))
+    tested = verdicts(tmp_path / "falling", claimed, falling, seeds=(1, 2, 3))
+    assert tested.verdict["squeeze_ratio"] == "contradicted on CIFAR-10"
+    assert tested.low["squeeze_ratio"] <= tested.effect["squeeze_ratio"] <= tested.high["squeeze_ratio"] < 0
+
+
+def test_the_paired_bootstrap_agrees_with_mcnemar():
+    rng = np.random.default_rng(1)
+    a = rng.random(2000) < 0.7
+    b = np.where(rng.random(2000) < 0.1, ~a, a)
+    sampled = claims.bootstrap([a, b], 20000)
+    difference = sampled[:, 0] - sampled[:, 1]
+    p = 2 * min((difference <= 0).mean(), (difference >= 0).mean())
+    counts = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
+    assert p == pytest.approx(mcnemar(counts, exact=True).pvalue, abs=0.02)
+    assert difference.mean() == pytest.approx(100 * (a.mean() - b.mean()), abs=0.05)
+
+
+def test_several_seeds_are_the_unit(tmp_path, claimed):
+    accuracy = {"squeezenet": 0.6, "simple_bypass": 0.61}
+    found = fabricate(tmp_path, params_for(accuracy, (1, 2, 3)), accuracy, 1000)
+    found.correct["simple_bypass", 2][:5] = False
+    row = claims.assess(claimed, found.trainings, found.correct).set_index("id").loc["simple_bypass"]
+    gains = [
+        100 * (found.correct["simple_bypass", s].mean() - found.correct["squeezenet", s].mean()) for s in (1, 2, 3)
+    ]
+    assert row.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
+    assert (row.unit, row.effect) == ("3 seeds", pytest.approx(np.mean(gains)))
+    assert row.verdict == "inconclusive" or row.p_holm < claims.ALPHA
+
+
+def test_an_inconclusive_claim_says_how_many_seeds_would_settle_it(tmp_path, claimed):
+    near = verdicts(tmp_path / "near", claimed, {"squeezenet": 0.6, "simple_bypass": 0.602}, images=1000).loc[
+        "simple_bypass"
+    ]
+    assert near.verdict == "inconclusive"
+    far = verdicts(tmp_path / "far", claimed, {"squeezenet": 0.6, "simple_bypass": 0.601}, images=1000).loc[
+        "simple_bypass"
+    ]
+    assert far.seeds_needed > near.seeds_needed >= 2
+
+
+def test_the_compression_claim_reads_what_stage_compress_left(tmp_path, claimed):
+    rows = [{"bits": 32, "accuracy": 0.8}, {"bits": 8, "accuracy": 0.8}, {"bits": 6, "accuracy": 0.5}]
+    tested = verdicts(tmp_path, claimed, {"squeezenet": 0.8}, images=10000, compression={"squeezenet": {"rows": rows}})
+    assert tested.verdict["compression_6_bit"] == "contradicted on CIFAR-10"
+    assert tested.low["compression_8_bit"] < 0 < tested.high["compression_8_bit"]
+
+
+def test_different_test_sets_are_an_error():
+    with pytest.raises(ValueError, match="different sizes"):
+        claims.bootstrap([np.ones(10, bool), np.ones(9, bool)], 10)
+
+
+# The report
+
+
+def make(tmp_path, paper, claimed, authors, variants, seeds):
+    params = params_for(variants, seeds)
+    found = fabricate(tmp_path / "train", params)
+    summary = results.summarise(found, paper)
+    audited = audit.audit(paper, params.variants, authors)
+    tested = claims.assess(claimed, found.trainings, found.correct)
+    drawn = report.draw(paper, params.variants, summary, found.history)
+    units = audit.size_units(paper, params.variants)
+    text = report.document(params, paper, found, summary, audited, tested, units, {}, drawn)
+    metrics = results.metrics_of(summary, audited, tested)
+    report.write(text, drawn, {"audit": audited, "results": summary}, metrics, tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+@pytest.mark.parametrize(
+    ("variants", "seeds"), [(SUBSET, (42,)), (("half_width",), (1,)), (("sr_500", "simple_bypass"), (1, 2))]
+)
+def test_any_subset_of_the_variants_makes_a_report(tmp_path, paper, claimed, authors, variants, seeds):
+    folder = make(tmp_path, paper, claimed, authors, variants, seeds)
+    text = (folder / "README.md").read_text()
+    for link in re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", text):
+        assert (folder / link).exists() or link == "tables/audit.csv"
+    for variant in PARAMS.variants:
+        assert (f"`{variant}` |" in re.sub(" +", " ", text)) == (variant in variants)
+    conditions = f"CIFAR-10, 900 training images, 1 epoch, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    assert text.count(conditions) >= 4
+    page = (folder / "report.html").read_text()
+    assert len(page) < 5e6 and "nan" not in re.sub(r"base64,[^\"]+", "", page).split()
+    assert not re.search(r'(src|href)="(?!data:|#|https://arxiv\.org)', page)
+    assert '<a href="#the-whole-audit">' in page
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["networks"]) == list(variants)
+
+
+def test_a_report_is_the_same_bytes_again(tmp_path, paper, claimed, authors):
+    first, second = (make(tmp_path / name, paper, claimed, authors, SUBSET[:2], (42,)) for name in "ab")
+    for file in sorted(path for path in first.rglob("*") if path.is_file()):
+        assert file.read_bytes() == (second / file.relative_to(first)).read_bytes(), file.name
+
+
+def test_only_the_variants_and_seeds_of_params_are_read(tmp_path):
+    fabricate(tmp_path, params_for(SUBSET, (1, 2)))
+    found = results.read_results(params_for(SUBSET[:2], (2,)), tmp_path)
+    assert set(found.correct) == {(name, 2) for name in SUBSET[:2]}
+    shutil.rmtree(tmp_path / "squeezenet")
+    with pytest.raises(FileNotFoundError, match="dvc repro train@squeezenet"):
+        results.read_results(params_for(SUBSET[:2], (2,)), tmp_path)
+
+
+def test_the_readme_shows_the_results():
+    readme, metrics = config.ROOT / "README.md", config.REPORTS / "metrics.json"
+    if not (readme.exists() and metrics.exists()):
+        pytest.skip("reports/metrics.json is absent: the report stage has not run")
+    text = readme.read_text()
+    assert report.update_readme(text, json.loads(metrics.read_text())) == text, (
+        "README.md is stale: python -m squeezenet.report"
+    )
+
+
+def test_update_readme_replaces_what_stands_between_the_markers():
+    begin, end = report.MARKERS
+    network = {"paper": "Table 1", "parameters": 1, "mebibytes": 1, "macs": 1, "accuracy": 1, "low": 1, "high": 1}
+    network |= {"dataset": "CIFAR-10", "train_images": 45000, "epochs": 2, "seeds": "42"}
+    text = report.update_readme(f"a {begin} old {end} b", {"networks": {"squeezenet": network}})
+    assert text.startswith("a <!--") and text.endswith("--> b") and "old" not in text
+    assert "CIFAR-10, 45,000 training images, 2 epochs, seed 42" in text and "`squeezenet`" in text
+    with pytest.raises(ValueError, match="have to enclose"):
+        report.update_readme("no markers", {"networks": {}})
+
+
+def test_the_notebook_is_committed_clean():
+    notebook = nbformat.read(config.ROOT / "notebooks" / "report.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code[0].metadata.tags == ["parameters"]
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not any(cell.outputs or cell.execution_count for cell in code)
