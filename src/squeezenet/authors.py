@@ -22,6 +22,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from squeezenet import config, costs, models
 
@@ -126,3 +127,23 @@ def _measure(data):
 def preprocess_input(images):
     """RGB pixels 0..255 as the released networks take them: BGR minus the mean colour."""
     return np.asarray(images, np.float32)[..., ::-1] - np.array(MEAN_BGR, np.float32)
+
+
+def crops(photograph, count, seed=0):
+    """Random squares of a photograph, (count, 227, 227, 3) pixels: a third of its shorter side, or more."""
+    image, rng = Image.fromarray(photograph), np.random.default_rng(seed)
+    squares = []
+    for _ in range(count):
+        side = round(min(image.size) * rng.uniform(1 / 3, 1))
+        left, top = (rng.integers(0, size - side + 1) for size in image.size)
+        squares.append(_to_input(image.crop((left, top, left + side, top + side))))
+    return np.stack(squares)
+
+
+def enlarged(images):
+    """Small images, enlarged to (n, 227, 227, 3) pixels."""
+    return np.stack([_to_input(Image.fromarray(image)) for image in images])
+
+
+def _to_input(image):
+    return np.asarray(image.resize(ARCHITECTURE["input_shape"][:2], Image.Resampling.BICUBIC))

@@ -159,6 +159,16 @@ def byte_table(data):
     return table
 
 
+def describe(data):
+    """What the header says: a row of `Tensor` for each."""
+    header = _header(_sections(data))
+    return pd.DataFrame([t.model_dump() for t in header.tensors]).set_index("name")
+
+
+def _header(sections):
+    return Header.model_validate(json.loads(_inflate(sections["header"], None, most=MOST_HEADER)))
+
+
 def _sections(data):
     if len(data) < PREFIX.size + LENGTHS.size:
         raise ValueError(f"{len(data)} bytes are less than a prefix")
@@ -176,7 +186,7 @@ def _sections(data):
 
 def _decode(data):
     sections = _sections(data)
-    header = Header.model_validate(json.loads(_inflate(sections["header"], None, most=MOST_HEADER)))
+    header = _header(sections)
     coder = CODERS[data[5]]
     if sum(t.size for t in header.tensors) > MOST_EXPANSION * len(data):
         raise ValueError("it claims more weights than its length can hold")
@@ -245,12 +255,11 @@ def _levels(values):
 
 
 def _pack_codebook(levels):
-    """Form, bytes and values of a codebook; multiples of the smallest value need no list."""
-    step = np.abs(levels).min()
-    multiples = np.rint(levels / step).astype(np.int64) if step else levels
-    first, entries = int(multiples[0]), int(multiples[-1] - multiples[0]) + 1
-    if entries <= min(MOST_ENTRIES, 2 * len(levels)):
-        grid = _grid(step, first, entries)
+    """Form, bytes and values of a codebook; multiples of a step need no list."""
+    step = np.diff(np.unique(np.append(levels, np.float32(0)))).min()
+    first, last = (round(float(level / step)) for level in levels[[0, -1]])
+    if last - first < min(MOST_ENTRIES, 4 * len(levels)):
+        grid = _grid(step, first, last - first + 1)
         if np.isin(levels, grid).all():
             return "grid", GRID.pack(step, first), grid
     patterns = np.diff(levels.view(np.uint32), prepend=np.uint32(0)).astype("<u4")

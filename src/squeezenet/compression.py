@@ -1,6 +1,5 @@
 """Deep Compression (Han et al. 2015a, 2015b) of Keras models: prune, share weights, retrain within both; SVD."""
 
-import keras
 import numpy as np
 from keras import layers, ops
 from sklearn.utils.extmath import randomized_svd
@@ -76,6 +75,25 @@ def prune_below(kernel, quality):
     return kernel * (np.abs(kernel) > quality * kernel.std())
 
 
+def prune_network(values, kept=None, quality=None):
+    """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
+
+    Raises:
+        ValueError: `kept` names a layer that is not there.
+    """
+    unknown = set(kept or {}) - {name.split("/")[0] for name in values}
+    if unknown:
+        raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
+    return {
+        name: tensor
+        if tensor.ndim == 1
+        else prune_below(tensor, quality)
+        if quality
+        else prune(tensor, kept.get(name.split("/")[0], 1))
+        for name, tensor in values.items()
+    }
+
+
 def kmeans(values, clusters, init="linear"):
     """k-means in one dimension: Lloyd's algorithm to its fixed point.
 
@@ -118,6 +136,21 @@ def share(kernel, bits, init="linear"):
     centroids = kmeans(weights, 2**bits - 1, init)
     shared = np.zeros_like(kernel)
     shared[kernel != 0] = centroids[np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)]
+    return shared
+
+
+def share_network(values, bits):
+    """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with.
+
+    Raises:
+        ValueError: `bits` does not say how many a layer gets.
+    """
+    shared = {}
+    for name, tensor in values.items():
+        each = [bits] if isinstance(bits, int) else [b for prefix, b in bits.items() if name.startswith(prefix)]
+        if len(each) != 1:
+            raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")
+        shared[name] = share(tensor, each[0]) if tensor.ndim > 1 else tensor
     return shared
 
 

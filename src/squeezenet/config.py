@@ -2,10 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 # Read when TensorFlow is imported. It leaves oneDNN off on CPUs without AVX-512, where it pays as well.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -18,8 +27,14 @@ PAPER = DATA / "paper"  # the paper's numbers, in git
 EXTERNAL = DATA / "external"  # what the user brings along, ignored by git
 DATASET = DATA / "dataset"
 TRAIN = DATA / "train"
+COMPRESS = DATA / "compress"
+AUTHORS = DATA / "authors"
 INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
 REPORTS = ROOT / "reports"
+
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Bits = Annotated[int, Field(ge=1, le=12)]
 
 
 class Section(BaseModel):
@@ -52,9 +67,46 @@ class Train(Section):
     threads: PositiveInt
 
 
+class Pruned(Section):
+    """How a variant is compressed. Layers that `kept` does not name are kept whole."""
+
+    kept: dict[str, Fraction] | None = None
+    quality: PositiveFloat | None = None
+    bits: dict[str, Bits | dict[str, Bits]] = Field(min_length=1)
+    svd: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def one_rule(self):
+        if (self.kept is None) == (self.quality is None):
+            raise ValueError("give either kept or quality")
+        return self
+
+
+class Compress(Section):
+    retrain: dict[Literal["pruned", "shared"], NonNegativeInt]
+    learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
+    variants: dict[str, Pruned]
+
+
+class Budget(Section):
+    bits: PositiveInt
+    bytes: PositiveInt | None
+
+
+class Authors(Section):
+    file: Path
+    url: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    ours: list[Budget]
+    calibration: PositiveInt
+    photographs: PositiveInt
+
+
 class Params(Section):
     dataset: Dataset
     train: Train
+    compress: Compress
+    authors: Authors
     variants: dict[str, dict]
 
 

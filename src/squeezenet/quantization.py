@@ -19,7 +19,7 @@ BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 TOLERANCE = 0.002  # of the size of a file
-NATS_TO_BYTES = 1 / np.log(2) / 8
+NAT = 1 / np.log(2) / 8  # in bytes
 
 
 class Quantiser:
@@ -35,8 +35,9 @@ class Quantiser:
     def __init__(self, network, output, images, seed=0):
         self.tensors = compression.tensors(network)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
-        moments = second_moments(network, self.layers, images, seed=seed)
-        self.feedback = {name: _feedback(matrix) for name, matrix in moments.items()}
+        self.moments = second_moments(network, self.layers, images, seed=seed)
+        self.feedback = {name: _feedback(matrix) for name, matrix in self.moments.items()}
+        self.bytes = {name: len(codec.encode({name: self.tensors[f"{name}/kernel"]}, {})) for name in self.layers}
         self.sensitivity = self._sensitivities(network, output, images)
 
     def encode(self, budget, architecture):
@@ -44,26 +45,45 @@ class Quantiser:
         weights = pd.Series({name: np.count_nonzero(self.tensors[f"{name}/kernel"]) for name in self.layers})
         steps = np.sqrt(weights / self.sensitivity)
         scale = PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / steps)
-        for quantise in (_round, self._quantise):  # rounding alone finds the scale nearly, and fast
+        for feedback in (False, True):  # rounding alone finds the scale nearly, and fast
             while True:
-                data = codec.encode(quantise(self.tensors, scale * steps), architecture)
+                data = codec.encode(self._quantise(scale * steps, feedback), architecture)
                 excess = len(data) - budget * (1 - TOLERANCE / 2)
                 if abs(excess) <= budget * TOLERANCE / 2:
                     break
-                # A step larger by a factor e saves each weight a nat.
-                scale *= np.exp(excess / (weights.sum() * NATS_TO_BYTES))
+                scale *= np.exp(excess / (weights.sum() * NAT))  # a step e times larger saves each weight a nat
         return data
 
-    def _quantise(self, tensors, steps):
+    def errors(self, tensors):
+        """Relative error of each layer's weights, and of its output for the inputs seen."""
+        rows = {}
+        for name in self.layers:
+            before, after = (
+                np.vstack([t[f"{name}/kernel"].reshape(-1, len(t[f"{name}/bias"])), t[f"{name}/bias"]]).astype(float)
+                for t in (self.tensors, tensors)
+            )
+            change, moments = after - before, self.moments[name]
+            output = np.vdot(change, moments @ change) / np.vdot(before, moments @ before)
+            rows[name] = np.linalg.norm(change[:-1]) / np.linalg.norm(before[:-1]), np.sqrt(output)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["weights", "output"])
+
+    def _quantise(self, steps, feedback):
+        """The tensors in these steps; a layer for which that would take more bytes than its own values keeps them."""
         quantised = {}
         for name in self.layers:
-            quantised[f"{name}/kernel"], quantised[f"{name}/bias"] = self._quantise_layer(name, steps[name])
+            kernel, bias = self._quantise_layer(name, steps[name], feedback)
+            if len(codec.encode({name: kernel}, {})) >= self.bytes[name]:
+                kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
+            quantised |= {f"{name}/kernel": kernel, f"{name}/bias": bias.astype(np.float16).astype(np.float32)}
         return quantised
 
-    def _quantise_layer(self, name, step):
+    def _quantise_layer(self, name, step, feedback=True):
         kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
+        step = np.float32(np.float16(step))  # so short that its multiples are exact
+        if not feedback:
+            return step * np.rint(kernel / step), bias
         rounded, bias = quantise(kernel.reshape(-1, kernel.shape[-1]), bias, *self.feedback[name], step)
-        return rounded.reshape(kernel.shape), bias.astype(np.float16).astype(np.float32)
+        return rounded.reshape(kernel.shape), bias
 
     def _sensitivities(self, network, output, images):
         """Mean squared error of the output for each layer quantised alone, by the square of its step."""
@@ -80,6 +100,16 @@ class Quantiser:
             layer.set_weights(original)
             sensitivity[name] = np.square(error).mean() / step**2
         return pd.Series(sensitivity)
+
+
+def agreement(reference, logits, first=5):
+    """How often a network's first class, and any of its first five, is the class that the reference gives.
+
+    Args:
+        reference, logits: (images, classes).
+    """
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :first] == reference.argmax(1)[:, None]
+    return float(ranked[:, 0].mean()), float(ranked.any(1).mean())
 
 
 def second_moments(network, layers, images, positions=200, seed=0):
@@ -125,7 +155,7 @@ def quantise(matrix, bias, order, factor, step, block=64):
         stop = min(start + block, len(order))
         errors = np.zeros((stop - start, rest.shape[1]), np.float32)
         for i in range(start, stop):
-            rounded[i] = np.where(stored[i], np.float32(step) * np.rint(rest[i] / np.float32(step)), 0)
+            rounded[i] = np.where(stored[i], step * np.rint(rest[i] / step), 0)
             errors[i - start] = (rest[i] - rounded[i]) / factor[i, i]
             rest[i + 1 : stop] -= np.outer(factor[i, i + 1 : stop], errors[i - start])
         rest[stop:] -= factor[start:stop, stop:].T @ errors
@@ -141,12 +171,3 @@ def _feedback(moments):
     damped[np.diag_indices(len(order))] += DAMPING * np.diag(damped)[:-1].mean()
     every = np.append(order, len(order))
     return order, np.linalg.cholesky(np.linalg.inv(damped[np.ix_(every, every)])).T.astype(np.float32)
-
-
-def _round(tensors, steps):
-    rounded = {}
-    for name, tensor in tensors.items():
-        layer, kind = name.split("/")
-        step = np.float32(steps[layer])
-        rounded[name] = step * np.rint(tensor / step) if kind == "kernel" else tensor.astype(np.float16)
-    return rounded
