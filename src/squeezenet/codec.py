@@ -1,7 +1,7 @@
 """A file for a compressed network: zeros, shared values and frequent codes cost what their entropy says.
 
 The encoder takes tensors as they are and finds what Deep Compression (Han et al. 2015a) left in them:
-zeros become gaps, repeated values become codes of a codebook. It changes no bit of them. Little-endian:
+zeros become gaps, repeated values become codes of a codebook. It changes no bit of a weight. Little-endian:
 
     4 bytes      magic "SqNt"
     uint8        version, 1
@@ -38,6 +38,7 @@ PREFIX = struct.Struct("<4sBBHI")
 LENGTHS = struct.Struct(f"<{len(SECTIONS)}I")
 GRID = struct.Struct("<fi")
 
+HALF = np.finfo(np.float16).min, np.finfo(np.float16).max
 FILLER = 15  # the longest gap, as in the authors' file
 MOST_ENTRIES = 4096  # of a codebook; a tensor with more values is stored as it is
 MOST_HEADER = 2**20  # bytes, inflated
@@ -53,7 +54,7 @@ class Tensor(_Described):
 
     Attributes:
         stored: entries that are not zero.
-        gaps: symbols of the mask; 0 where no entry is zero.
+        gaps: symbols of the mask; 0 where no entry is zero, or all are.
         form: of the codebook ("list", "grid") or of uncoded values.
         entries: of the codebook.
     """
@@ -80,7 +81,7 @@ class Header(_Described):
 
 
 def encode(tensors, architecture, coder="range"):
-    """Encode tensors without loss.
+    """Encode tensors without loss, but for the sign of zeros.
 
     Args:
         tensors: name -> float32 array; those of one dimension are stored uncoded, as biases.
@@ -98,19 +99,22 @@ def encode(tensors, architecture, coder="range"):
     streams = {"masks": [], "codes": []}
     tables = b""
     for name, tensor in tensors.items():
-        values = np.ascontiguousarray(tensor, "<f4").ravel()
+        values = np.asarray(tensor, "<f4").ravel() + np.float32(0)  # of -0.0 it makes 0.0
         if not np.isfinite(values).all():
             raise ValueError(f"{name} has values that are not finite")
         entry = Tensor(name=name, shape=list(tensor.shape), stored=values.size)
         header.tensors.append(entry)
         if not entry.is_bias:
-            positions = np.flatnonzero(values.view("<u4"))  # of the bits: -0.0 is a value
+            positions = np.flatnonzero(values)
             if len(positions) < values.size:
+                values, entry.stored = values[positions], len(positions)
                 gaps = _to_gaps(positions)
-                table, entry.gaps, entry.stored = _table(gaps, FILLER + 1), len(gaps), len(positions)
+                entry.gaps = len(gaps)
+                if not entry.stored:
+                    continue
+                table = _table(gaps, FILLER + 1)
                 streams["masks"].append((gaps, table))
                 tables += _differences(table)
-                values = values[positions]
             levels = _levels(values)
             if levels.size:
                 entry.form, block, levels = _pack_codebook(levels)
@@ -120,7 +124,7 @@ def encode(tensors, architecture, coder="range"):
                 sections["codebooks"] += block
                 tables += _differences(table)
                 continue
-        if np.array_equal(values, values.astype("<f2")):
+        if np.array_equal(values, np.clip(values, *HALF).astype("<f2")):
             entry.form = "<f2"
         sections["biases" if entry.is_bias else "weights"] += values.astype(entry.form).tobytes()
     sections["header"] = zlib.compress(header.model_dump_json(exclude_defaults=True).encode(), 9)
@@ -148,7 +152,7 @@ def decode(data):
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise ValueError(f"damaged network file: header, {where}: {problem['msg']}") from None
-    except (ValueError, AssertionError, struct.error, zlib.error, RecursionError) as error:
+    except (ValueError, AssertionError, IndexError, RecursionError, zlib.error) as error:
         raise ValueError(f"damaged network file: {error}") from None
 
 
@@ -160,9 +164,13 @@ def byte_table(data):
 
 
 def describe(data):
-    """What the header says: a row of `Tensor` for each."""
-    header = _header(_sections(data))
-    return pd.DataFrame([t.model_dump() for t in header.tensors]).set_index("name")
+    """What the header says of each tensor, and its bytes before entropy coding: codes of whole bits, gaps of 4."""
+    rows = []
+    for t in _header(_sections(data)).tensors:
+        width = math.ceil(math.log2(max(t.entries, 2))) if t.entries else 8 * np.dtype(t.form).itemsize
+        fixed_length = math.ceil((t.stored * width + t.gaps * 4) / 8) + _codebook_bytes(t)
+        rows.append(t.model_dump() | {"fixed_length": fixed_length})
+    return pd.DataFrame(rows).set_index("name")
 
 
 def _header(sections):
@@ -192,7 +200,7 @@ def _decode(data):
         raise ValueError("it claims more weights than its length can hold")
     for t in header.tensors:
         coded = t.form in ("list", "grid")
-        if (t.stored > t.gaps if t.gaps else t.stored != t.size) or t.gaps > t.size:
+        if not (0 < t.stored <= t.gaps <= t.size if t.gaps else t.stored in (0, t.size)):
             raise ValueError(f"{t.name}: counts that contradict each other")
         if coded != (0 < t.entries <= MOST_ENTRIES) or (t.is_bias and (t.gaps or coded)):
             raise ValueError(f"{t.name}: a codebook that cannot be")
@@ -203,7 +211,7 @@ def _decode(data):
     masks, codes = (_READERS[coder](np.frombuffer(sections[name], "<u4")) for name in ("masks", "codes"))
     tensors = {}
     for t in header.tensors:
-        positions = slice(None)
+        positions = slice(t.stored)
         if t.gaps:
             positions = _to_positions(masks(t.gaps, _take_table(tables, FILLER + 1)), t)
         if t.entries:
@@ -256,8 +264,8 @@ def _levels(values):
 
 def _pack_codebook(levels):
     """Form, bytes and values of a codebook; multiples of a step need no list."""
-    step = np.diff(np.unique(np.append(levels, np.float32(0)))).min()
-    first, last = (round(float(level / step)) for level in levels[[0, -1]])
+    step = np.diff(np.sort(np.append(levels, np.float32(0)))).min()
+    first, last = (round(float(level) / float(step)) for level in levels[[0, -1]])
     if last - first < min(MOST_ENTRIES, 4 * len(levels)):
         grid = _grid(step, first, last - first + 1)
         if np.isin(levels, grid).all():

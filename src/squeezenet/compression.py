@@ -1,5 +1,7 @@
 """Deep Compression (Han et al. 2015a, 2015b) of Keras models: prune, share weights, retrain within both; SVD."""
 
+from typing import ClassVar
+
 import numpy as np
 from keras import layers, ops
 from sklearn.utils.extmath import randomized_svd
@@ -7,6 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 from squeezenet import codec, models, training
 
 LARGEST_SIDE = 512  # of the images of a network that `load` builds
+MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
 
 
 def tensors(network):
@@ -63,16 +66,15 @@ def load(path):
 
 def prune(kernel, kept):
     """Keep a fraction of the weights, those of the largest magnitude (Han et al. 2015b)."""
+    pruned = kernel.flatten()
     drop = kernel.size - round(kept * kernel.size)
-    magnitude = np.abs(kernel).ravel()
-    mask = np.ones(kernel.size, bool)
-    mask[np.argpartition(magnitude, drop - 1)[:drop] if drop else []] = False
-    return kernel * mask.reshape(kernel.shape)
+    pruned[np.argsort(np.abs(pruned), kind="stable")[:drop]] = 0
+    return pruned.reshape(kernel.shape)
 
 
 def prune_below(kernel, quality):
     """Keep the weights of magnitude above `quality` x the standard deviation of the layer (Han et al. 2015b)."""
-    return kernel * (np.abs(kernel) > quality * kernel.std())
+    return np.where(np.abs(kernel) > quality * kernel.std(), kernel, np.float32(0))
 
 
 def prune_network(values, kept=None, quality=None):
@@ -118,14 +120,13 @@ def kmeans(values, clusters, init="linear"):
         mass = np.cumsum(np.cbrt(density))
         centroids = np.interp((np.arange(clusters) + 0.5) / clusters * mass[-1], mass, edges[1:])
     sums = np.concatenate([[0], np.cumsum(values)])
-    while True:
+    for _ in range(MOST_STEPS):
         ends = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2)
-        ends = np.concatenate([[0], ends, [len(values)]])
-        ends = ends[np.concatenate([[True], np.diff(ends) > 0])]  # an empty cluster disappears
-        moved = np.diff(sums[ends]) / np.diff(ends)
-        if np.array_equal(moved, centroids):
-            return np.unique(moved.astype(np.float32))
-        centroids = moved
+        ends = np.unique(np.concatenate([[0], ends, [len(values)]]))  # an empty cluster disappears
+        before, centroids = centroids, np.diff(sums[ends]) / np.diff(ends)
+        if np.array_equal(before, centroids):
+            break
+    return np.unique(centroids.astype(np.float32))
 
 
 def share(kernel, bits, init="linear"):
@@ -166,10 +167,10 @@ class SharedSGD(training.CaffeSGD):
     """SGD within a compressed network: zeros stay zero, and weights that share a value keep sharing it.
 
     Attributes:
-        groups: variable's path -> (code of each weight, 0 for zero; number of codes), or (mask, None).
+        groups: path of a kernel -> the code of each weight, 0 for zero, and the values; or a mask and None.
     """
 
-    groups = {}  # noqa: RUF012
+    groups: ClassVar = {}
 
     def apply(self, grads, trainable_variables=None):
         variables = trainable_variables or self._trainable_variables
@@ -178,35 +179,36 @@ class SharedSGD(training.CaffeSGD):
     def _within(self, gradient, variable):
         if variable.path not in self.groups:
             return gradient
-        codes, count = self.groups[variable.path]
-        if count is None:
+        codes, levels = self.groups[variable.path]
+        if levels is None:
             return gradient * ops.cast(codes, gradient.dtype)
         # The gradient of a centroid is the sum over its members (Han et al. 2015a, Section 3.2).
-        sums = ops.segment_sum(ops.reshape(gradient, [-1]), codes, count)
-        sums = sums * ops.cast(ops.arange(count) > 0, sums.dtype)
-        return ops.reshape(ops.take(sums, codes), gradient.shape)
+        sums = ops.segment_sum(ops.reshape(gradient, [-1]), codes, len(levels) + 1)
+        return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
 
 
-def retrain(model, training_split, validation, recipe, images, seed, shared=False):
+def retrain(model, split, validation, recipe, learning_rate, images, seed, shared=False):
     """Train a compressed model on, within its zeros and, if `shared`, within its shared values.
 
     Args:
         model: as stage `train` leaves it, with the network as its last layer.
-        recipe: `Params.train`; its schedule is run once over the updates.
+        recipe: `Params.train`; its schedule is run once over the updates, up to `learning_rate`.
         images: how many of the training images to draw.
 
     Returns:
         What `training.run_epoch` returns: loss and accuracy in training and validation.
     """
-    groups = {}
-    for name, kernel in tensors(model.layers[-1]).items():
+    network, groups = model.layers[-1], {}
+    for name, kernel in tensors(network).items():
         if kernel.ndim > 1:
-            layer = model.layers[-1].get_layer(name.split("/")[0])
-            levels = np.concatenate([[0], np.unique(kernel[kernel != 0])])
-            codes = np.where(kernel == 0, 0, np.searchsorted(levels[1:], kernel) + 1)
-            groups[layer.kernel.path] = (codes.ravel(), len(levels)) if shared else (kernel != 0, None)
-    drawn = np.random.default_rng(seed).permutation(len(training_split.labels))[:images]
-    split = type(training_split)(training_split.images[drawn], training_split.labels[drawn])
+            codes, levels = kernel != 0, None
+            if shared:
+                levels = np.unique(kernel[codes])
+                codes = np.where(codes, np.searchsorted(levels, kernel) + 1, 0).astype(np.int32).ravel()
+            groups[network.get_layer(name.split("/")[0]).kernel.path] = codes, levels
+    drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
+    split = type(split)(split.images[drawn], split.labels[drawn])
+    recipe = recipe.model_copy(update={"learning_rate": learning_rate})
     training.compile_for(model, recipe, -(-len(drawn) // recipe.batch_size))
     optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups

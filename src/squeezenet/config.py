@@ -85,6 +85,7 @@ class Pruned(Section):
 class Compress(Section):
     retrain: dict[Literal["pruned", "shared"], NonNegativeInt]
     learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
+    validation: PositiveInt
     variants: dict[str, Pruned]
 
 
