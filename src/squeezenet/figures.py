@@ -68,7 +68,7 @@ def _series(axis, x, y, errors, names, colour, marker):
         axis.annotate(
             name,
             (a, b - low if below else b + high),
-            (7, -5) if below else (-7, 5),
+            (10, -7) if below else (-9, 5),
             textcoords="offset points",
             ha="center",
             va="top" if below else "bottom",

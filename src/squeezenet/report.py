@@ -498,10 +498,10 @@ def html(text, pictures):
 def write(text, drawn, tables, metrics, folder=config.REPORTS):
     """Write README.md, report.html, figures/, tables/ and metrics.json, after all of them could be made."""
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary) / "reports"  # copying the private folder itself would make `folder` private
         for name in ("figures", "tables"):
-            (scratch / name).mkdir()
+            (scratch / name).mkdir(parents=True)
         for name, kinds in encoded.items():
             for kind, data in kinds.items():
                 (scratch / "figures" / f"{name}.{kind}").write_bytes(data)
