@@ -104,7 +104,7 @@ def reseal(data):
 @given(damaged(*FILES))
 def test_damage_is_one_clear_error(data):
     if data not in FILES:
-        with pytest.raises(ValueError, match="^damaged network file: "):
+        with pytest.raises(ValueError, match=r"^damaged network file: "):
             codec.decode(data)
 
 
@@ -152,7 +152,7 @@ def forge(**header):
     ],
 )
 def test_claims_of_a_hostile_header(claim):
-    with pytest.raises(ValueError, match="^damaged network file: "):
+    with pytest.raises(ValueError, match=r"^damaged network file: "):
         codec.decode(forge(**claim))
 
 

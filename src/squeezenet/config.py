@@ -73,6 +73,7 @@ class Pruned(Section):
     kept: dict[str, Fraction] | None = None
     quality: PositiveFloat | None = None
     bits: dict[str, Bits | dict[str, Bits]] = Field(min_length=1)
+    retrain: dict[Literal["pruned", "shared"], PositiveInt]
     svd: PositiveFloat | None = None
 
     @model_validator(mode="after")
@@ -83,7 +84,6 @@ class Pruned(Section):
 
 
 class Compress(Section):
-    retrain: dict[Literal["pruned", "shared"], NonNegativeInt]
     learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
     validation: PositiveInt
     variants: dict[str, Pruned]
