@@ -88,7 +88,7 @@ def test_range_coder_beats_huffman():
 
 
 def test_what_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match="t has values that are not finite"):
+    with pytest.raises(ValueError, match=r"t has values that are not finite"):
         codec.encode({"t": np.float32([1, np.nan])}, {})
 
 
@@ -104,7 +104,7 @@ def reseal(data):
 @given(damaged(*FILES))
 def test_damage_is_one_clear_error(data):
     if data not in FILES:
-        with pytest.raises(ValueError, match="^damaged network file: "):
+        with pytest.raises(ValueError, match=r"^damaged network file: "):
             codec.decode(data)
 
 
@@ -152,7 +152,7 @@ def forge(**header):
     ],
 )
 def test_claims_of_a_hostile_header(claim):
-    with pytest.raises(ValueError, match="^damaged network file: "):
+    with pytest.raises(ValueError, match=r"^damaged network file: "):
         codec.decode(forge(**claim))
 
 
@@ -161,7 +161,7 @@ def test_bombs_do_not_inflate():
     sections = codec._sections(data) | {"header": zlib.compress(b" " * 2**28)}
     body = codec.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
     tracemalloc.start()
-    with pytest.raises(ValueError, match="deflated section"):
+    with pytest.raises(ValueError, match=r"deflated section"):
         codec.decode(reseal(data[:12] + body))
     assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
