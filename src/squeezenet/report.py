@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import markdown
+import nbformat
 import pandas as pd
 
 from squeezenet import audit, claims, config, figures
@@ -511,6 +512,16 @@ def write(text, drawn, tables, metrics, folder=config.REPORTS):
         (scratch / "report.html").write_text(html(text, {name: kinds["svg"] for name, kinds in encoded.items()}))
         (scratch / "metrics.json").write_text(json.dumps(metrics, indent=2, default=_plain) + "\n")
         shutil.copytree(scratch, folder, dirs_exist_ok=True)
+
+
+def publish(notebook, target):
+    """Copy an executed notebook for readers of the repository, less what libraries say of the machine on stderr."""
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, target)
 
 
 def _plain(value):
