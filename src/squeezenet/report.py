@@ -404,8 +404,8 @@ def method_text(tested):
 "the authors' file" is their released compressed network.
 - With one seed the test images are the unit: all networks classify the same images, and a paired bootstrap with \
 {tested.attrs["resamples"]:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained \
-networks; another seed may train others. With several seeds the seed is the unit (paired t test), or the trained \
-network (Spearman's rho with Fisher's interval).
+networks; another seed may train others. With several seeds the seed is the unit (paired t test). A trend's unit is \
+the trained network (Spearman's rho, permutation test, Fisher's interval).
 - Intervals are 95% each. The p values of the {run} claims tested are corrected together by Holm's method, family-wise \
 {claims.ALPHA:.0%}; a claim at or above that is inconclusive.
 - *Seeds that would settle it*: if the effect is what we saw, that many seeds pass the corrected test with \
