@@ -114,5 +114,9 @@ def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch
     with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
         authors.find(PARAMS.model_copy(update={"file": copy}))
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: (_ for _ in ()).throw(Exception("no route")))
+<<<<<<< HEAD
     with pytest.raises(FileNotFoundError, match=r"did not serve it .no route"):
+=======
+    with pytest.raises(FileNotFoundError, match=r"did not serve it .no route."):
+>>>>>>> main
         authors.find(PARAMS.model_copy(update={"file": tmp_path / "none.net"}))

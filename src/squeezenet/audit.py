@@ -49,7 +49,7 @@ def audit(paper, variants, authors=None):
     Args:
         paper: the frame of `read_paper`. Rows that name a network outside `variants` are left out.
         variants: name -> entry of params.yaml.
-        authors: data/compress/authors.json, or None where the authors' file has not been decoded.
+        authors: data/authors/authors.json, or None where the authors' file has not been decoded.
 
     Returns:
         A frame with where, subject, quantity, unit, printed, ours, how, difference, verdict, note.

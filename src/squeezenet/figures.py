@@ -129,7 +129,7 @@ def training_curves(history, dataset):
             ax=axis,
         )
         axis.set(title=family, ylabel="validation accuracy, %")
-        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
         axis.legend(fontsize="x-small", loc="lower right", ncols=2 if part.variant.nunique() > 5 else 1)
     for axis in axes.flat[len(families) :]:
         axis.axis("off")

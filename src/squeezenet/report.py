@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import markdown
+import nbformat
 import pandas as pd
 
 from squeezenet import audit, claims, config, figures
@@ -403,8 +404,8 @@ def method_text(tested):
 "the authors' file" is their released compressed network.
 - With one seed the test images are the unit: all networks classify the same images, and a paired bootstrap with \
 {tested.attrs["resamples"]:,} resamples gives intervals and two-sided p values. Such a verdict is about the trained \
-networks; another seed may train others. With several seeds the seed is the unit (paired t test), or the trained \
-network (Spearman's rho with Fisher's interval).
+networks; another seed may train others. With several seeds the seed is the unit (paired t test). A trend's unit is \
+the trained network (Spearman's rho, permutation test, Fisher's interval).
 - Intervals are 95% each. The p values of the {run} claims tested are corrected together by Holm's method, family-wise \
 {claims.ALPHA:.0%}; a claim at or above that is inconclusive.
 - *Seeds that would settle it*: if the effect is what we saw, that many seeds pass the corrected test with \
@@ -511,6 +512,16 @@ def write(text, drawn, tables, metrics, folder=config.REPORTS):
         (scratch / "report.html").write_text(html(text, {name: kinds["svg"] for name, kinds in encoded.items()}))
         (scratch / "metrics.json").write_text(json.dumps(metrics, indent=2, default=_plain) + "\n")
         shutil.copytree(scratch, folder, dirs_exist_ok=True)
+
+
+def publish(notebook, target):
+    """Copy an executed notebook for readers of the repository, less what libraries say of the machine on stderr."""
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, target)
 
 
 def _plain(value):

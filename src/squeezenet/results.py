@@ -47,10 +47,9 @@ def read_results(params, folder=config.TRAIN):
     return Results(pd.DataFrame(trainings), pd.concat(history, ignore_index=True), correct)
 
 
-def read_compression(variants, folder=config.DATA / "compress"):
-    """What stage `compress` left, where it has run: variant -> metrics, and the authors' decoded file."""
+def read_compression(variants, folder=config.COMPRESS, authors=config.AUTHORS / "authors.json"):
+    """What stages `compress` and `authors` left, where they have run: variant -> metrics, the authors' decoded file."""
     files = {name: Path(folder) / name / "metrics.json" for name in variants}
-    authors = Path(folder) / "authors.json"
     return (
         {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()},
         json.loads(authors.read_text()) if authors.exists() else None,
