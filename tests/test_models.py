@@ -1,9 +1,10 @@
 """Exact parameters and graphs: shape tests alone do not see a bypass in the wrong place."""
 
 import keras
+import numpy as np
 import pytest
 
-from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, config, costs
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, config, costs, models
 from squeezenet.models import create, fire_widths
 
 FIGURE_3A = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
@@ -142,8 +143,11 @@ def test_dropout_follows_the_last_sum():
         {"input_shape": (None, None, 3)},
         {"nb_classes": 1},
         {"use_bypass": "both"},
+        {"use_bypass": ["simple"]},
         {"dropout_rate": 1.0},
+        {"dropout_rate": "0.5"},
         {"compression": 0},
+        {"compression": "half"},
         {"squeeze_ratio": 2},
         {"pct3x3": -0.1},
     ],
@@ -158,3 +162,12 @@ def test_bad_arguments_say_what_was_received(arguments):
 def test_unknown_model():
     with pytest.raises(ValueError, match="Received: 'resnet'"):
         create("resnet", (32, 32, 3), 10)
+
+
+def test_grouped_convolution_is_keras_own():
+    ours, theirs = (layer(8, 3, groups=2, padding="same") for layer in (models.GroupedConv2D, keras.layers.Conv2D))
+    x = np.random.default_rng(0).normal(size=(2, 7, 7, 6)).astype("float32")
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)

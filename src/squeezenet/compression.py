@@ -10,6 +10,8 @@ from squeezenet import codec, models, training
 
 LARGEST_SIDE = 512  # of the images of a network that `load` builds
 MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
+MOST_MOVES = 10  # of centroids in k-means, for each of them
+NOTHING = 1e-9  # of the squared error: a gain not worth a move
 
 
 def tensors(network):
@@ -96,45 +98,75 @@ def prune_network(values, kept=None, quality=None):
     }
 
 
-def kmeans(values, clusters, init="linear"):
-    """k-means in one dimension: Lloyd's algorithm to its fixed point.
+def kmeans(values, clusters, refine=False):
+    """k-means in one dimension, from centroids evenly spaced between the extremes (Han et al. 2015a, Section 3.1).
 
-    Clusters of sorted values are intervals, so that a step is a binary search for their ends and a
-    difference of prefix sums: its time does not depend on how many values there are.
+    Clusters of sorted values are intervals, so that a step of Lloyd's algorithm is a binary search for their
+    ends and a difference of prefix sums: its time hardly depends on how many values there are.
 
     Args:
         values: one-dimensional array.
-        clusters: number of centroids; fewer come back where clusters end up empty or values are fewer.
-        init: "linear" between the extremes, the best of Han et al. 2015a's for the rare large weights; or
-            "density", quantiles of the density's cube root, from which the error ends near its minimum
-            (Panter and Dite 1951).
+        clusters: number of centroids. Lloyd's algorithm leaves fewer: clusters that end up empty disappear.
+        refine: go on to a nearly least squared error, by moving centroids from where two may merge to where one
+            should split. Without it more centroids stay with the rare large weights, and codes cost fewer bits.
 
     Returns:
         The centroids, float32, sorted.
     """
     values = np.sort(np.asarray(values, np.float64))
-    if init == "linear":
-        centroids = np.linspace(values[0], values[-1], clusters)
-    else:
-        density, edges = np.histogram(values, 16 * clusters)
-        mass = np.cumsum(np.cbrt(density))
-        centroids = np.interp((np.arange(clusters) + 0.5) / clusters * mass[-1], mass, edges[1:])
-    sums = np.concatenate([[0], np.cumsum(values)])
+    sums, squares = (np.concatenate([[0], np.cumsum(v)]) for v in (values, values**2))
+    ends = _lloyd(values, sums, np.linspace(values[0], values[-1], clusters))
+    for _ in range(MOST_MOVES * clusters if refine else 0):
+        moved = _move(sums, squares, ends, clusters)
+        if moved is None:
+            break
+        ends = _lloyd(values, sums, _means(sums, moved))
+    return np.unique(_means(sums, ends).astype(np.float32))
+
+
+def _means(sums, ends):
+    return np.diff(sums[ends]) / np.diff(ends)
+
+
+def _lloyd(values, sums, centroids):
+    """Ends of the clusters at the fixed point."""
+    before = None
     for _ in range(MOST_STEPS):
         ends = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2)
-        ends = np.unique(np.concatenate([[0], ends, [len(values)]]))  # an empty cluster disappears
-        before, centroids = centroids, np.diff(sums[ends]) / np.diff(ends)
-        if np.array_equal(before, centroids):
+        ends = np.unique(np.concatenate([[0], ends, [len(values)]]))
+        if np.array_equal(before, ends):
             break
-    return np.unique(centroids.astype(np.float32))
+        before, centroids = ends, _means(sums, ends)
+    return ends
 
 
-def share(kernel, bits, init="linear"):
+def _move(sums, squares, ends, clusters):
+    """Ends after the best split of a cluster and, if there are enough, the best merger of two others; or None."""
+
+    def error(start, stop):
+        return squares[stop] - squares[start] - (sums[stop] - sums[start]) ** 2 / np.maximum(stop - start, 1)
+
+    within = error(ends[:-1], ends[1:])
+    cluster = np.repeat(np.arange(len(within)), np.diff(ends))
+    position = np.arange(len(cluster))
+    gains = within[cluster] - error(ends[cluster], position) - error(position, ends[cluster + 1])
+    best = gains.argmax()
+    if len(within) < clusters:
+        return np.unique(np.append(ends, best)) if gains[best] > NOTHING * within.sum() else None
+    losses = error(ends[:-2], ends[2:]) - within[:-1] - within[1:]
+    losses[[i for i in (cluster[best] - 1, cluster[best]) if 0 <= i < len(losses)]] = np.inf
+    least = losses.argmin() if len(losses) else 0
+    if not len(losses) or gains[best] - losses[least] <= NOTHING * within.sum():
+        return None
+    return np.unique(np.append(np.delete(ends, least + 1), best))
+
+
+def share(kernel, bits, refine=False):
     """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code."""
     weights = kernel[kernel != 0]
     if not weights.size:
         return kernel
-    centroids = kmeans(weights, 2**bits - 1, init)
+    centroids = kmeans(weights, 2**bits - 1, refine)
     shared = np.zeros_like(kernel)
     shared[kernel != 0] = centroids[np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)]
     return shared

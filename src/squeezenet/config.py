@@ -63,6 +63,7 @@ class Train(Section):
     initializer: Literal["xavier", "he_centred"]
     dropout: float = Field(ge=0, lt=1)
     crop: PositiveInt
+    shift: NonNegativeInt
     dtype: Literal["float32", "mixed_bfloat16"]
     threads: PositiveInt
 
@@ -73,6 +74,7 @@ class Pruned(Section):
     kept: dict[str, Fraction] | None = None
     quality: PositiveFloat | None = None
     bits: dict[str, Bits | dict[str, Bits]] = Field(min_length=1)
+    retrain: dict[Literal["pruned", "shared"], PositiveInt]
     svd: PositiveFloat | None = None
 
     @model_validator(mode="after")
@@ -83,7 +85,6 @@ class Pruned(Section):
 
 
 class Compress(Section):
-    retrain: dict[Literal["pruned", "shared"], NonNegativeInt]
     learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
     validation: PositiveInt
     variants: dict[str, Pruned]

@@ -7,7 +7,7 @@ the networks come from: conv1 is not padded and pools round up.
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 # What the two releases differ in: conv1's filters and kernel, the modules that a max pooling follows.
 RELEASES = {
@@ -79,15 +79,14 @@ def _squeezenet(
     release, input_shape, nb_classes, use_bypass, dropout_rate, compression, squeeze_ratio, pct3x3, as_released
 ):
     _check(input_shape, nb_classes, dropout_rate)
-    bypass = {False: None, True: "simple", "simple": "simple", "complex": "complex"}.get(use_bypass, use_bypass)
-    if bypass not in (None, "simple", "complex"):
+    if use_bypass not in (False, True, "simple", "complex"):
         raise ValueError(f'use_bypass must be False, True, "simple" or "complex". Received: {use_bypass!r}')
     for name, value, limit in (
         ("compression", compression, 16),
         ("squeeze_ratio", squeeze_ratio, 1),
         ("pct3x3", pct3x3, 1),
     ):
-        if not 0 < value <= limit:
+        if not isinstance(value, int | float) or not 0 < value <= limit:
             raise ValueError(f"{name} must be above 0 and at most {limit}. Received: {value!r}")
 
     def width(filters):
@@ -101,9 +100,9 @@ def _squeezenet(
         x = _max_pool(x, "maxpool1")
     for i, (squeeze, expand1x1, expand3x3) in zip(FIRES, fire_widths(squeeze_ratio, pct3x3), strict=True):
         shortcut = None
-        if bypass and i in SIMPLE_BYPASS:
+        if use_bypass and i in SIMPLE_BYPASS:
             shortcut = x
-        elif bypass == "complex" and i in COMPLEX_BYPASS:
+        elif use_bypass == "complex" and i in COMPLEX_BYPASS:
             shortcut = _conv(width(expand1x1) + width(expand3x3), 1, name=f"fire{i}_bypass1x1")(x)
         x = _fire(x, width(squeeze), width(expand1x1), width(expand3x3), name=f"fire{i}")
         if shortcut is not None:
@@ -174,8 +173,20 @@ def create(model, input_shape, nb_classes, **options):
     return MODELS[model](input_shape, nb_classes, **options)
 
 
-def _conv(filters, kernel_size, name, **options):
-    return layers.Conv2D(filters, kernel_size, activation="relu", kernel_initializer=XAVIER, name=name, **options)
+def _conv(filters, kernel_size, name, groups=1, **options):
+    layer = layers.Conv2D if groups == 1 else GroupedConv2D
+    return layer(
+        filters, kernel_size, groups=groups, activation="relu", kernel_initializer=XAVIER, name=name, **options
+    )
+
+
+@keras.saving.register_keras_serializable("squeezenet")
+class GroupedConv2D(layers.Conv2D):
+    """Group by group, which TensorFlow trains ten times faster on a CPU than its own grouped convolution."""
+
+    def convolution_op(self, inputs, kernel):
+        groups = zip(ops.split(inputs, self.groups, -1), ops.split(kernel, self.groups, -1), strict=True)
+        return ops.concatenate([super(GroupedConv2D, self).convolution_op(x, k) for x, k in groups], -1)
 
 
 def _fire(x, squeeze, expand1x1, expand3x3, name):
@@ -200,11 +211,11 @@ def _max_pool(x, name):
 def _local_response_norm(x, name, size=5, alpha=1e-4, beta=0.75):
     """Across channels (Krizhevsky et al. 2012), from layers that any Keras can load."""
     _, height, width, channels = x.shape
-    energy = layers.Reshape((height * width, channels, 1), name=f"{name}_flat")(keras.ops.square(x))
+    energy = layers.Reshape((height * width, channels, 1), name=f"{name}_flat")(ops.square(x))
     energy = layers.ZeroPadding2D((0, size // 2), name=f"{name}_pad")(energy)
     energy = layers.AveragePooling2D((1, size), 1, name=f"{name}_window")(energy)
     energy = layers.Reshape((height, width, channels), name=f"{name}_energy")(energy)
-    return layers.Multiply(name=name)([x, keras.ops.power(1 + alpha * energy, -beta)])
+    return layers.Multiply(name=name)([x, ops.power(1 + alpha * energy, -beta)])
 
 
 def _small(input_shape):
@@ -218,5 +229,5 @@ def _check(input_shape, nb_classes, dropout_rate):
         )
     if not isinstance(nb_classes, int) or nb_classes < 2:
         raise ValueError(f"nb_classes must be an integer of at least 2. Received: {nb_classes!r}")
-    if dropout_rate is not None and not 0 <= dropout_rate < 1:
+    if dropout_rate is not None and not (isinstance(dropout_rate, int | float) and 0 <= dropout_rate < 1):
         raise ValueError(f"dropout_rate must be None or in [0, 1). Received: {dropout_rate!r}")

@@ -19,6 +19,7 @@ BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
+TRIALS = 5
 TOLERANCE = 0.002  # of the size of a file
 NAT = 1 / np.log(2) / 8  # in bytes
 
@@ -42,18 +43,21 @@ class Quantiser:
         self.sensitivity = self._sensitivities(network, output, images)
 
     def encode(self, budget, architecture):
-        """The file of at most `budget` bytes, and no less than it by more than `TOLERANCE`."""
+        """The file of at most `budget` bytes, and no less than it by more than `TOLERANCE`.
+
+        Raises:
+            ValueError: there is none; the network may fit into the budget without loss.
+        """
         weights = pd.Series({name: np.count_nonzero(self.tensors[f"{name}/kernel"]) for name in self.layers})
         steps = np.sqrt(weights / self.sensitivity)
         scale = PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / steps)
-        for feedback in (False, True):  # rounding alone finds the scale nearly, and fast
-            while True:
-                data = codec.encode(self._quantise(scale * steps, feedback), architecture)
-                excess = len(data) - budget * (1 - TOLERANCE / 2)
-                if abs(excess) <= budget * TOLERANCE / 2:
-                    break
-                scale *= np.exp(excess / (weights.sum() * NAT))  # a step e times larger saves each weight a nat
-        return data
+        for feedback in [False] * TRIALS + [True] * TRIALS:  # rounding alone finds the scale nearly, and fast
+            data = codec.encode(self._quantise(scale * steps, feedback), architecture)
+            excess = len(data) - budget * (1 - TOLERANCE / 2)
+            if feedback and abs(excess) <= budget * TOLERANCE / 2:
+                return data
+            scale *= np.exp(excess / (weights.sum() * NAT))  # a step e times larger saves each weight a nat
+        raise ValueError(f"no steps make a file of {budget:,} bytes; the last one tried has {len(data):,}")
 
     def errors(self, tensors):
         """Relative error of each layer's weights, and of its output for the inputs seen."""
@@ -129,7 +133,8 @@ def second_moments(network, layers, images, positions=200, seed=0):
     inputs = keras.Model(network.input, [layer.input for layer in convolutions])
     moments = dict.fromkeys(layers, 0)
     for start in range(0, len(images), BATCH):
-        for layer, x in zip(convolutions, inputs.predict_on_batch(images[start : start + BATCH]), strict=True):
+        activations = keras.tree.flatten(inputs.predict_on_batch(images[start : start + BATCH]))
+        for layer, x in zip(convolutions, activations, strict=True):
             (height, width), (down, right) = layer.kernel_size, layer.strides
             if layer.padding == "same":
                 x = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)))
