@@ -48,6 +48,8 @@ def clone(folder):
     edit(folder, dataset__limit=300, train__epochs=2, train__seeds=[1])
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["variants"] = {name: variants[name] for name in VARIANTS}
+    compressed = params["compress"]["variants"]["squeezenet"]
+    params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return folder
 
@@ -70,6 +72,15 @@ def test_every_variant_leaves_its_results(project):
         assert (metrics["dataset"], metrics["epochs"], metrics["test_images"]) == ("CIFAR-10", 2, 300)
         assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
         assert np.isclose((weights(project, variant)).sum(1), 1, atol=1e-3).all()
+
+
+def test_a_variant_is_compressed(project):
+    metrics = json.loads((project / "data/compress/squeezenet/metrics.json").read_text())
+    assert [row["bits"] for row in metrics["rows"]] == [32, 8, 6] and metrics["dataset"] == "CIFAR-10"
+    for row in metrics["rows"]:
+        assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]
+        assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] and row["n"] == 300
+    assert "Deep Compression of our networks" in (project / "reports/README.md").read_text()
 
 
 def test_nothing_changed_is_fast_and_runs_nothing(project):

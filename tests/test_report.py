@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from squeezenet import audit, claims, config, costs, report, results
+from squeezenet import audit, claims, codec, config, costs, figures, report, results
 
 PARAMS = config.load_params()
 SUBSET = ("squeezenet", "simple_bypass", "complex_bypass", "sr_500", "half_width")
@@ -297,12 +297,46 @@ def make(tmp_path, paper, claimed, authors, variants, seeds):
     summary = results.summarise(found, paper)
     audited = audit.audit(paper, params.variants, authors)
     tested = claims.assess(claimed, found.trainings, found.correct)
-    drawn = report.draw(paper, params.variants, summary, found.history)
+    drawn = report.draw(paper, params.variants, summary, found.history, {})
     units = audit.size_units(paper, params.variants)
     text = report.document(params, paper, found, summary, audited, tested, units, {}, drawn)
     metrics = results.metrics_of(summary, audited, tested)
     report.write(text, drawn, {"audit": audited, "results": summary}, metrics, tmp_path / "reports")
     return tmp_path / "reports"
+
+
+def compressed(network, rows):
+    """What stage compress leaves, of (method, bits, bytes, accuracy)."""
+    rows = [
+        {"network": network, "method": method, "bits": bits, "bytes": int(size), "ratio": 8e7 / size, "n": 1000}
+        | {"accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01}
+        for method, bits, size, accuracy in rows
+    ]
+    sections = dict.fromkeys(codec.SECTIONS, 1000)
+    steps = [
+        {"network": network, "step": step, "bytes": 7000, "fixed_length": 9000, "validation": 0.5, **sections}
+        for step in ("none", "pruned", "6 bit, Huffman", "6 bit")
+    ]
+    return {"rows": rows, "steps": steps}
+
+
+def test_our_rows_of_table_2_stand_beside_the_papers(paper):
+    entries = {
+        "alexnet": compressed("alexnet", [("none", 32, 8e7, 0.7), ("SVD", 32, 2e7, 0.69)]),
+        "squeezenet": compressed("squeezenet", [("none", 32, 3e6, 0.6), ("Deep Compression", 6, 3e5, 0.61)]),
+        "half_width": compressed("half_width", [("none", 32, 1e6, 0.5)]),
+    }
+    text = report.compression_text(entries, paper, "CIFAR-10")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    paper_cells = {(row[0], row[1]): (row[3], row[5], row[8]) for row in rows}
+    assert paper_cells["`alexnet`", "SVD"] == ("48", "5x", "56.0")
+    assert paper_cells["`squeezenet`", "Deep Compression"] == ("0.47", "510x", "57.5")
+    assert paper_cells["`half_width`", "none"] == ("-", "-", "-")
+    last = rows[3]
+    assert last[4] == "300,000" and last[6:8] == ["266.7x", "10.0x"] and last[-1] == "+1.0"
+    figure = figures.compression(pd.concat([pd.DataFrame(e["steps"]) for e in entries.values()]), "CIFAR-10")
+    assert len(figure.axes) == 6
+    figures.encode(figure)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,6 @@ class Pruned(Section):
 
 class Compress(Section):
     learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
-    validation: PositiveInt
     variants: dict[str, Pruned]
 
 

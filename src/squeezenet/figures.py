@@ -7,10 +7,12 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from keras import layers
 from matplotlib.patches import FancyBboxPatch
 
+from squeezenet import codec
 from squeezenet.audit import graph
 
 BLUE, ORANGE, *_ = sns.color_palette("colorblind")
@@ -103,6 +105,32 @@ def accuracy_against_size(results, dataset, named):
     axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.legend(loc="best", fontsize="small")
+    return figure
+
+
+def compression(steps, dataset):
+    """Deep Compression, a row a network: accuracy after each step against bytes, and what the bytes are for.
+
+    Args:
+        steps: frame with network, step, bytes, fixed_length (bytes before entropy coding), validation (accuracy)
+            and the sections of `codec`.
+    """
+    networks = steps.groupby("network", sort=False)
+    figure, axes = plt.subplots(networks.ngroups, 2, figsize=(9, 3.2 * networks.ngroups), squeeze=False)
+    for (left, right), (network, rows) in zip(axes, networks, strict=True):
+        coded = rows[rows.step.str.endswith("bit")]
+        points = pd.concat([rows[~rows.step.str.contains("bit")], coded.assign(step=coded.step + ", coded")])
+        points = pd.concat([points, coded.assign(step=coded.step + ", shared", bytes=coded.fixed_length)])
+        points = points.assign(kB=points.bytes / 1000, accuracy=100 * points.validation)
+        sns.scatterplot(points, x="kB", y="accuracy", hue="step", style="step", s=70, ax=left)
+        left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
+        left.legend(fontsize="x-small")
+        left.margins(0.1, 0.25)
+        stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(codec.SECTIONS)] / 1000
+        stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
+        right.legend(fontsize="x-small", loc="lower right")
+        right.invert_yaxis()
+    figure.suptitle(dataset, fontsize="medium")
     return figure
 
 

@@ -228,7 +228,7 @@ def panels(paper, history):
     return pd.concat(parts, ignore_index=True)
 
 
-def draw(paper, variants, summary, history):
+def draw(paper, variants, summary, history, compression):
     """Every figure of the report that the variants allow: name -> matplotlib figure."""
     figures.style()
     where = conditions(summary)
@@ -246,6 +246,9 @@ def draw(paper, variants, summary, history):
         if len(ours):
             drawn[name] = figures.microarchitecture(theirs, ours, knob, where)
     drawn["accuracy_against_size"] = figures.accuracy_against_size(summary, where, (OTHERS, PANELS["Table 3"]))
+    if compression:
+        steps = pd.concat([pd.DataFrame(entry["steps"]) for entry in compression.values()], ignore_index=True)
+        drawn["compression"] = figures.compression(steps, where)
     drawn["training_curves"] = figures.training_curves(panels(paper, history), where)
     return drawn
 
@@ -286,7 +289,18 @@ def document(params, paper, results, summary, audited, tested, units, compressio
     parts += ["\n## Against AlexNet and model compression (Section 4)\n"]
     if (audited["where"] == "Table 2").any():
         parts += ["### Table 2: sizes\n", table2(audited), alexnet_text(summary, where)]
-    parts += ["\n### Deep Compression of our networks\n", compression_text(compression, where)]
+    parts += [
+        "\n### Deep Compression of our networks\n",
+        compression_text(compression, paper, where),
+        picture(
+            drawn,
+            "compression",
+            f"Left: accuracy after each step against the bytes of its file, {where}, "
+            f"{results.trainings.validation_images.iloc[0]:,} validation images. *Shared* has whole bits for codes and "
+            "gaps, *coded* is entropy-coded. Right: where the bytes go",
+            "Made by stage `compress`",
+        ),
+    ]
     parts += ["\n## Microarchitecture (Section 5)\n"]
     for name, caption in (
         ("figure3a_squeeze_ratio", "Figure 3(a). Squeeze ratio"),
@@ -386,16 +400,49 @@ def alexnet_text(summary, where):
     )
 
 
-def compression_text(compression, where):
+def compression_text(compression, paper, where):
     if not compression:
         return "Stage `compress` has not run."
-    frames = [pd.DataFrame(entry["rows"]) for entry in compression.values()]
-    rows = pd.concat(frames, ignore_index=True)
-    rows["accuracy"] = [
-        interval(*(100 * v for v in row)) for row in rows[["accuracy", "accuracy_low", "accuracy_high"]].values
-    ]
-    rows = rows[["network", "method", "bits", "bytes", "accuracy"]].rename(columns={"accuracy": f"top-1, % ({where})"})
-    return table(rows.assign(bytes=rows.bytes.map("{:,}".format)), ("bits", "bytes", rows.columns[-1]))
+    ours = pd.concat([pd.DataFrame(entry["rows"]) for entry in compression.values()], ignore_index=True)
+    printed = paper[paper["where"] == "Table 2"].pivot(index="subject", columns="quantity", values="printed")
+    rows = []
+    for row in ours.itertuples():
+        same = [
+            subject for subject in printed.index if _is_row(subject, row) and printed.bits[subject] == str(row.bits)
+        ]
+        theirs = printed.loc[same[0]].fillna("-") if same else pd.Series("-", printed.columns)
+        whole = ours[(ours.network == row.network) & (ours.method == "none")].iloc[0]
+        ratio = theirs["size ratio"] if theirs["size ratio"] != "-" else theirs["ratio of printed sizes"]
+        rows.append(
+            {
+                "network": f"`{row.network}`",
+                "compression": row.method,
+                "bits": row.bits,
+                "MB, paper": theirs["size"],
+                "bytes of our file": f"{row.bytes:,}",
+                "smaller than AlexNet, paper": f"{ratio}x",
+                "than our AlexNet": f"{row.ratio:.1f}x",
+                "than itself at 32 bits": f"{whole.bytes / row.bytes:.1f}x",
+                "ImageNet top-1, %, paper": theirs["top-1"],
+                f"top-1, % ({where})": interval(
+                    *(100 * v for v in (row.accuracy, row.accuracy_low, row.accuracy_high))
+                ),
+                "points": f"{100 * (row.accuracy - whole.accuracy):+.1f}",
+            }
+        )
+    rows = pd.DataFrame(rows).replace("-x", "-")
+    return (
+        f"The rows of Table 2 on {ours.n.iloc[0]:,} test images, each measured on the network decoded from its file; "
+        "*points* are against the network before compression. AlexNet at 32 bits is the yardstick of the ratios, as "
+        "in the paper; for these small images and few classes it has fewer parameters than for ImageNet.\n\n"
+        + table(rows, rows.columns[2:])
+    )
+
+
+def _is_row(subject, row):
+    """Whether a row of the paper's Table 2 is one of ours: "AlexNet, SVD (Denton et al. 2014)" is alexnet's SVD."""
+    network, _, method = subject.partition(", ")
+    return network.lower() == row.network and (row.method in method if method else row.method == "none")
 
 
 def method_text(tested):
