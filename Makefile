@@ -33,7 +33,7 @@ repro: venv ## reproduce the paper: data, every variant, the report; JOBS= varia
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf $(COPY) && git clone -q . $(COPY)
 	cd $(COPY) && dvc cache dir --local $(CURDIR)/.dvc/cache \
-	  && PYTHONPATH=$(COPY)/src dvc exp run -q -S train.epochs=1 -S dataset.limit=1000 dataset \
+	  && PYTHONPATH=$(COPY)/src dvc exp run -q -S dataset.limit=4500 dataset \
 	  && $(MAKE) repro VENV=$(VENV)
 	@echo "The report of the quick run: $(COPY)/reports/README.md"
 
