@@ -171,3 +171,15 @@ def test_grouped_convolution_is_keras_own():
         layer.build(x.shape)
     theirs.set_weights(ours.get_weights())
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+def test_layers_start_apart_and_repeat_with_the_seed():
+    networks = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        networks.append(SqueezeNet((32, 32, 3), 10))
+    first, again = ([layer.kernel.numpy() for layer in n.layers if hasattr(layer, "kernel")] for n in networks)
+    for ours, theirs in zip(first, again, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    fire6, fire7 = (networks[0].get_layer(f"fire{i}_expand1x1").kernel.numpy() for i in (6, 7))
+    assert fire6.shape == fire7.shape and not np.allclose(fire6, fire7)

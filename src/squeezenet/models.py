@@ -20,8 +20,6 @@ COMPLEX_BYPASS = (2, 4, 6, 8)  # Section 6, Figure 2 (right): a 1x1 convolution 
 
 SMALL_IMAGE = 64  # below this side the ImageNet stem would leave too little of the image
 
-XAVIER = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")  # Caffe's: U(+-sqrt(3 / fan_in))
-
 
 def fire_widths(squeeze_ratio=0.125, pct3x3=0.5, base_e=128, incr_e=128, freq=2):
     """Filters (s1x1, e1x1, e3x3) of fire2 to fire9 from the metaparameters of Section 5.1."""
@@ -155,7 +153,7 @@ def AlexNet(input_shape=(227, 227, 3), nb_classes=1000, dropout_rate=0.5):
     x = _conv(256, 3, name="conv5", padding="same", groups=2)(x)
     x = layers.Flatten(name="flatten")(_max_pool(x, "maxpool5"))
     for name in ("fc6", "fc7"):
-        x = layers.Dense(4096, activation="relu", kernel_initializer=XAVIER, name=name)(x)
+        x = layers.Dense(4096, activation="relu", kernel_initializer=_xavier(), name=name)(x)
         if dropout_rate:
             x = layers.Dropout(dropout_rate, name=name.replace("fc", "drop"))(x)
     x = layers.Dense(nb_classes, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="fc8")(x)
@@ -173,10 +171,15 @@ def create(model, input_shape, nb_classes, **options):
     return MODELS[model](input_shape, nb_classes, **options)
 
 
+def _xavier():
+    """Caffe's U(+-sqrt(3 / fan_in)); one for each layer, as an instance gives equal shapes equal weights."""
+    return keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
+
+
 def _conv(filters, kernel_size, name, groups=1, **options):
     layer = layers.Conv2D if groups == 1 else GroupedConv2D
     return layer(
-        filters, kernel_size, groups=groups, activation="relu", kernel_initializer=XAVIER, name=name, **options
+        filters, kernel_size, groups=groups, activation="relu", kernel_initializer=_xavier(), name=name, **options
     )
 
 

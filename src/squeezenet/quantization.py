@@ -8,10 +8,13 @@
   every layer.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy import optimize
 
 from squeezenet import codec, compression
 
@@ -19,9 +22,7 @@ BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
-TRIALS = 5
 TOLERANCE = 0.002  # of the size of a file
-NAT = 1 / np.log(2) / 8  # in bytes
 
 
 class Quantiser:
@@ -43,21 +44,35 @@ class Quantiser:
         self.sensitivity = self._sensitivities(network, output, images)
 
     def encode(self, budget, architecture):
-        """The file of at most `budget` bytes, and no less than it by more than `TOLERANCE`.
+        """The largest file of at most `budget` bytes that a search finds; it ends within `TOLERANCE` of the budget.
 
         Raises:
-            ValueError: there is none; the network may fit into the budget without loss.
+            ValueError: the network fits into the budget without loss, or cannot be made so small.
         """
         weights = pd.Series({name: np.count_nonzero(self.tensors[f"{name}/kernel"]) for name in self.layers})
-        steps = np.sqrt(weights / self.sensitivity)
-        scale = PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / steps)
-        for feedback in [False] * TRIALS + [True] * TRIALS:  # rounding alone finds the scale nearly, and fast
-            data = codec.encode(self._quantise(scale * steps, feedback), architecture)
-            excess = len(data) - budget * (1 - TOLERANCE / 2)
-            if feedback and abs(excess) <= budget * TOLERANCE / 2:
-                return data
-            scale *= np.exp(excess / (weights.sum() * NAT))  # a step e times larger saves each weight a nat
-        raise ValueError(f"no steps make a file of {budget:,} bytes; the last one tried has {len(data):,}")
+        ratios = np.sqrt(weights / self.sensitivity)
+        files = []
+
+        @functools.cache
+        def excess(scale, feedback):
+            steps = np.exp(scale) * ratios
+            if not np.float16(steps).all() or np.isinf(np.float16(steps)).any():
+                raise ValueError(f"no steps make a file of {budget:,} bytes")
+            data = codec.encode(self._quantise(steps, feedback), architecture)
+            if feedback and len(data) <= budget:
+                files.append(data)
+            over = len(data) / budget - (1 - TOLERANCE / 2)
+            return over if abs(over) > TOLERANCE / 2 else 0
+
+        scale = np.log(PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / ratios))
+        for feedback, reach in ((False, 0.5), (True, 0.05)):  # rounding alone finds the scale nearly, and fast
+            low, high = scale - reach, scale + reach
+            while excess(low, feedback) < 0:
+                low -= reach
+            while excess(high, feedback) > 0:
+                high += reach
+            scale = optimize.brentq(excess, low, high, args=(feedback,), xtol=TOLERANCE)
+        return max(files, key=len)
 
     def errors(self, tensors):
         """Relative error of each layer's weights, and of its output for the inputs seen."""
