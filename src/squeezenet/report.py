@@ -18,6 +18,7 @@ from squeezenet import audit, claims, config, figures
 from squeezenet.results import OTHERS, PANELS, conditions, metrics_of
 
 MARKERS = "<!-- results -->", "<!-- /results -->"
+ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 MADE_BY = "Made by [notebooks/report.ipynb](../notebooks/report.ipynb), stage `report`"
 TRAINED_BY = f"{MADE_BY}, from the trainings of notebooks/train.ipynb, stage `train`"
 
@@ -256,7 +257,7 @@ def draw(paper, variants, summary, history, compression):
 # The document
 
 
-def document(params, paper, results, summary, audited, tested, units, compression, drawn):
+def document(params, paper, results, summary, audited, tested, units, compression, imagenet, drawn):
     """The whole report as Markdown; figures are linked as figures/NAME.svg."""
     where, n = conditions(summary), summary.test_images.iloc[0]
     parts = [
@@ -301,6 +302,7 @@ def document(params, paper, results, summary, audited, tested, units, compressio
             "Made by stage `compress`",
         ),
     ]
+    parts += ["\n### ImageNet: the released networks\n", imagenet_text(imagenet, paper)]
     parts += ["\n## Microarchitecture (Section 5)\n"]
     for name, caption in (
         ("figure3a_squeeze_ratio", "Figure 3(a). Squeeze ratio"),
@@ -424,9 +426,7 @@ def compression_text(compression, paper, where):
                 "than our AlexNet": f"{row.ratio:.1f}x",
                 "than itself at 32 bits": f"{whole.bytes / row.bytes:.1f}x",
                 "ImageNet top-1, %, paper": theirs["top-1"],
-                f"top-1, % ({where})": interval(
-                    *(100 * v for v in (row.accuracy, row.accuracy_low, row.accuracy_high))
-                ),
+                f"top-1, % ({where})": interval(*(100 * getattr(row, key) for key in ACCURACY)),
                 "points": f"{100 * (row.accuracy - whole.accuracy):+.1f}",
             }
         )
@@ -443,6 +443,48 @@ def _is_row(subject, row):
     """Whether a row of the paper's Table 2 is one of ours: "AlexNet, SVD (Denton et al. 2014)" is alexnet's SVD."""
     network, _, method = subject.partition(", ")
     return network.lower() == row.network and (row.method in method if method else row.method == "none")
+
+
+def imagenet_text(imagenet, paper):
+    """The released networks on ImageNet's validation images, how far they agree, and transfer."""
+    if imagenet is None:
+        return "Stage `imagenet` has not run."
+    printed = paper[paper.quantity.isin(["top-1", "top-5"]) & paper["where"].isin(["Table 2", "Table 3"])]
+    printed = printed.drop_duplicates(["variant", "quantity"]).pivot(
+        index="variant", columns="quantity", values="printed"
+    )
+    not_run = "not run: no ImageNet folder (`imagenet.folder` in params.yaml, then `dvc repro`)"
+    rows = []
+    for name in imagenet["networks"]:
+        found = imagenet["evaluated"].get(name)
+        theirs = "/".join(printed.loc[name]) if name in printed.index else "-"
+        row = {"network": f"`{name}`", "top-1/top-5, %, paper": theirs}
+        for key in ("top1", "top5"):
+            ours = [100 * found[key + suffix] for suffix in ("", "_low", "_high")] if found else None
+            row[f"{key.replace('p', 'p-')}, %, ours"] = interval(*ours) if ours else "-"
+        row["images"] = f"{found['images']:,}" if found else imagenet["missing"].get(name, not_run)
+        rows.append(row)
+    agreed = [
+        f"{each['top1']:.0%} of {each['images']} {kind} (in the other's first five: {each['top5']:.0%})"
+        for kind, each in imagenet["agreement"].items()
+    ]
+    if agreed:
+        agreed = [f"\nThe two releases give the same first class to {' and '.join(agreed)}."]
+    few = imagenet["transfer"]
+    learnt = pd.DataFrame(few["rows"])
+    header = (
+        f"top-1, % ({few['dataset']}, {few['per_class']} training images a class, {few['test_images']:,} test images)"
+    )
+    learnt[header] = [interval(*(100 * learnt.loc[i, key] for key in ACCURACY)) for i in learnt.index]
+    learnt["seconds"] = learnt.seconds.map("{:.0f}".format)
+    return "\n".join(
+        [
+            table(pd.DataFrame(rows)),
+            *agreed,
+            f"\nTransfer, at {few['side']} pixels:\n",
+            table(learnt[["network", header, "seconds"]], (header, "seconds")),
+        ]
+    )
 
 
 def method_text(tested):

@@ -56,6 +56,11 @@ def read_compression(variants, folder=config.COMPRESS, authors=config.AUTHORS / 
     )
 
 
+def read_imagenet(file=config.IMAGENET / "imagenet.json"):
+    """What stage `imagenet` left, or None where it has not run."""
+    return json.loads(file.read_text()) if file.exists() else None
+
+
 def summarise(results, paper):
     """One row a network: where the paper has it, size, MACs, mean accuracy in % with its 95% interval.
 
