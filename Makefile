@@ -28,6 +28,7 @@ venv: # made anew when the lock file differs from the one it was made from
 repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro dataset
 	python -m squeezenet.costs | xargs -P $(JOBS) -I{} dvc repro -s train@{}
+	dvc stage list --name-only | grep -v -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc repro -s {}
 	dvc repro
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
