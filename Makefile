@@ -47,5 +47,6 @@ lab: venv ## open the notebooks in JupyterLab
 	jupyter lab notebooks
 
 lock: venv ## renew requirements.lock
-	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 --upgrade \
-	  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra imagenet --universal --fork-strategy fewest --upgrade \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -o requirements.lock

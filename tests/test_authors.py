@@ -9,7 +9,7 @@ import pytest
 from damage import damaged
 from hypothesis import given, settings
 
-from squeezenet import authors, codec, compression, config, models
+from squeezenet import authors, codec, compression, config, models, pretrained
 
 PARAMS = config.load_params().authors
 SHARED = config.ROOT.parent / "shared"
@@ -51,7 +51,7 @@ def test_logits_are_those_of_an_independent_implementation(decoded):
     compression.set_tensors(network, decoded[0])
     with np.load(oracle) as expected:
         logits = keras.Model(network.input, network.get_layer("avgpool10").output).predict_on_batch(
-            authors.preprocess_input(expected["rgb_uint8"])
+            pretrained.preprocess_input(expected["rgb_uint8"])
         )
         np.testing.assert_allclose(logits, expected["logits"], atol=1e-3)
 

@@ -142,6 +142,7 @@ def test_factors_come_back_multiplied(tmp_path):
         ({"input_shape": 5}, "not an architecture"),
         ({"input_shape": []}, "not an architecture"),
         ({"surprise": 1}, "not an architecture"),
+        ({"weights": "imagenet"}, "not an architecture"),
     ],
 )
 def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):

@@ -33,7 +33,6 @@ ARCHITECTURE = {
     "as_released": True,
     "dropout_rate": None,
 }
-MEAN_BGR = (104, 117, 123)
 CODEBOOK = 256
 FILLER = 15
 
@@ -122,11 +121,6 @@ def _measure(data):
     if sum(sizes.values()) != len(data):
         raise ValueError(f"damaged authors' file: {len(data)} bytes, where its counts make {sum(sizes.values())}")
     return counts, sizes
-
-
-def preprocess_input(images):
-    """RGB pixels 0..255 as the released networks take them: BGR minus the mean colour."""
-    return np.asarray(images, np.float32)[..., ::-1] - np.array(MEAN_BGR, np.float32)
 
 
 def crops(photograph, count, seed=0):

