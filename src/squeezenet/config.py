@@ -90,6 +90,14 @@ class Compress(Section):
     variants: dict[str, Pruned]
 
 
+class ImageNet(Section):
+    folder: Path | None
+    truth: Path | None
+    side: PositiveInt
+    crop: PositiveInt
+    batch_size: PositiveInt
+
+
 class Budget(Section):
     bits: PositiveInt
     bytes: PositiveInt | None
@@ -108,6 +116,7 @@ class Params(Section):
     dataset: Dataset
     train: Train
     compress: Compress
+    imagenet: ImageNet
     authors: Authors
     variants: dict[str, dict]
 
