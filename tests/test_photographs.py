@@ -131,6 +131,74 @@ def test_results_come_in_order_and_few_are_under_way():
     assert seen == list(range(100))
 
 
+def test_sift_reads_every_file_once_and_names_what_is_left_out(by_class):
+    (by_class / WNIDS[1] / "notes.txt").write_text("no image")
+    index = photographs.sift(photographs.index(by_class), 32)
+    assert index.labels.tolist() == [0, 0, 1, 1, 2, 2] and index.refused == [(f"{WNIDS[1]}/notes.txt", "no image")]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(by_class):
+    for path in (by_class / WNIDS[2]).iterdir():
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match="no file of n01484850 is an image"):
+        photographs.sift(photographs.index(by_class), 32)
+
+
+@pytest.fixture
+def images(by_class):
+    files = photographs.index(by_class).files
+    return photographs.Photographs(by_class, files, 40, np.arange(len(files)))
+
+
+def test_photographs_index_like_an_array(images):
+    whole = np.stack([images[i] for i in range(6)])
+    chosen = images[np.array([4, 1])]
+    assert len(chosen) == 2 and (np.stack([chosen[0], chosen[1]]) == whole[[4, 1]]).all()
+    mean, std = photographs.statistics(images)
+    np.testing.assert_allclose(mean, whole.mean((0, 1, 2)))
+    np.testing.assert_allclose(std, whole.std((0, 1, 2)))
+
+
+def test_augmentation_depends_on_key_and_file_alone(images):
+    """Not on the order, nor on the batch; another epoch has other crops."""
+    first, second = (images.augmented((7, epoch), 4, True) for epoch in (0, 1))
+    order = np.array([3, 0, 5, 1, 4, 2])
+    straight, shuffled = (
+        np.concatenate([b[0] for b in each])
+        for each in (
+            [photographs.Batches(first, None, 4, 32)[i] for i in range(2)],
+            [photographs.Batches(first[order], None, 3, 32)[i] for i in range(2)],
+        )
+    )
+    np.testing.assert_array_equal(straight[order], shuffled)
+    assert (straight != photographs.Batches(second, None, 6, 32)[0][0]).any()
+
+
+def test_crops_come_from_everywhere_within_reach_and_are_mirrored_half_the_time(tmp_path):
+    """Caffe's: 30 places each way for crops of 227 from 256 pixels. Pixels tell their place."""
+    ramp = np.stack(np.broadcast_arrays(np.arange(256)[:, None], np.arange(256)[None], 0), -1).astype(np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    image = photographs.Photographs(tmp_path, np.array(["a.png"]), 256, np.arange(1))
+    crops = [image.augmented((0, epoch), 15, True).crop(0, 227) for epoch in range(500)]
+    assert {int(c[0, 0, 0]) for c in crops} == set(range(30)) == {int(c[0, :, 1].min()) for c in crops}
+    assert 0.4 < np.mean([c[0, 0, 1] > c[0, -1, 1] for c in crops]) < 0.6
+    near = [image.augmented((0, epoch), 2, False).crop(0, 227) for epoch in range(100)]
+    assert {int(c[0, 0, 0]) for c in near} == set(range(12, 17)) == {int(c[0, 0, 1]) for c in near}
+
+
+def test_batches_have_labels_as_vectors_and_a_last_smaller_one(images):
+    batches = photographs.Batches(images, np.array([0, 0, 1, 1, 2, 2]), 4, 32, 3)
+    pixels, labels = batches[1]
+    assert len(batches) == 2 and pixels.shape == (2, 32, 32, 3) and labels.tolist() == [[0, 0, 1]] * 2
+
+
+def test_a_file_that_broke_since_is_an_error_that_names_it(images):
+    path = images.folder / images.files[2]
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match=r"n01443537_0\.JPEG: no image\. Run `dvc repro -f dataset`"):
+        photographs.Batches(images, None, 6, 32)[0]
+
+
 class ByColour:
     """A model whose score of a class is how near the mean red, of the pixels it is shown, is to 20 x class."""
 

@@ -1,6 +1,7 @@
-"""Folders of photographs, as ImageNet's: which files of which class, read as the paper's tools read them; evaluation.
+"""Folders of photographs, as ImageNet's: which files of which class, read as the paper's tools read them.
 
-A file that is no image is left out and listed with the reason. Memory does not grow with the number of files.
+A file that is no image is left out and listed with the reason. Images are read when they are needed, by threads, a
+few batches ahead: memory does not grow with their number.
 """
 
 import collections
@@ -9,7 +10,7 @@ import itertools
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -17,7 +18,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat
 from statsmodels.stats.proportion import proportion_confint
+from tqdm import tqdm
 
+THREADS = max(2, os.cpu_count())  # that read files; their number changes no result
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")  # the number is the line of the ground truth
 
 
@@ -149,9 +152,9 @@ def try_read(path, side):
         return None, str(error) or type(error).__name__
 
 
-def in_order(function, items, ahead, threads=None):
+def in_order(function, items, ahead, threads=THREADS):
     """Results of a function by threads, in the order of the items; `ahead` of them are under way, and no more."""
-    with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque()
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -161,11 +164,120 @@ def in_order(function, items, ahead, threads=None):
             yield waiting.popleft().result()
 
 
-def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=None):
-    """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
+def sift(index, side):
+    """An index without the files that cannot be read: each is read once.
 
-    A class counts as better than the true one unless its score is lower, as in Caffe's accuracy layer: a network
-    that gives the same to every class knows none.
+    Raises:
+        ValueError: no image is left of a class that has files.
+    """
+    checked = in_order(lambda name: try_read(index.folder / name, side)[1], index.files, 8 * THREADS)
+    reasons = list(tqdm(checked, f"Reading {index.folder.name}", len(index.files), mininterval=2, unit=" files"))
+    good = np.array([reason is None for reason in reasons])
+    bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
+    if lost := set(index.labels) - set(index.labels[good]):
+        raise ValueError(f"{index.folder}: no file of {index.classes[min(lost)]} is an image that can be read")
+    return replace(index, files=index.files[good], labels=index.labels[good], refused=[*index.refused, *bad])
+
+
+def statistics(images):
+    """Mean and standard deviation of each colour over images, of 0 to 255."""
+
+    def moments(i):
+        pixels = images[i].astype("float64")
+        return pixels.mean((0, 1)), np.square(pixels).mean((0, 1))
+
+    mean, square = np.mean(list(in_order(moments, range(len(images)), 8 * THREADS)), axis=0)
+    return mean, np.sqrt(square - np.square(mean))
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Files that index like an array of their images (n, side, side, 3): an integer reads one, all else chooses."""
+
+    folder: Path
+    files: np.ndarray
+    side: int
+    numbers: np.ndarray  # of the files in the whole folder: what is random of an image depends on its own
+    augmentation: tuple | None = None
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, chosen):
+        if not isinstance(chosen, int | np.integer):
+            return replace(self, files=self.files[chosen], numbers=self.numbers[chosen])
+        image, reason = try_read(self.folder / self.files[chosen], self.side)
+        if reason:
+            raise OSError(f"{self.folder / self.files[chosen]}: {reason}. Run `dvc repro -f dataset` to leave it out")
+        return image
+
+    def augmented(self, key, shift, mirror):
+        """The same files, to be cropped at random and mirrored half the time: a function of `key` and the file.
+
+        Args:
+            key: integers, such as a seed and an epoch.
+            shift: pixels that a crop may be off the centre, as far as the image reaches; every place is as likely.
+        """
+        return replace(self, augmentation=(tuple(key), shift, mirror))
+
+    def crop(self, i, crop):
+        """One image (crop, crop, 3), from the centre unless `augmented`."""
+        image = self[i]
+        if self.augmentation is None:
+            return centre(image, crop)
+        key, shift, mirror = self.augmentation
+        rng = np.random.default_rng([*key, self.numbers[i]])
+        room = self.side - crop
+        low, high = max(0, room // 2 - shift), min(room, room // 2 + shift)
+        top, left = rng.integers(low, high + 1, 2)
+        image = image[top : top + crop, left : left + crop]
+        return image[:, ::-1] if mirror and rng.random() < 0.5 else image
+
+
+class Batches(keras.utils.PyDataset):
+    """Photographs for `fit`, `evaluate` and `predict`, in order; Keras' threads read a batch each.
+
+    Args:
+        images: `Photographs`.
+        labels: (n,) integers, which come as one-hot vectors of `classes`; None for images alone.
+        crop: pixels.
+    """
+
+    def __init__(self, images, labels, batch_size, crop, classes=None):
+        super().__init__(workers=THREADS, max_queue_size=THREADS)
+        self.images, self.labels, self.batch_size, self.crop, self.classes = images, labels, batch_size, crop, classes
+
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
+
+    def __getitem__(self, batch):
+        part = range(len(self.images))[batch * self.batch_size : (batch + 1) * self.batch_size]
+        pixels = np.stack([self.images.crop(i, self.crop) for i in part])
+        if self.labels is None:
+            return (pixels,)
+        return pixels, keras.utils.to_categorical(self.labels[part.start : part.stop], self.classes)
+
+
+def top(better, ks=(1, 5)):
+    """Shares of images with fewer than k classes better than the true one: top1, top1_low, top1_high, top5, ...
+
+    With 95% Wilson intervals.
+    """
+    found = {}
+    for k in ks:
+        right = int((np.asarray(better) < k).sum())
+        low, high = proportion_confint(right, len(better), method="wilson")
+        found |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
+    return found
+
+
+def classes_better(scores, labels):
+    """How many classes have not a lower score than the true one, by image: ties count against, as in Caffe."""
+    return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
+
+
+def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=THREADS):
+    """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
 
     Args:
         model: from what `preprocess` gives to scores (batch, classes), logits or probabilities.
@@ -194,14 +306,9 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=None):
     while batch := list(itertools.islice(images, batch_size)):
         pixels, labels = map(np.stack, zip(*batch, strict=True))
         scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess(pixels)))
-        true = scores[np.arange(len(labels)), labels][:, None]
-        better.extend((~(scores < true)).sum(1) - 1)
+        better.extend(classes_better(scores, labels))
     if not better:
         raise ValueError(f"{index.folder}: none of {len(index.files)} files is an image that can be read")
     seconds = time.perf_counter() - began
-    result = {"images": len(better)}
-    for k in (1, 5):
-        right = int((np.array(better) < k).sum())
-        low, high = proportion_confint(right, len(better), method="wilson")
-        result |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
-    return result | {"refused": refused, "seconds": seconds, "images_per_second": len(better) / seconds}
+    counts = {"images": len(better), **top(better)}
+    return counts | {"refused": refused, "seconds": seconds, "images_per_second": len(better) / seconds}
