@@ -44,6 +44,31 @@ def test_stages_pass_parameters_that_the_notebook_has(notebook):
         assert set(re.findall(r" -p (\w+)", command)) <= known
 
 
+def test_recipe_as_printed_is_one_that_params_allow(params_with):
+    """README's command for ImageNet: 512 images to an update, the paper's solver."""
+    (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (config.ROOT / "README.md").read_text(), re.DOTALL)
+    params = params_with(re.findall(r"-S (\S+)=(\S+)", command))
+    recipe = params.train
+    assert recipe.batch_size * recipe.accumulate == 512 and params.dataset.folder.side == 256
+    assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm, recipe.nesterov) == (0.9, 2e-4, None, False)
+
+
+@pytest.fixture
+def params_with():
+    def changed(settings):
+        values = yaml.safe_load(config.PARAMS.read_text())
+        for key, value in settings:
+            *sections, name = key.split(".")
+            section = values
+            for part in sections:
+                section = section[part]
+            assert name in section, key
+            section[name] = yaml.safe_load(value)
+        return config.Params.model_validate(values)
+
+    return changed
+
+
 def test_committed_results_are_those_of_the_committed_code():
     status = subprocess.run(
         [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"],

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from squeezenet import SqueezeNet, config, datasets, training
 
@@ -55,11 +56,65 @@ def test_schedule_rises_to_the_peak_and_falls_to_zero():
 
 def test_initial_filters_have_no_mean_and_hes_variance():
     network = SqueezeNet((32, 32, 3), 10)
-    training.he_centred(network, seed=0)
+    training.initialise(network, "he_centred", seed=0)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
+
+
+def test_xavier_is_caffes():
+    network = SqueezeNet((32, 32, 3), 10)
+    training.initialise(network, "xavier", seed=0)
+    first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
+    limit = np.sqrt(3 / (9 * 48))
+    assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    assert (first != second).all()
+
+
+def test_accumulated_updates_equal_those_of_the_whole_batch(params):
+    """Clipping, decay, momentum and the schedule see the mean gradient, once an update."""
+    gradients = np.random.default_rng(0).normal(0, 3, (5, 4, 6)).astype("float32")
+    values = []
+    for accumulate in (1, 4):
+        recipe = params.train.model_copy(update={"accumulate": accumulate, "warmup": 0.3})
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, use_bias=False)])
+        model.layers[0].kernel.assign(np.ones((6, 1)))
+        training.compile_for(model, recipe, updates=5)
+        rates = []
+        for of_update in gradients if accumulate > 1 else gradients.mean(1, keepdims=True):
+            rates.append(float(model.optimizer.learning_rate))
+            for gradient in of_update:
+                model.optimizer.apply([keras.ops.convert_to_tensor(gradient[:, None])], model.trainable_variables)
+        assert int(model.optimizer.iterations) == 5
+        values.append((np.asarray(model.layers[0].kernel), rates))
+    (whole, rates), (accumulated, same_rates) = values
+    np.testing.assert_allclose(accumulated, whole, rtol=1e-5)
+    assert rates == same_rates and len(set(rates)) > 3
+
+
+def test_paper_solver_is_a_case_of_ours(params):
+    """Caffe's SGD with clipping, Nesterov and warm-up off: base_lr (1 - t / T), v = m v - lr (g + d w)."""
+    recipe = params.train.model_copy(
+        update={"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": None, "weight_decay": 2e-4}
+    )
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    weight, velocity = np.array([3.0, -4.0]), np.zeros(2)
+    model.layers[0].kernel.assign(weight[:, None])
+    training.compile_for(model, recipe, updates=10)
+    for step, gradient in enumerate(np.random.default_rng(0).normal(0, 9, (10, 2))):
+        model.optimizer.apply(
+            [keras.ops.convert_to_tensor(gradient[:, None].astype("float32"))], model.trainable_variables
+        )
+        velocity = 0.9 * velocity - 0.04 * (1 - step / 10) * (gradient + 2e-4 * weight)
+        weight = weight + velocity
+    np.testing.assert_allclose(np.asarray(model.layers[0].kernel)[:, 0], weight, rtol=1e-4)
+
+
+def test_fewer_images_than_an_update_takes_is_an_error(params):
+    recipe = params.train.model_copy(update={"accumulate": 4})
+    with pytest.raises(ValueError, match=r"must be at most the 100 training images\. Received: 32 x 4"):
+        training.updates_of(datasets.Split(np.zeros(100), np.zeros(100)), recipe)
 
 
 def test_limit_is_stratified(noise):
@@ -102,17 +157,98 @@ def test_missing_dataset_names_the_command(tmp_path, params):
         datasets.load("train", params.dataset, tmp_path)
 
 
+COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 50), "red": (210, 50, 60)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Class folders of noise in the colour of the class, 24 files to train on and 8 to test on; one is no image."""
+    root, rng = tmp_path_factory.mktemp("paint"), np.random.default_rng(0)
+    for kind, count in (("train", 24), ("val", 8)):
+        for name, colour in COLOURS.items():
+            (root / kind / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(rng.normal(colour, 60, (48, 60, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / kind / name / f"{i}.jpg")
+    (root / "train" / "red" / "broken.jpg").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture
+def folder_params(params, folder):
+    values = params.model_dump()
+    values["dataset"] |= {
+        "name": "folder",
+        "folder": {"train": folder / "train", "validation": folder / "val", "truth": None, "side": 40},
+        "validation": 12,
+    }
+    values["train"] |= {
+        "batch_size": 6,
+        "accumulate": 2,
+        "dropout": 0.2,
+        "crop": 32,
+        "shift": 4,
+        "epochs": 5,
+    }
+    return config.Params.model_validate(values)
+
+
+@pytest.fixture
+def listed(folder_params, tmp_path):
+    """What stage `dataset` leaves of the folder."""
+    (tmp_path / "dataset").mkdir()
+    datasets.save(tmp_path / "dataset", *datasets.prepare(folder_params.dataset), "folder")
+    return tmp_path / "dataset"
+
+
+def test_a_folder_is_listed_and_split(listed, folder_params):
+    said = datasets.describe(listed)
+    assert said["classes"] == list(COLOURS) and said["image_shape"] == [40, 40, 3] and said["name"].startswith("paint")
+    assert said["refused"] == [["train", "red/broken.jpg", "no image"]]
+    assert said["mean"] == pytest.approx(np.mean(list(COLOURS.values()), 0), abs=8)
+    splits = {kind: datasets.load(kind, folder_params.dataset, listed) for kind in ("train", "validation", "test")}
+    assert {kind: np.bincount(split.labels).tolist() for kind, split in splits.items()} == {
+        "train": [20] * 3,
+        "validation": [4] * 3,
+        "test": [8] * 3,
+    }
+    assert not set(splits["train"].images.files) & set(splits["validation"].images.files)
+    assert splits["test"].images[0].shape == (40, 40, 3)
+
+
+def test_a_folder_must_be_given_in_params(folder_params):
+    values = folder_params.model_dump()
+    values["dataset"]["folder"]["validation"] = None
+    with pytest.raises(ValueError, match=r"for dataset\.name: folder give dataset\.folder\.validation"):
+        config.Params.model_validate(values)
+
+
+def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path, monkeypatch):
+    whole = check_resumption(
+        folder_params, listed, tmp_path, monkeypatch, stop_after=10
+    )  # 2 epochs of 60 images, 12 to an update
+    history = pd.read_csv(tmp_path / "whole" / "history.csv")
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert whole.input_shape == (None, 32, 32, 3) and len(whole.layers) == 2
+    assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
+    assert metrics["top1"] == metrics["accuracy"] and metrics["top5"] == 1
+
+
+def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch):
+    check_resumption(params, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
+
+
 class Stop(Exception):
     pass
 
 
-def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch):
+def check_resumption(params, noise, tmp_path, monkeypatch, stop_after):
     whole = training.train("half_width", 7, params, noise, tmp_path / "whole")
 
     epoch_of = training.run_epoch
 
     def interrupted(model, *arguments):
-        if int(model.optimizer.iterations) >= 14:  # two epochs of 200 images in batches of 32
+        if int(model.optimizer.iterations) >= stop_after:
             raise Stop
         return epoch_of(model, *arguments)
 
@@ -128,6 +264,7 @@ def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, 
     histories = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "resumed")]
     pd.testing.assert_frame_equal(*histories)
     assert list(config.INTERRUPTED.iterdir()) == []
+    return whole
 
 
 def test_results_are_self_contained(noise, params, tmp_path):

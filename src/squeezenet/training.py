@@ -1,4 +1,4 @@
-"""The paper's recipe carried to CIFAR-10: optimiser, schedule, initial weights, fit with resume, evaluation.
+"""The paper's recipe, as printed or carried to CIFAR-10: optimiser, schedule, initial weights, fit with resume.
 
 Keras only, so that KERAS_BACKEND=jax runs it too.
 """
@@ -20,9 +20,10 @@ from cpuinfo import get_cpu_info
 from keras import layers, ops
 from statsmodels.stats.proportion import proportion_confint
 
-from squeezenet import config, costs, datasets, models
+from squeezenet import config, costs, datasets, models, photographs
 
 EVALUATION_BATCH = 500
+EVALUATION_BATCH_PHOTOGRAPHS = 50
 
 
 @keras.saving.register_keras_serializable("squeezenet")
@@ -46,17 +47,20 @@ class CaffeSGD(keras.optimizers.SGD):
 
 @keras.saving.register_keras_serializable("squeezenet")
 class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from 0 to `peak` over `warmup` updates, then linear to 0 at `total`, as the paper's solver decays."""
+    """Linear from 0 to `peak` over `warmup` updates, then linear to 0 at `total`, as the paper's solver decays.
 
-    def __init__(self, peak, warmup, total):
-        self.peak, self.warmup, self.total = peak, warmup, total
+    Keras counts batches: an update is `accumulate` of them.
+    """
+
+    def __init__(self, peak, warmup, total, accumulate=1):
+        self.peak, self.warmup, self.total, self.accumulate = peak, warmup, total, accumulate
 
     def __call__(self, step):
-        step = ops.cast(step, "float32")
+        step = ops.cast(ops.floor_divide(step, self.accumulate), "float32")
         return self.peak * ops.minimum((step + 1) / (self.warmup + 1), (self.total - step) / (self.total - self.warmup))
 
     def get_config(self):
-        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total, "accumulate": self.accumulate}
 
 
 def set_up(threads, seed):
@@ -73,6 +77,8 @@ def set_up(threads, seed):
 def build(variant, params, statistics, seed):
     """A trainable network for raw pixels: augmentation (in training only), standardisation, the variant.
 
+    The images of a folder come cropped and mirrored, so that only what is used of them is handed over.
+
     Args:
         variant: an entry of `params.variants`.
         params: `config.Params`.
@@ -80,38 +86,42 @@ def build(variant, params, statistics, seed):
         seed: of the initial weights, drawn by numpy so that every backend starts alike.
     """
     recipe, shape, side = params.train, tuple(statistics["image_shape"]), params.train.crop
+    variance = np.square(statistics["std"]) if recipe.standardise else np.ones(3)
     options = {"dropout_rate": recipe.dropout or None} | params.variants[variant]
     network = models.create(input_shape=(side, side, 3), nb_classes=len(statistics["classes"]), **options)
-    if recipe.initializer == "he_centred":
-        he_centred(network, seed)
-    crop = [layers.CenterCrop(side, side)]
-    if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
-        reach = [recipe.shift / size for size in shape[:2]]
-        crop.insert(0, layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"))
+    initialise(network, recipe.initializer, seed)
+    if params.dataset.name == "folder":
+        augmentation, shape = [], (side, side, 3)
+    else:
+        augmentation = [layers.RandomFlip("horizontal")] if recipe.mirror else []
+        if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
+            reach = [recipe.shift / size for size in shape[:2]]
+            augmentation.append(layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"))
+        augmentation.append(layers.CenterCrop(side, side))
     return keras.Sequential(
-        [
-            keras.Input(shape),
-            layers.RandomFlip("horizontal"),
-            *crop,
-            layers.Normalization(mean=statistics["mean"], variance=np.square(statistics["std"])),
-            network,
-        ],
+        [keras.Input(shape), *augmentation, layers.Normalization(mean=statistics["mean"], variance=variance), network],
         name=variant,
     )
 
 
-def he_centred(network, seed):
-    """He-normal kernels with each filter's mean subtracted; the last layer, N(0, 0.01), and biases stay.
+def initialise(network, rule, seed):
+    """Draw every kernel anew; the last layer's from N(0, 0.01), biases stay 0.
 
-    Behind a ReLU every input is positive, so that a filter's mean is an offset common to all images: it is
-    what holds the loss at ln(classes) for epochs under the paper's xavier.
+    "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
+    behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, and it is
+    what holds the loss at ln(classes) for epochs under xavier.
     """
     rng = np.random.default_rng(seed)
     *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
     for layer in hidden:
         shape = layer.kernel.shape
-        kernel = rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
-        layer.kernel.assign(kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True))
+        fan_in = np.prod(shape[:-1])
+        if rule == "xavier":
+            kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
+        else:
+            kernel = rng.normal(0, np.sqrt(2 / fan_in), shape)
+            kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
+        layer.kernel.assign(kernel)
     last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
 
 
@@ -119,9 +129,10 @@ def compile_for(model, recipe, updates):
     """Give a model the optimiser, the schedule over `updates` steps and the loss of `params.train`."""
     model.compile(
         CaffeSGD(
-            WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates),
+            WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates, recipe.accumulate),
             momentum=recipe.momentum,
-            nesterov=True,
+            nesterov=recipe.nesterov,
+            gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
             global_clipnorm=recipe.clip_norm,
             l2=recipe.weight_decay,
         ),
@@ -172,21 +183,20 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
     title = f"[{names.index(variant) + 1}/{len(names)}] {variant}, seed {seed}"
     folder = config.INTERRUPTED / f"{variant}-{seed}-{_fingerprint(variant, params, statistics)}"
     state, rows = folder / "state.keras", []
-    steps = -(-len(training.labels) // recipe.batch_size)
+    updates = updates_of(training, recipe)
     if state.exists():
         model = keras.models.load_model(state)
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
     else:
         model = build(variant, params, statistics, seed)
-        compile_for(model, recipe, recipe.epochs * steps)
-    start = int(model.optimizer.iterations) // steps
+        compile_for(model, recipe, recipe.epochs * updates)
+    start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(start, recipe.epochs):
-        row = run_epoch(
-            model, training, validation, recipe.batch_size, seed, epoch, Progress(title, recipe.epochs, steps)
-        )
+        progress = Progress(title, recipe.epochs, updates * recipe.accumulate)
+        row = run_epoch(model, training, validation, recipe, seed, epoch, progress)
         print(f"{title}: epoch {epoch + 1}/{recipe.epochs}, validation {row['val_accuracy']:.3f}", flush=True)
         rows = [*rows[:epoch], row]
         # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
@@ -206,11 +216,16 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
         "test_images": len(test.labels),
         "epochs": recipe.epochs,
         **evaluation,
+        **(
+            photographs.top(photographs.classes_better(probabilities, test.labels))
+            if params.dataset.name == "folder"
+            else {}
+        ),
         "validation_accuracy": float(history.val_accuracy.iloc[-1]),
         "parameters": model.layers[-1].count_params(),
         "macs": costs.macs(model.layers[-1]),
         "seconds": seconds,
-        "images_per_second": recipe.epochs * len(training.labels) / seconds,
+        "images_per_second": recipe.epochs * min(len(training.labels), updates * update_size(recipe)) / seconds,
         "source": statistics["source"],
         **provenance(),
     }
@@ -229,8 +244,32 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
     return model
 
 
-def run_epoch(model, training, validation, batch_size, seed, epoch, *callbacks):
+def update_size(recipe):
+    """Images to an update of the weights."""
+    return recipe.batch_size * recipe.accumulate
+
+
+def updates_of(split, recipe):
+    """Updates an epoch. The last may be of fewer images, but not where it takes several batches.
+
+    Raises:
+        ValueError: there are fewer images than one update takes.
+    """
+    if recipe.accumulate == 1:
+        return -(-len(split.labels) // recipe.batch_size)
+    if len(split.labels) < update_size(recipe):
+        raise ValueError(
+            f"train.batch_size x train.accumulate must be at most the {len(split.labels)} training images. "
+            f"Received: {recipe.batch_size} x {recipe.accumulate}"
+        )
+    return len(split.labels) // update_size(recipe)
+
+
+def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
     """One epoch, a function of the model's state, the seed and the epoch's number alone.
+
+    Args:
+        recipe: `Params.train`: the size of the batches, what is random of a photograph.
 
     Returns:
         Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
@@ -239,7 +278,10 @@ def run_epoch(model, training, validation, batch_size, seed, epoch, *callbacks):
     for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
         generator.assign(np.array([seed + i, epoch], dtype=generator.dtype))
     order = np.random.default_rng([seed, epoch]).permutation(len(training.labels))
-    images, labels = training.images[order], _one_hot(model, training.labels[order])
+    order = order[: updates_of(training, recipe) * update_size(recipe)]
+    images, labels = training.images[order], training.labels[order]
+    if isinstance(images, photographs.Photographs):
+        images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
     options = {
         "shuffle": False,
         "initial_epoch": epoch,
@@ -247,22 +289,26 @@ def run_epoch(model, training, validation, batch_size, seed, epoch, *callbacks):
         "callbacks": list(callbacks),
         "verbose": 0,
     }
-    result = model.fit(**_feed(batch_size, images, labels), **options)
-    checked = model.evaluate(
-        **_feed(EVALUATION_BATCH, validation.images, _one_hot(model, validation.labels)), return_dict=True, verbose=0
-    )
+    result = model.fit(**_feed(model, images, labels, recipe.batch_size), **options)
+    checked = model.evaluate(**_feed(model, *validation), return_dict=True, verbose=0)
     rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
     logs = {name: values[0] for name, values in result.history.items()}
     logs |= {f"val_{name}": value for name, value in checked.items()}
     return {"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": time.perf_counter() - began}
 
 
-def _feed(batch_size, *arrays):
-    """Arguments for `fit`, `evaluate` and `predict`.
+def _feed(model, images, labels=None, batch_size=None):
+    """Arguments for `fit`, or without `batch_size` for `evaluate` and `predict`.
 
-    For TensorFlow a pipeline without the autotuner of Keras' own, whose thread sleeps twice as long each
-    time and is waited for in the end: a fifth of the training's time was that.
+    For arrays and TensorFlow a pipeline without the autotuner of Keras' own, whose thread sleeps twice as long
+    each time and is waited for in the end: a fifth of the training's time was that.
     """
+    classes = model.output_shape[-1]
+    if isinstance(images, photographs.Photographs):
+        batch_size = batch_size or EVALUATION_BATCH_PHOTOGRAPHS
+        return {"x": photographs.Batches(images, labels, batch_size, model.input_shape[1], classes)}
+    batch_size = batch_size or EVALUATION_BATCH
+    arrays = (images,) if labels is None else (images, keras.utils.to_categorical(labels, classes))
     if keras.backend.backend() != "tensorflow":
         return dict(zip(("x", "y"), arrays, strict=False)) | {"batch_size": batch_size}
     import tensorflow as tf
@@ -272,13 +318,9 @@ def _feed(batch_size, *arrays):
     return {"x": tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(2).with_options(options)}
 
 
-def _one_hot(model, labels):
-    return keras.utils.to_categorical(labels, model.output_shape[-1])
-
-
 def evaluate(model, split):
     """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
-    probabilities = model.predict(**_feed(EVALUATION_BATCH, split.images), verbose=0).astype("float32")
+    probabilities = model.predict(**_feed(model, split.images), verbose=0).astype("float32")
     correct = probabilities.argmax(1) == split.labels
     low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
     likelihood = probabilities[np.arange(len(correct)), split.labels]
@@ -312,8 +354,12 @@ def write(path, text):
 
 def _fingerprint(variant, params, statistics):
     """Of all that a training depends on: a state made by other code, parameters or data is not gone on with."""
-    description = [params.variants[variant], params.train.model_dump(exclude={"seeds"}), params.dataset.model_dump()]
+    description = [
+        params.variants[variant],
+        params.train.model_dump(exclude={"seeds"}),
+        params.dataset.model_dump(mode="json"),
+    ]
     digest = hashlib.sha256(json.dumps([description, statistics, provenance()["versions"]]).encode())
-    for module in (models, datasets, __file__):
+    for module in (models, datasets, photographs, __file__):
         digest.update(Path(getattr(module, "__file__", module)).read_bytes())
     return digest.hexdigest()[:12]
