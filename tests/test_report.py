@@ -47,6 +47,13 @@ def authors(paper):
         "nonzero_weights": nonzero,
         "layers": layers,
         "bytes": size,
+        "lossless": {"huffman": {"bytes": 540_000}},
+        "ours": [
+            {"bits": bits, "bytes": 60_000 * bits, "bits_per_weight": bits - 1, "photographs": 150}
+            | {"top1_agreement": bits / 8, "top5_agreement": 1.0, "logits_relative_error": 0.01}
+            | dict.fromkeys(codec.SECTIONS, 10_000 * bits)
+            for bits in (8, 6)
+        ],
     }
 
 
@@ -299,7 +306,9 @@ def make(tmp_path, paper, claimed, authors, variants, seeds):
     tested = claims.assess(claimed, found.trainings, found.correct)
     drawn = report.draw(paper, params.variants, summary, found.history, {})
     units = audit.size_units(paper, params.variants)
-    text = report.document(params, paper, found, summary, audited, tested, units, {}, None, drawn)
+    text = report.document(
+        params, paper, found, summary, audited, tested, units, results.Others({}, authors, None), drawn
+    )
     metrics = results.metrics_of(summary, audited, tested)
     report.write(text, drawn, {"audit": audited, "results": summary}, metrics, tmp_path / "reports")
     return tmp_path / "reports"
@@ -337,6 +346,12 @@ def test_our_rows_of_table_2_stand_beside_the_papers(paper):
     figure = figures.compression(pd.concat([pd.DataFrame(e["steps"]) for e in entries.values()]), "CIFAR-10")
     assert len(figure.axes) == 6
     figures.encode(figure)
+
+
+def test_the_authors_weights_in_our_files(authors):
+    rows = [line.split() for line in report.authors_text(authors).splitlines() if line.startswith("|")]
+    assert rows[-1][1:4:2] == ["6", "360,000"] and rows[-1][-6:-1:2] == ["75.0", "100.0", "1.0"]
+    assert report.authors_text({"available": False, "reason": "no route"}) == "no route"
 
 
 def test_imagenet_is_measured_or_said_to_be_missing(paper):

@@ -14,7 +14,7 @@ import markdown
 import nbformat
 import pandas as pd
 
-from squeezenet import audit, claims, config, figures
+from squeezenet import audit, claims, codec, config, figures
 from squeezenet.results import OTHERS, PANELS, conditions, metrics_of
 
 MARKERS = "<!-- results -->", "<!-- /results -->"
@@ -257,7 +257,7 @@ def draw(paper, variants, summary, history, compression):
 # The document
 
 
-def document(params, paper, results, summary, audited, tested, units, compression, imagenet, drawn):
+def document(params, paper, results, summary, audited, tested, units, others, drawn):
     """The whole report as Markdown; figures are linked as figures/NAME.svg."""
     where, n = conditions(summary), summary.test_images.iloc[0]
     parts = [
@@ -292,7 +292,7 @@ def document(params, paper, results, summary, audited, tested, units, compressio
         parts += ["### Table 2: sizes\n", table2(audited), alexnet_text(summary, where)]
     parts += [
         "\n### Deep Compression of our networks\n",
-        compression_text(compression, paper, where),
+        compression_text(others.compression, paper, where),
         picture(
             drawn,
             "compression",
@@ -302,7 +302,8 @@ def document(params, paper, results, summary, audited, tested, units, compressio
             "Made by stage `compress`",
         ),
     ]
-    parts += ["\n### ImageNet: the released networks\n", imagenet_text(imagenet, paper)]
+    parts += ["\n### The authors' weights in our files\n", authors_text(others.authors)]
+    parts += ["\n### ImageNet: the released networks\n", imagenet_text(others.imagenet, paper)]
     parts += ["\n## Microarchitecture (Section 5)\n"]
     for name, caption in (
         ("figure3a_squeeze_ratio", "Figure 3(a). Squeeze ratio"),
@@ -443,6 +444,31 @@ def _is_row(subject, row):
     """Whether a row of the paper's Table 2 is one of ours: "AlexNet, SVD (Denton et al. 2014)" is alexnet's SVD."""
     network, _, method = subject.partition(", ")
     return network.lower() == row.network and (row.method in method if method else row.method == "none")
+
+
+def authors_text(authors):
+    """Our files of the authors' weights: bytes, and how far the networks in them agree with the authors'."""
+    if authors is None or not authors["available"]:
+        return authors["reason"] if authors else "Stage `authors` has not run."
+    rows = pd.DataFrame(authors["ours"])
+    shown = pd.DataFrame(
+        {
+            "bits": rows.bits,
+            "bytes": rows.bytes.map("{:,}".format),
+            **{name: rows[name].map("{:,}".format) for name in codec.SECTIONS},
+            "bits a weight": rows.bits_per_weight.map("{:.2f}".format),
+            "same first class, %": (100 * rows.top1_agreement).map("{:.1f}".format),
+            "in the first five, %": (100 * rows.top5_agreement).map("{:.1f}".format),
+            "relative error of the logits, %": (100 * rows.logits_relative_error).map("{:.1f}".format),
+        }
+    )
+    huffman = authors["lossless"]["huffman"]["bytes"]
+    return (
+        f"Their file of {authors['file_bytes']:,} bytes, stored anew: at {rows.bits[0]} bits without loss (by Huffman "
+        f"coding {huffman:,} bytes), below that quantised without training. Agreement with the uncompressed network "
+        f"over {rows.photographs[0]} images that the quantiser has not seen (test images of CIFAR-10, enlarged, and "
+        "crops of a portrait); these files bound what Table 2's 6-bit row needs.\n\n" + table(shown, shown.columns)
+    )
 
 
 def imagenet_text(imagenet, paper):

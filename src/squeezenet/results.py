@@ -47,18 +47,27 @@ def read_results(params, folder=config.TRAIN):
     return Results(pd.DataFrame(trainings), pd.concat(history, ignore_index=True), correct)
 
 
-def read_compression(variants, folder=config.COMPRESS, authors=config.AUTHORS / "authors.json"):
-    """What stages `compress` and `authors` left, where they have run: variant -> metrics, the authors' decoded file."""
-    files = {name: Path(folder) / name / "metrics.json" for name in variants}
-    return (
-        {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()},
-        json.loads(authors.read_text()) if authors.exists() else None,
+class Others(NamedTuple):
+    """What the other stages left, where they have run: variant -> metrics.json; authors.json; imagenet.json."""
+
+    compression: dict
+    authors: dict | None
+    imagenet: dict | None
+
+
+def read_others(variants, folder=config.DATA):
+    """Read what stages `compress` (of these variants), `authors` and `imagenet` left under data/."""
+
+    def read(path):
+        path = Path(folder) / path
+        return json.loads(path.read_text()) if path.exists() else None
+
+    compression = {name: read(f"compress/{name}/metrics.json") for name in variants}
+    return Others(
+        {name: found for name, found in compression.items() if found},
+        read("authors/authors.json"),
+        read("imagenet/imagenet.json"),
     )
-
-
-def read_imagenet(file=config.IMAGENET / "imagenet.json"):
-    """What stage `imagenet` left, or None where it has not run."""
-    return json.loads(file.read_text()) if file.exists() else None
 
 
 def summarise(results, paper):
