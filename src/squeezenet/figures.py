@@ -101,11 +101,15 @@ def accuracy_against_size(results, dataset, named):
             axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
     axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
     axis.set_xlim(results.mebibytes.min() / 2.2, results.mebibytes.max() * 1.4)
+    _plain_log(axis)
+    axis.legend(loc="best", fontsize="small")
+    return figure
+
+
+def _plain_log(axis):
     axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axis.legend(loc="best", fontsize="small")
-    return figure
 
 
 def compression(steps, dataset):
@@ -124,6 +128,7 @@ def compression(steps, dataset):
         points = points.assign(kB=points.bytes / 1000, accuracy=100 * points.validation)
         sns.scatterplot(points, x="kB", y="accuracy", hue="step", style="step", s=70, ax=left)
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
+        _plain_log(left)
         left.legend(fontsize="x-small")
         left.margins(0.1, 0.25)
         stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(codec.SECTIONS)] / 1000
