@@ -102,7 +102,7 @@ def accuracy_against_size(results, dataset, named):
     axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
     axis.set_xlim(results.mebibytes.min() / 2.2, results.mebibytes.max() * 1.4)
     _plain_log(axis)
-    axis.legend(loc="best", fontsize="small")
+    axis.legend(loc="lower right", fontsize="small")
     return figure
 
 
