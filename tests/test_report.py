@@ -284,10 +284,28 @@ def test_an_inconclusive_claim_says_how_many_seeds_would_settle_it(tmp_path, cla
 
 
 def test_the_compression_claim_reads_what_stage_compress_left(tmp_path, claimed):
-    rows = [{"bits": 32, "accuracy": 0.8}, {"bits": 8, "accuracy": 0.8}, {"bits": 6, "accuracy": 0.5}]
-    tested = verdicts(tmp_path, claimed, {"squeezenet": 0.8}, images=10000, compression={"squeezenet": {"rows": rows}})
+    found = {"rows": [{"bits": bits, "file": f"{bits}_{i}"} for i, bits in enumerate((32, 32, 8, 6))]}
+    right = np.arange(10_000) < 8000
+    found["correct"] = {
+        "32_0": right,
+        "32_1": ~right,
+        "8_2": np.roll(right, 20),
+        "6_3": right & (np.arange(10_000) > 900),
+    }
+    tested = verdicts(tmp_path, claimed, {"squeezenet": 0.8}, images=10_000, compression={"squeezenet": found})
+    assert tested.verdict["compression_8_bit"] == "replicated on CIFAR-10"
     assert tested.verdict["compression_6_bit"] == "contradicted on CIFAR-10"
     assert tested.low["compression_8_bit"] < 0 < tested.high["compression_8_bit"]
+
+
+def test_a_perfect_order_of_few_networks_leaves_doubt():
+    for n in (4, 5, 9):
+        low, high = claims._rank_interval(1.0, n)
+        assert -1 < low < claims._rank_interval(1.0, n + 1)[0] and high < 1
+    assert claims._rank_interval(1.0, 4)[0] < 0
+    np.testing.assert_allclose(
+        claims._rank_interval(0.5, 103), np.tanh(np.arctanh(0.5) + np.array([-1, 1]) * 0.2018), atol=1e-3
+    )
 
 
 def test_different_test_sets_are_an_error():

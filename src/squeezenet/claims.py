@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
-from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
 RESAMPLES = 9999
+RANK_VARIANCE = 1.06  # of Fisher's z, by n - 3, for ranks (Fieller et al. 1957)
 IMAGES = "test images, 1 seed"
 INCONCLUSIVE = "inconclusive"
 NO_NETWORK = "not tested: its networks are not in params.yaml"
@@ -33,7 +33,7 @@ def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
             compression (rows of Table 2 at `bits` against 32) and none (`needs` says what is missing).
         results: one row a training, with variant, seed, dataset and test_images.
         correct: (variant, seed) -> bool array over the test images.
-        compression: variant -> data/compress/<variant>/metrics.json.
+        compression: `results.Others.compression`.
 
     Returns:
         The claims with effect, low, high (95% interval; points, or Spearman's rho), threshold, p, p_holm, n, unit,
@@ -61,7 +61,7 @@ def _test(claim, results, correct, compression, resamples):
     if claim.test == "none":
         return (None,) * len(COLUMNS)
     if claim.test == "compression":
-        return _compression(claim, results, compression)
+        return _compression(claim, results, compression, resamples)
     if claim.test not in ("trend", "better", "no worse"):
         raise ValueError(f"data/paper/claims.csv, {claim.id}: unknown test {claim.test!r}")
     first, second = claim.first.split(), claim.second.split()
@@ -72,18 +72,14 @@ def _test(claim, results, correct, compression, resamples):
     threshold = -float(claim.margin or 0)
     if claim.test == "trend":
         order = np.tile(np.arange(len(first)), len(seeds))
-        test = stats.pearsonr(  # Spearman's rho, which is Pearson's of the ranks, with Fisher's interval
+        test = stats.pearsonr(  # Spearman's rho, which is Pearson's of the ranks
             stats.rankdata(order), stats.rankdata(accuracy), method=stats.PermutationMethod(resamples, rng=0)
         )
-        effect, p, (low, high), spread = test.statistic, test.pvalue, test.confidence_interval(), None
+        effect, p, spread = test.statistic, test.pvalue, None
+        low, high = _rank_interval(effect, len(order))
         unit = f"{len(order)} trained networks"
     elif len(seeds) == 1:
-        sampled = _difference(bootstrap([correct[name, seeds[0]] for name in first + second], resamples), len(first))
-        effect = float(_difference(accuracy, len(first))[0])
-        low, high = np.percentile(sampled, [2.5, 97.5])
-        tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
-        p = min(1, 2 * (tail + 1) / (len(sampled) + 1))
-        spread, unit = sampled.std(), IMAGES
+        return _paired([correct[name, seeds[0]] for name in first + second], len(first), threshold, resamples)
     else:
         differences = _difference(accuracy, len(first))
         test = stats.ttest_1samp(differences, threshold)
@@ -110,20 +106,37 @@ def _difference(accuracy, split):
     return accuracy[:, :split].mean(1) - accuracy[:, split:].mean(1)
 
 
-def _compression(claim, results, compression):
-    """Accuracy at `bits` less the accuracy at 32 bits. Unpaired, hence wide: the file has counts, not images."""
-    rows = pd.DataFrame(compression.get(claim.first, {}).get("rows", []), columns=["bits", "accuracy"])
-    before, after = (rows.accuracy[rows.bits == bits] for bits in (32, int(claim.bits)))
-    if before.empty or after.empty or claim.first not in set(results.variant):
+def _paired(correct, split, threshold, resamples):
+    """The mean of the first `split` networks less that of the others, in points, by a bootstrap of the test images."""
+    sampled = _difference(bootstrap(correct, resamples), split)
+    effect = float(_difference(100 * np.array([[c.mean() for c in correct]]), split)[0])
+    low, high = np.percentile(sampled, [2.5, 97.5])
+    tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
+    p = min(1, 2 * (tail + 1) / (len(sampled) + 1))
+    return effect, low, high, threshold, p, sampled.std(), split, IMAGES
+
+
+def _compression(claim, results, compression, resamples):
+    """The network in the file of `bits` bits less the network as trained."""
+    found = compression.get(claim.first, {"rows": []})
+    files = {str(row["bits"]): row["file"] for row in reversed(found["rows"])}  # at 32 bits the first, as trained
+    if not {"32", claim.bits} <= set(files) or claim.first not in set(results.variant):
         return (None,) * len(COLUMNS)
-    n = int(results.test_images[results.variant == claim.first].iloc[0])
-    counts = [round(accuracy * n) for accuracy in (after.iloc[-1], before.iloc[0])]  # the file; the network as trained
-    low, high = confint_proportions_2indep(counts[0], n, counts[1], n, method="newcomb", compare="diff")
-    threshold = -float(claim.margin)
-    p = test_proportions_2indep(counts[0], n, counts[1], n, value=threshold / 100, method="score").pvalue
-    spread = (high - low) / 2 / stats.norm.ppf(0.975)
-    effect = (counts[0] - counts[1]) / n
-    return 100 * effect, 100 * low, 100 * high, threshold, p, 100 * spread, 1, IMAGES
+    correct = [found["correct"][files[bits]] for bits in (claim.bits, "32")]
+    return _paired(correct, 1, -float(claim.margin), resamples)
+
+
+def _rank_interval(rho, n):
+    """Fisher's interval for Spearman's rho, which counts a perfect one as half a swap of neighbours off.
+
+    Of n networks in perfect order it would else say that nothing but 1 is possible.
+    """
+    if n < 4:
+        return -1.0, 1.0
+    most = 1 - 6 / (n**3 - n)
+    half = stats.norm.ppf(0.975) * math.sqrt(RANK_VARIANCE / (n - 3))
+    low, high = np.tanh(np.arctanh(np.clip(rho, -most, most)) + np.array([-half, half]))
+    return float(low), float(high)
 
 
 def _verdict(row, dataset):
@@ -142,11 +155,11 @@ def seeds_needed(row, alpha):
     With one seed the spread between seeds is unknown, and that of the bootstrap over images stands in for it.
     """
     if row.test == "trend":
-        slope = math.atanh(min(abs(row.effect), 0.999))  # Fisher's z, with variance 1.06 / (n - 3) for ranks
+        slope = math.atanh(min(abs(row.effect), 0.999))  # Fisher's z
         if slope == 0:
             return None
         z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
-        return max(2, math.ceil((1.06 * (z / slope) ** 2 + 3) / row.networks))
+        return max(2, math.ceil((RANK_VARIANCE * (z / slope) ** 2 + 3) / row.networks))
     size = abs(row.effect - row.threshold) / row.spread if row.spread else 0
     if size < 1e-3:
         return None

@@ -297,8 +297,8 @@ def document(params, paper, results, summary, audited, tested, units, others, dr
             drawn,
             "compression",
             f"Left: accuracy after each step against the bytes of its file, {where}, "
-            f"{results.trainings.validation_images.iloc[0]:,} validation images. *Shared* has whole bits for codes and "
-            "gaps, *coded* is entropy-coded. Right: where the bytes go",
+            f"{results.trainings.validation_images.iloc[0]:,} validation images; shared has whole bits for codes and "
+            "gaps, coded is entropy-coded. Right: where the bytes go",
             "Made by stage `compress`",
         ),
     ]
@@ -437,6 +437,7 @@ def compression_text(compression, paper, where):
         "*points* are against the network before compression. AlexNet at 32 bits is the yardstick of the ratios, as "
         "in the paper; for these small images and few classes it has fewer parameters than for ImageNet.\n\n"
         + table(rows, rows.columns[2:])
+        + "\n"
     )
 
 

@@ -48,7 +48,12 @@ def read_results(params, folder=config.TRAIN):
 
 
 class Others(NamedTuple):
-    """What the other stages left, where they have run: variant -> metrics.json; authors.json; imagenet.json."""
+    """What the other stages left, where they have run.
+
+    Attributes:
+        compression: variant -> its metrics.json, and `correct`: file -> bool array over the test images.
+        authors, imagenet: authors.json and imagenet.json, or None.
+    """
 
     compression: dict
     authors: dict | None
@@ -63,8 +68,12 @@ def read_others(variants, folder=config.DATA):
         return json.loads(path.read_text()) if path.exists() else None
 
     compression = {name: read(f"compress/{name}/metrics.json") for name in variants}
+    compression = {name: found for name, found in compression.items() if found}
+    for name, found in compression.items():
+        with np.load(Path(folder) / "compress" / name / "correct.npz") as arrays:
+            found["correct"] = dict(arrays)
     return Others(
-        {name: found for name, found in compression.items() if found},
+        compression,
         read("authors/authors.json"),
         read("imagenet/imagenet.json"),
     )
