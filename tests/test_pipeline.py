@@ -49,6 +49,8 @@ def clone(folder):
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["variants"] = {name: variants[name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
+    params["imagenet"]["agreement"] = 4
+    params["imagenet"]["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return folder
@@ -81,6 +83,13 @@ def test_a_variant_is_compressed(project):
         assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]
         assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] and row["n"] == 300
     assert "Deep Compression of our networks" in (project / "reports/README.md").read_text()
+
+
+def test_the_released_networks_are_looked_at_and_put_to_use(project):
+    found = json.loads((project / "data/imagenet/imagenet.json").read_text())
+    assert "squeezenet_11" not in found["missing"] and found["evaluated"] == {}
+    assert len(found["transfer"]["rows"]) == 2 and found["transfer"]["test_images"] == 20
+    assert "not run: no ImageNet folder" in (project / "reports/README.md").read_text()
 
 
 def test_nothing_changed_is_fast_and_runs_nothing(project):
