@@ -10,10 +10,10 @@ export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv repro test quick lab lock
+.PHONY: help venv jax repro test test-jax quick lab lock
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 venv: # made anew when the lock file differs from the one it was made from
 	@cmp -s requirements.lock $(VENV)/requirements.lock || { \
@@ -24,6 +24,11 @@ venv: # made anew when the lock file differs from the one it was made from
 	    && $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements.lock \
 	    && $(VENV)/bin/pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
 	    && cp requirements.lock $(VENV)/; }
+
+jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
+	@cmp -s requirements-jax.lock $(VENV)/requirements-jax.lock || { \
+	  $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements-jax.lock \
+	    && cp requirements-jax.lock $(VENV)/; }
 
 repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro dataset
@@ -43,10 +48,15 @@ test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline 
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 	pytest
 
+test-jax: jax ## the tests of the recipe on JAX, and two processes against one
+	KERAS_BACKEND=jax pytest -m jax
+
 lab: venv ## open the notebooks in JupyterLab
 	jupyter lab notebooks
 
-lock: venv ## renew requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra imagenet --universal --fork-strategy fewest --upgrade \
-	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command "make lock" -o requirements.lock
+COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
+  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+lock: venv ## renew requirements.lock and requirements-jax.lock
+	$(COMPILE) pyproject.toml --extra dev --extra imagenet -o requirements.lock
+	$(COMPILE) --group jax -c requirements.lock -o requirements-jax.lock

@@ -1,5 +1,6 @@
 """Facts that live in two files by necessity agree."""
 
+import functools
 import json
 import re
 import subprocess
@@ -24,11 +25,19 @@ def test_conda_gets_the_pins_of_the_lock_file():
     assert installed == pins((config.ROOT / "requirements.lock").read_text()) and len(installed) > 100
 
 
-def test_lock_file_hashes_every_pin_and_names_no_host():
-    text = (config.ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock"])
+def test_lock_file_hashes_every_pin_and_names_no_host(lock):
+    text = (config.ROOT / lock).read_text()
     assert "://" not in text
     for requirement in re.split(r"\n(?=[a-z])", text.partition("\n")[2]):
         assert "==" not in requirement or "--hash=sha256:" in requirement
+
+
+def test_jax_gets_the_pins_of_the_lock_file():
+    """What both files pin they pin alike: JAX is installed beside TensorFlow."""
+    common, jax = (pins((config.ROOT / f"requirements{kind}.lock").read_text()) for kind in ("", "-jax"))
+    names = {pin.partition("==")[0] for pin in common}
+    assert {pin for pin in jax if pin.partition("==")[0] in names} <= common and any("jaxlib==" in pin for pin in jax)
 
 
 @pytest.mark.parametrize("notebook", sorted((config.ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -44,29 +53,19 @@ def test_stages_pass_parameters_that_the_notebook_has(notebook):
         assert set(re.findall(r" -p (\w+)", command)) <= known
 
 
-def test_recipe_as_printed_is_one_that_params_allow(params_with):
+def test_recipe_as_printed_is_one_that_params_allow():
     """README's command for ImageNet: 512 images to an update, the paper's solver."""
     (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (config.ROOT / "README.md").read_text(), re.DOTALL)
-    params = params_with(re.findall(r"-S (\S+)=(\S+)", command))
+    values = yaml.safe_load(config.PARAMS.read_text())
+    for key, value in re.findall(r"-S (\S+)=(\S+)", command):
+        *sections, name = key.split(".")
+        section = functools.reduce(dict.__getitem__, sections, values)
+        assert name in section, key
+        section[name] = yaml.safe_load(value)
+    params = config.Params.model_validate(values)
     recipe = params.train
     assert recipe.batch_size * recipe.accumulate == 512 and params.dataset.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm, recipe.nesterov) == (0.9, 2e-4, None, False)
-
-
-@pytest.fixture
-def params_with():
-    def changed(settings):
-        values = yaml.safe_load(config.PARAMS.read_text())
-        for key, value in settings:
-            *sections, name = key.split(".")
-            section = values
-            for part in sections:
-                section = section[part]
-            assert name in section, key
-            section[name] = yaml.safe_load(value)
-        return config.Params.model_validate(values)
-
-    return changed
 
 
 def test_committed_results_are_those_of_the_committed_code():

@@ -1,11 +1,16 @@
 """The recipe against Caffe's arithmetic, the data against its checksums, a run against its resumption."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from squeezenet import SqueezeNet, config, datasets, training
@@ -34,6 +39,7 @@ def params(monkeypatch, tmp_path):
     return config.Params.model_validate(values)
 
 
+@pytest.mark.jax
 def test_sgd_is_caffes():
     """Clip, then decay, then momentum: against the arithmetic by hand."""
     variable = keras.Variable(np.array([3.0, -4.0], "float32"))
@@ -72,6 +78,7 @@ def test_xavier_is_caffes():
     assert (first != second).all()
 
 
+@pytest.mark.jax
 def test_accumulated_updates_equal_those_of_the_whole_batch(params):
     """Clipping, decay, momentum and the schedule see the mean gradient, once an update."""
     gradients = np.random.default_rng(0).normal(0, 3, (5, 4, 6)).astype("float32")
@@ -93,6 +100,7 @@ def test_accumulated_updates_equal_those_of_the_whole_batch(params):
     assert rates == same_rates and len(set(rates)) > 3
 
 
+@pytest.mark.jax
 def test_paper_solver_is_a_case_of_ours(params):
     """Caffe's SGD with clipping, Nesterov and warm-up off: base_lr (1 - t / T), v = m v - lr (g + d w)."""
     recipe = params.train.model_copy(
@@ -223,6 +231,7 @@ def test_a_folder_must_be_given_in_params(folder_params):
         config.Params.model_validate(values)
 
 
+@pytest.mark.jax
 def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path, monkeypatch):
     whole = check_resumption(
         folder_params, listed, tmp_path, monkeypatch, stop_after=10
@@ -234,6 +243,7 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path
     assert metrics["top1"] == metrics["accuracy"] and metrics["top5"] == 1
 
 
+@pytest.mark.jax
 def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch):
     check_resumption(params, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
 
@@ -265,6 +275,44 @@ def check_resumption(params, noise, tmp_path, monkeypatch, stop_after):
     pd.testing.assert_frame_equal(*histories)
     assert list(config.INTERRUPTED.iterdir()) == []
     return whole
+
+
+RUN = """
+import sys
+from pathlib import Path
+from squeezenet import config, training
+folder = Path(sys.argv[1])
+config.INTERRUPTED = folder / f"{sys.argv[2]}-interrupted"
+params = config.load_params(folder / "params.yaml")
+training.train("half_width", 7, params, folder / "dataset", folder / sys.argv[2])
+"""
+
+
+@pytest.mark.jax
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="several processes train on JAX: make test-jax")
+def test_two_processes_equal_one(listed, folder_params, tmp_path):
+    """At the same global batch, with accumulation, dropout and crops; of few updates, as rounding errors grow."""
+    values = folder_params.model_dump(mode="json")
+    values["train"]["epochs"] = 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def start(name, **options):
+        environment = os.environ | {f"KERAS_DISTRIBUTION_{key}": value for key, value in options.items()}
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, tmp_path, name], env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    together = {"JOB_ADDRESSES": address, "NUM_PROCESSES": "2"}
+    for process in (start("one"), start("two", **together, PROCESS_ID="0"), start("two", **together, PROCESS_ID="1")):
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+    models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("one", "two")]
+    start = training.build("half_width", folder_params, datasets.describe(listed), 7)
+    one, two, drawn = (np.concatenate([w.ravel() for w in m.layers[-1].get_weights()]) for m in (*models, start))
+    assert np.linalg.norm(two - one) < 1e-3 * np.linalg.norm(one - drawn)
 
 
 def test_results_are_self_contained(noise, params, tmp_path):

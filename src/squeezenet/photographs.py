@@ -235,7 +235,10 @@ class Photographs:
 
 
 class Batches(keras.utils.PyDataset):
-    """Photographs for `fit`, `evaluate` and `predict`, in order; Keras' threads read a batch each.
+    """Photographs for `fit`, `evaluate` and `predict`, in order, read by threads two batches ahead.
+
+    Not by Keras' own threads: what they had read ahead when JAX's `fit` builds a model comes first again, and as
+    many of the last batches never.
 
     Args:
         images: `Photographs`.
@@ -244,18 +247,24 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, images, labels, batch_size, crop, classes=None):
-        super().__init__(workers=THREADS, max_queue_size=THREADS)
+        super().__init__()
         self.images, self.labels, self.batch_size, self.crop, self.classes = images, labels, batch_size, crop, classes
+        self.pool, self.ahead = concurrent.futures.ThreadPoolExecutor(THREADS), {}
 
     def __len__(self):
         return -(-len(self.images) // self.batch_size)
 
     def __getitem__(self, batch):
-        part = range(len(self.images))[batch * self.batch_size : (batch + 1) * self.batch_size]
-        pixels = np.stack([self.images.crop(i, self.crop) for i in part])
+        for soon in range(batch, min(batch + 3, len(self))):
+            if soon not in self.ahead:
+                self.ahead[soon] = [self.pool.submit(self.images.crop, i, self.crop) for i in self._part(soon)]
+        pixels = np.stack([read.result() for read in self.ahead.pop(batch)])
         if self.labels is None:
             return (pixels,)
-        return pixels, keras.utils.to_categorical(self.labels[part.start : part.stop], self.classes)
+        return pixels, keras.utils.to_categorical(self.labels[self._part(batch)], self.classes)
+
+    def _part(self, batch):
+        return range(len(self.images))[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
 def top(better, ks=(1, 5)):

@@ -3,6 +3,8 @@
 Keras only, so that KERAS_BACKEND=jax runs it too.
 """
 
+import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -64,7 +66,18 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def set_up(threads, seed):
-    """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits."""
+    """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
+
+    On JAX all devices train together, those of other processes too where Keras' environment variables
+    KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID tell of them.
+    """
+    if keras.backend.backend() == "jax" and keras.distribution.distribution() is None:
+        if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+            keras.distribution.initialize()
+        devices = keras.distribution.list_devices()
+        if len(devices) > 1:
+            together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+            keras.distribution.set_distribution(together)
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -189,25 +202,35 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
         model = keras.models.load_model(state)
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
     else:
-        model = build(variant, params, statistics, seed)
+        with one_device():
+            model = build(variant, params, statistics, seed)
+        if keras.distribution.distribution():  # whose processes must agree on values from the start
+            drawn, model = model, keras.models.clone_model(model)
+            model.set_weights(drawn.get_weights())
         compile_for(model, recipe, recipe.epochs * updates)
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
+    writes = process()[0] == 0
     folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(start, recipe.epochs):
         progress = Progress(title, recipe.epochs, updates * recipe.accumulate)
         row = run_epoch(model, training, validation, recipe, seed, epoch, progress)
         print(f"{title}: epoch {epoch + 1}/{recipe.epochs}, validation {row['val_accuracy']:.3f}", flush=True)
         rows = [*rows[:epoch], row]
+        if not writes:
+            continue
         # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
         write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
-        model.save(folder / "next.keras")
+        with one_device():  # what one process does alone, none may wait for
+            model.save(folder / "next.keras")
         os.replace(folder / "next.keras", state)
     history = pd.DataFrame(rows)
     seconds = float(history.seconds.sum())
     evaluation = evaluate(model, test)
     probabilities = evaluation.pop("probabilities")
+    if not writes:
+        return model
     metrics = {
         "variant": variant,
         "seed": seed,
@@ -233,8 +256,9 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
     scratch = folder / "result"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    bare = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers], name=variant)
-    bare.save(scratch / "model.keras")  # needs no optimiser
+    with one_device():
+        bare = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers], name=variant)
+        bare.save(scratch / "model.keras")  # needs no optimiser
     history.to_csv(scratch / "history.csv", index=False)
     np.savez_compressed(scratch / "predictions.npz", probabilities=probabilities, labels=test.labels)
     write(scratch / "metrics.json", json.dumps(metrics, indent=2))
@@ -250,13 +274,22 @@ def update_size(recipe):
     return recipe.batch_size * recipe.accumulate
 
 
+def process():
+    """This process's number, and how many train together."""
+    distribution = keras.distribution.distribution()
+    return (distribution.data_shard_id, distribution.num_processes) if distribution else (0, 1)
+
+
 def updates_of(split, recipe):
-    """Updates an epoch. The last may be of fewer images, but not where it takes several batches.
+    """Updates an epoch. The last may be of fewer images, but not where it takes several batches or devices.
 
     Raises:
-        ValueError: there are fewer images than one update takes.
+        ValueError: there are fewer images than one update takes, or a batch cannot be shared equally.
     """
-    if recipe.accumulate == 1:
+    distribution = keras.distribution.distribution()
+    if distribution and recipe.batch_size % (devices := distribution.device_mesh.devices.size):
+        raise ValueError(f"train.batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
+    if recipe.accumulate == 1 and distribution is None:
         return -(-len(split.labels) // recipe.batch_size)
     if len(split.labels) < update_size(recipe):
         raise ValueError(
@@ -280,6 +313,9 @@ def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
         generator.assign(np.array([seed + i, epoch], dtype=generator.dtype))
     order = np.random.default_rng([seed, epoch]).permutation(len(training.labels))
     order = order[: updates_of(training, recipe) * update_size(recipe)]
+    number, processes = process()
+    if processes > 1:  # each feeds its part of every batch
+        order = order.reshape(-1, processes, recipe.batch_size // processes)[:, number].ravel()
     images, labels = training.images[order], training.labels[order]
     if isinstance(images, photographs.Photographs):
         images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
@@ -290,8 +326,9 @@ def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
         "callbacks": list(callbacks),
         "verbose": 0,
     }
-    result = model.fit(**_feed(model, images, labels, recipe.batch_size), **options)
-    checked = model.evaluate(**_feed(model, *validation), return_dict=True, verbose=0)
+    result = model.fit(**_feed(model, images, labels, recipe.batch_size // processes), **options)
+    with alone(model) as copy:
+        checked = copy.evaluate(**_feed(model, *validation), return_dict=True, verbose=0)
     rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
     logs = {name: values[0] for name, values in result.history.items()}
     logs |= {f"val_{name}": value for name, value in checked.items()}
@@ -319,9 +356,40 @@ def _feed(model, images, labels=None, batch_size=None):
     return {"x": tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(2).with_options(options)}
 
 
+@contextlib.contextmanager
+def alone(model):
+    """The model itself, or where several devices train, a copy on this process's first one: it may have any batch."""
+    if keras.distribution.distribution() is None:
+        yield model
+        return
+    with one_device():
+        copy = _copy(model)
+        copy.set_weights(model.get_weights())
+        yield copy
+
+
+@contextlib.contextmanager
+def one_device():
+    """Work as if this process's first device were the only one."""
+    together = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(together)
+
+
+@functools.lru_cache(maxsize=1)  # compiled once
+def _copy(model):
+    copy = keras.models.clone_model(model)
+    copy.compile(loss=model.loss, metrics=["accuracy"])
+    return copy
+
+
 def evaluate(model, split):
     """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
-    probabilities = model.predict(**_feed(model, split.images), verbose=0).astype("float32")
+    with alone(model) as copy:
+        probabilities = copy.predict(**_feed(model, split.images), verbose=0).astype("float32")
     correct = probabilities.argmax(1) == split.labels
     low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
     likelihood = probabilities[np.arange(len(correct)), split.labels]
