@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -120,12 +120,13 @@ def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_pat
         cwd=folder,
         env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{folder}/src"},
         stdout=subprocess.DEVNULL,
-        start_new_session=True,
     )
     while not list(folder.glob("data/interrupted/half_width-1-*/state.keras")):
         assert process.poll() is None, "the training ended before it could be interrupted"
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    whole = psutil.Process(process.pid)
+    for each in [*whole.children(recursive=True), whole]:  # the kernel is in a session of its own
+        each.kill()
     process.wait()
     output = run(folder, "dvc", "repro", "--no-run-cache", "-f", "-s", target)
     assert "going on after epoch" in output

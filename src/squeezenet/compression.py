@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import keras
 import numpy as np
 from keras import layers, ops
 from sklearn.utils.extmath import randomized_svd
@@ -243,7 +244,9 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
             codes, levels = kernel != 0, None
             if shared:
                 levels = np.unique(kernel[codes])
-                codes = np.where(codes, np.searchsorted(levels, kernel) + 1, 0).astype(np.int32).ravel()
+                codes = np.where(codes, np.searchsorted(levels, kernel) + 1, 0).ravel()
+            # A variable, as each use of an array would copy it into the graph: gigabytes for AlexNet.
+            codes = keras.Variable(codes, dtype="int32" if shared else "bool", trainable=False)
             groups[network.get_layer(name.split("/")[0]).kernel.path] = codes, levels
     drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
     split = type(split)(split.images[drawn], split.labels[drawn])
