@@ -182,7 +182,7 @@ def fire_module(model, module="fire2"):
         for i, name in enumerate(sorted(generation))
     }
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for source, target in network.subgraph(place).edges:
+    for source, target in sorted(network.subgraph(place).edges):  # a subgraph has the order of a set
         _line(axis, [place[source], place[target]], GREY)
     for name, (x, y) in place.items():
         layer = model.get_layer(name)
