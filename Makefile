@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax repro test test-jax quick lab lock
+.PHONY: help venv jax repro full test test-jax quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ repro: venv ## reproduce the paper: data, every variant, the report; JOBS= varia
 	python -m squeezenet.costs | xargs -P $(JOBS) -I{} dvc repro -s train@{}
 	dvc stage list --name-only | grep -v -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc repro -s {}
 	dvc repro
+
+full: venv ## every variant and seed at the full budget, for an accelerator; each leaves its row in reports/full
+	dvc repro --keep-going reports/full/dvc.yaml
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf $(COPY) && git clone -q . $(COPY)

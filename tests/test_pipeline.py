@@ -44,10 +44,11 @@ def clone(folder):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     run(folder, "dvc", "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
-    variants = yaml.safe_load((ROOT / "params.yaml").read_text())["variants"]
-    edit(folder, dataset__limit=300, train__epochs=2, train__seeds=[1])
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["variants"] = {name: variants[name] for name in VARIANTS}
+    params["dataset"]["limit"] = 300
+    params["budgets"]["laptop"] |= {"epochs": 2, "seeds": [1]}
+    params["budgets"]["full"] |= {"epochs": 3, "dtype": "float32"}
+    params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
     params["imagenet"]["agreement"] = 4
     params["imagenet"]["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
@@ -108,6 +109,16 @@ def test_one_edited_variant_reruns_alone(project):
         assert planned == ["Running stage 'train@half_width':"]
     finally:
         edit(project, variants__half_width={"model": "squeezenet", "compression": 0.5})
+
+
+def test_a_training_at_the_full_budget_leaves_its_row(project):
+    """It is a stage of its own; the default run reports it, and neither trains again for it nor trains the others."""
+    run(project, "dvc", "repro", "reports/full/dvc.yaml:train@half_width-2")
+    row = json.loads((project / "reports/full/half_width-2.json").read_text())
+    assert (row["variant"], row["seed"], row["epochs"], len(row["history"]["epoch"])) == ("half_width", 2, 3, 3)
+    assert (project / "data/full/half_width/2/model.keras").exists()
+    planned = [line for line in run(project, "dvc", "repro", "--dry").splitlines() if "Running stage" in line]
+    assert planned == ["Running stage 'report':"]
 
 
 def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_path):

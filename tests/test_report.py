@@ -62,8 +62,11 @@ def audited(paper, authors):
     return audit.audit(paper, PARAMS.variants, authors)
 
 
-def params_for(variants=SUBSET, seeds=(42,)):
-    train = PARAMS.train.model_copy(update={"seeds": list(seeds), "epochs": 1})
+FULL = ("squeezenet", "simple_bypass", "complex_bypass", "alexnet")
+
+
+def params_for(variants=SUBSET, seeds=(42,), epochs=1):
+    train = PARAMS.train.model_copy(update={"seeds": list(seeds), "epochs": epochs})
     return PARAMS.model_copy(update={"train": train, "variants": {name: PARAMS.variants[name] for name in variants}})
 
 
@@ -81,8 +84,9 @@ def fabricate(folder, params, accuracy=None, images=200):
             pd.DataFrame(curve).to_csv(target / "history.csv", index=False)
             low, high = proportion_confint(right, images, method="wilson")
             metrics = {
-                "variant": variant, "seed": seed, "dataset": "CIFAR-10", "epochs": 1, "accuracy": right / images,
-                "accuracy_low": low, "accuracy_high": high, "train_images": 900, "validation_images": 100,
+                "variant": variant, "seed": seed, "dataset": "CIFAR-10", "epochs": params.train.epochs,
+                "accuracy": right / images, "accuracy_low": low, "accuracy_high": high,
+                "train_images": 900, "validation_images": 100,
                 "test_images": images, "parameters": 700_000 + i, "macs": 8_000_000, "seconds": 1.0,
                 "images_per_second": 900.0, "source": "fabricated", "commit": "0" * 40,
                 "versions": {"keras": "3"}, "backend": "none", "hardware": "none",
@@ -262,11 +266,10 @@ def test_the_paired_bootstrap_agrees_with_mcnemar():
 def test_several_seeds_are_the_unit(tmp_path, claimed):
     accuracy = {"squeezenet": 0.6, "simple_bypass": 0.61}
     found = fabricate(tmp_path, params_for(accuracy, (1, 2, 3)), accuracy, 1000)
-    found.correct["simple_bypass", 2][:5] = False
+    found.trainings.loc[found.trainings.variant == "simple_bypass", "accuracy"] -= [0.001, 0.006, 0.002]
     row = claims.assess(claimed, found.trainings, found.correct).set_index("id").loc["simple_bypass"]
-    gains = [
-        100 * (found.correct["simple_bypass", s].mean() - found.correct["squeezenet", s].mean()) for s in (1, 2, 3)
-    ]
+    right = found.trainings.pivot(index="seed", columns="variant", values="accuracy")
+    gains = 100 * (right.simple_bypass - right.squeezenet)
     assert row.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
     assert (row.unit, row.effect) == ("3 seeds", pytest.approx(np.mean(gains)))
     assert row.verdict == "inconclusive" or row.p_holm < claims.ALPHA
@@ -316,16 +319,17 @@ def test_different_test_sets_are_an_error():
 # The report
 
 
-def make(tmp_path, paper, claimed, authors, variants, seeds):
+def make(tmp_path, paper, claimed, authors, variants, seeds, full=None):
     params = params_for(variants, seeds)
     found = fabricate(tmp_path / "train", params)
-    summary = results.summarise(found, paper)
+    summary = results.summarise(found.trainings, paper)
     audited = audit.audit(paper, params.variants, authors)
-    tested = claims.assess(claimed, found.trainings, found.correct)
-    drawn = report.draw(paper, params.variants, summary, found.history, {})
+    full = full or results.read_full(params, tmp_path / "none")
+    tested = claims.assess(claimed, found.trainings, found.correct, full=full.trainings)
+    drawn = report.draw(paper, params.variants, found, full, summary, {})
     units = audit.size_units(paper, params.variants)
     text = report.document(
-        params, paper, found, summary, audited, tested, units, results.Others({}, authors, None), drawn
+        params, paper, found, full, summary, audited, tested, units, results.Others({}, authors, None), drawn
     )
     metrics = results.metrics_of(summary, audited, tested)
     report.write(text, drawn, {"audit": audited, "results": summary}, metrics, tmp_path / "reports")
@@ -408,6 +412,46 @@ def test_any_subset_of_the_variants_makes_a_report(tmp_path, paper, claimed, aut
     assert '<a href="#the-whole-audit">' in page
     metrics = json.loads((folder / "metrics.json").read_text())
     assert list(metrics["networks"]) == list(variants)
+
+
+@pytest.fixture
+def full(tmp_path):
+    """Rows of reports/full: three seeds of three networks, two of a fourth, and squeezenet for 10 epochs more."""
+    params = params_for(FULL, (0, 1, 2), epochs=9)
+    for i, (variant, accuracy) in enumerate(zip(FULL, (0.80, 0.85, 0.83, 0.9), strict=True)):
+        for seed in (0, 1, 2)[: 2 if variant == "alexnet" else 3]:
+            one = params_for((variant,), (seed,), epochs=9)
+            fabricate(tmp_path / "full", one, {variant: accuracy + 0.01 * (seed == i)}, 1000)
+            results.record(tmp_path / f"full/{variant}/{seed}", tmp_path / f"rows/{variant}-{seed}.json", params)
+    longer = json.loads((tmp_path / "rows/squeezenet-0.json").read_text()) | {"epochs": 18, "accuracy": 0.81}
+    (tmp_path / "rows/squeezenet-18-0.json").write_text(json.dumps(longer))
+    return params
+
+
+def test_rows_that_other_parameters_made_are_left_out(tmp_path, full):
+    found = results.read_full(full, tmp_path / "rows")
+    assert list(found.trainings.groupby("variant").size()[list(FULL)]) == [3, 3, 3, 2] and found.left_out == []
+    assert list(found.convergence.epochs) == [9, 9, 9, 18] and set(found.convergence.variant) == {"squeezenet"}
+    other = full.model_copy(update={"variants": full.variants | {"alexnet": {"model": "alexnet", "dropout_rate": 0.1}}})
+    found = results.read_full(other, tmp_path / "rows")
+    assert found.left_out == ["alexnet-0.json", "alexnet-1.json"] and "alexnet" not in set(found.trainings.variant)
+    other = full.model_copy(update={"train": full.train.model_copy(update={"momentum": 0.8})})
+    assert len(results.read_full(other, tmp_path / "rows").left_out) == 12
+
+
+def test_the_full_budget_answers_where_it_can(tmp_path, paper, claimed, authors, full):
+    """The default run says that bypasses hurt, the full budget that they help, with its seeds as the unit."""
+    found = results.read_full(full, tmp_path / "rows")
+    default = {"squeezenet": 0.7, "simple_bypass": 0.5, "complex_bypass": 0.5, "alexnet": 0.6, "squeezenet_11": 0.5}
+    trainings = fabricate(tmp_path / "default", params_for(default), default, 2000)
+    tested = claims.assess(claimed, trainings.trainings, trainings.correct, full=found.trainings).set_index("id")
+    assert tested.unit["simple_bypass"] == "3 seeds, 9 epochs" and tested.effect["simple_bypass"] == pytest.approx(5)
+    assert tested.unit["alexnet_level"] == "2 seeds, 9 epochs" and tested.unit["v1_1"] == claims.IMAGES
+    folder = make(tmp_path, paper, claimed, authors, SUBSET, (42,), found)
+    text = re.sub(" +", " ", (folder / "README.md").read_text())
+    assert "top-1, %, ours (CIFAR-10, 900 training images, 9 epochs, seeds 0, 1, 2)" in text  # Table 3
+    assert "| `alexnet` | 9 | 0 1 | 90.1 [" in text and (folder / "figures/convergence.svg").exists()
+    assert text.count("`squeezenet` |") == 2  # of the default run, of the full budget
 
 
 def test_a_report_is_the_same_bytes_again(tmp_path, paper, claimed, authors):

@@ -53,7 +53,7 @@ def test_stages_pass_parameters_that_the_notebook_has(notebook):
         assert set(re.findall(r" -p (\w+)", command)) <= known
 
 
-def test_recipe_as_printed_is_one_that_params_allow():
+def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     """README's command for ImageNet: 512 images to an update, the paper's solver."""
     (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (config.ROOT / "README.md").read_text(), re.DOTALL)
     values = yaml.safe_load(config.PARAMS.read_text())
@@ -62,7 +62,8 @@ def test_recipe_as_printed_is_one_that_params_allow():
         section = functools.reduce(dict.__getitem__, sections, values)
         assert name in section, key
         section[name] = yaml.safe_load(value)
-    params = config.Params.model_validate(values)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    params = config.load_params(tmp_path / "params.yaml")
     recipe = params.train
     assert recipe.batch_size * recipe.accumulate == 512 and params.dataset.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm, recipe.nesterov) == (0.9, 2e-4, None, False)

@@ -244,8 +244,26 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path
 
 
 @pytest.mark.jax
-def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch):
+@pytest.mark.parametrize("device", [None, "a device"])
+def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch, device):
+    monkeypatch.setattr(training, "accelerator", lambda: device)
     check_resumption(params, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
+
+
+@pytest.mark.jax
+def test_resident_images_train_as_fed_ones(noise, params, tmp_path, monkeypatch):
+    """As on an accelerator, with dropout and random crops; of few updates, as rounding errors grow."""
+    weights = [training.build("half_width", params, datasets.describe(noise), 7).layers[-1].get_weights()]
+    recipe = params.train.model_copy(update={"epochs": 1, "crop": 32, "shift": 4})
+    params = params.model_copy(update={"train": recipe})
+    looked_up, feed = [], training.Resident.feed
+    monkeypatch.setattr(training.Resident, "feed", lambda *arguments: looked_up.append(1) or feed(*arguments))
+    for device in (None, "a device"):
+        monkeypatch.setattr(training, "accelerator", lambda device=device: device)
+        model = training.train("half_width", 7, params, noise, tmp_path / "result")
+        weights.append(model.layers[-1].get_weights())
+    start, fed, resident = (np.concatenate([w.ravel() for w in each]) for each in weights)
+    assert looked_up == [1] and np.linalg.norm(resident - fed) < 1e-3 * np.linalg.norm(fed - start)
 
 
 class Stop(Exception):
@@ -294,6 +312,7 @@ def test_two_processes_equal_one(listed, folder_params, tmp_path):
     """At the same global batch, with accumulation, dropout and crops; of few updates, as rounding errors grow."""
     values = folder_params.model_dump(mode="json")
     values["train"]["epochs"] = 1
+    values |= {"budget": "here", "budgets": {"here": {}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -327,8 +346,24 @@ def test_results_are_self_contained(noise, params, tmp_path):
     assert metrics["dataset"] == "noise" and metrics["parameters"] == model.layers[-1].count_params()
 
 
-def test_wrong_params_name_the_file_and_the_key(tmp_path):
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("batch_size", "batchsize", r"train\.batchsize.*Extra inputs"),
+        ("budget: laptop", "budget: desktop", r"budget must be one of budgets: laptop, full \(got 'desktop'\)"),
+        ("momentum: 0.9", "epochs: 3", r"epochs: give it in budgets\.laptop, not in train"),
+    ],
+)
+def test_wrong_params_name_the_file_and_the_key(tmp_path, right, wrong, message):
     path = tmp_path / "params.yaml"
-    path.write_text(config.PARAMS.read_text().replace("batch_size", "batchsize"))
-    with pytest.raises(ValueError, match=r"params\.yaml: .*train\.batchsize.*Extra inputs"):
+    path.write_text(config.PARAMS.read_text().replace(right, wrong))
+    with pytest.raises(ValueError, match=rf"params\.yaml: .*{message}"):
         config.load_params(path)
+
+
+def test_the_budgets_differ_in_budget_alone():
+    """Params.yaml's switch: the recipe of section train is the same, and the full budget has seeds to compare."""
+    laptop, full = (config.load_params(budget=name) for name in ("laptop", "full"))
+    assert config.load_params() == laptop and len(full.train.seeds) >= 3 and full.train.epochs > laptop.train.epochs
+    recipe = yaml.safe_load(config.PARAMS.read_text())["train"]
+    assert recipe.items() <= laptop.train.model_dump().items() and recipe.items() <= full.train.model_dump().items()

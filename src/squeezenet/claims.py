@@ -13,6 +13,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from squeezenet.results import comparable
+
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
 RESAMPLES = 9999
@@ -24,7 +26,7 @@ NO_ROW = "not tested: no such row from stage compress"
 COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
 
 
-def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
+def assess(claims, results, correct, compression=None, full=None, resamples=RESAMPLES):
     """Test each claim of data/paper/claims.csv.
 
     Args:
@@ -34,6 +36,7 @@ def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
         results: one row a training, with variant, seed, dataset and test_images.
         correct: (variant, seed) -> bool array over the test images.
         compression: `results.Others.compression`.
+        full: `results.Full.trainings`, which answer where they can.
 
     Returns:
         The claims with effect, low, high (95% interval; points, or Spearman's rho), threshold, p, p_holm, n, unit,
@@ -42,7 +45,8 @@ def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
     """
-    tested = [_test(claim, results, correct, compression or {}, resamples) for claim in claims.itertuples()]
+    full = results.iloc[:0] if full is None else full
+    tested = [_test(claim, results, correct, compression or {}, full, resamples) for claim in claims.itertuples()]
     table = claims.reset_index(drop=True).join(pd.DataFrame(tested, columns=COLUMNS))
     run = table.p.notna()
     table["p_holm"] = np.nan
@@ -57,7 +61,7 @@ def assess(claims, results, correct, compression=None, resamples=RESAMPLES):
     return table
 
 
-def _test(claim, results, correct, compression, resamples):
+def _test(claim, results, correct, compression, full, resamples):
     if claim.test == "none":
         return (None,) * len(COLUMNS)
     if claim.test == "compression":
@@ -67,8 +71,10 @@ def _test(claim, results, correct, compression, resamples):
     first, second = claim.first.split(), claim.second.split()
     if not {*first, *second} <= set(results.variant):
         return (None,) * len(COLUMNS)
-    seeds = sorted(set.intersection(*(set(results.seed[results.variant == name]) for name in first + second)))
-    accuracy = np.array([[100 * correct[name, seed].mean() for name in first + second] for seed in seeds])
+    trainings = comparable(first + second, results, full)
+    accuracy = 100 * trainings.pivot(index="seed", columns="variant", values="accuracy")[first + second].dropna()
+    seeds, accuracy, epochs = list(accuracy.index), accuracy.to_numpy(), trainings.epochs.iloc[0]
+    longer = f", {epochs} epochs" if epochs != results.epochs.iloc[0] else ""
     threshold = -float(claim.margin or 0)
     if claim.test == "trend":
         order = np.tile(np.arange(len(first)), len(seeds))
@@ -77,14 +83,14 @@ def _test(claim, results, correct, compression, resamples):
         )
         effect, p, spread = test.statistic, test.pvalue, None
         low, high = _rank_interval(effect, len(order))
-        unit = f"{len(order)} trained networks"
+        unit = f"{len(order)} trained networks{longer}"
     elif len(seeds) == 1:
         return _paired([correct[name, seeds[0]] for name in first + second], len(first), threshold, resamples)
     else:
         differences = _difference(accuracy, len(first))
         test = stats.ttest_1samp(differences, threshold)
         effect, p, (low, high) = differences.mean(), test.pvalue, test.confidence_interval()
-        spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds"
+        spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds{longer}"
     p = 1.0 if np.isnan(p) else p  # no spread at all: nothing can be said
     return effect, low, high, threshold, p, spread, len(first), unit
 

@@ -32,6 +32,7 @@ AUTHORS = DATA / "authors"
 IMAGENET = DATA / "imagenet"
 INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
 REPORTS = ROOT / "reports"
+FULL = REPORTS / "full"  # a file for each training at the full budget, in git
 
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -67,6 +68,8 @@ class Dataset(Section):
 
 
 class Train(Section):
+    """The section train, and of the section budgets the one in use."""
+
     seeds: list[NonNegativeInt] = Field(min_length=1)
     epochs: PositiveInt
     batch_size: PositiveInt
@@ -150,6 +153,7 @@ class Authors(Section):
 
 
 class Params(Section):
+    convergence: list[PositiveInt]
     dataset: Dataset
     train: Train
     compress: Compress
@@ -160,23 +164,33 @@ class Params(Section):
     @model_validator(mode="after")
     def crop_fits(self):
         if self.dataset.name == "folder" and self.train.crop > self.dataset.folder.side:
-            raise ValueError(f"train.crop, {self.train.crop}, is more than dataset.folder.side")
+            raise ValueError(f"crop, {self.train.crop}, is more than dataset.folder.side")
         return self
 
 
-def load_params(path=PARAMS):
-    """Read params.yaml.
+def load_params(path=PARAMS, budget=None):
+    """Read params.yaml, with the values of a budget in the section train.
+
+    Args:
+        budget: one of params.yaml's `budgets`; None for the one that its `budget` names.
 
     Raises:
         ValueError: a key is missing, unknown or out of range; the message names the file and the keys.
     """
+    values = yaml.safe_load(Path(path).read_text())
+    budgets, chosen = values.pop("budgets", {}), values.pop("budget", None)
+    budget, train = budget or chosen, values.get("train", {})
+    if budget not in budgets:
+        raise ValueError(f"{path}: budget must be one of budgets: {', '.join(budgets)} (got {budget!r})")
+    if twice := train.keys() & budgets[budget]:
+        raise ValueError(f"{path}: {', '.join(sorted(twice))}: give it in budgets.{budget}, not in train")
     try:
-        return Params.model_validate(yaml.safe_load(Path(path).read_text()))
+        return Params.model_validate(values | {"train": train | budgets[budget]})
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
         raise ValueError(f"{path}: {wrong}") from None
 
 
-def train_dir(variant, seed):
+def train_dir(variant, seed, budget=None):
     """The folder of one training: model.keras, history.csv, predictions.npz, metrics.json."""
-    return TRAIN / variant / str(seed)
+    return (DATA / budget if budget else TRAIN) / variant / str(seed)

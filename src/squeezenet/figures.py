@@ -42,12 +42,13 @@ def encode(figure):
     return files
 
 
-def microarchitecture(paper, ours, xlabel, dataset):
+def microarchitecture(paper, ours, seeds, xlabel, dataset):
     """Figure 3: the paper's ImageNet top-5 (left) and our accuracy (right) against model size.
 
     Args:
         paper: frame with label, size (MB as printed) and accuracy (%).
         ours: frame with label, mebibytes, accuracy, low and high (%), in the order of the metaparameter.
+        seeds: frame with mebibytes and accuracy (%) of each training; drawn where there are several to a network.
         xlabel: what the labels beside the points are.
         dataset: of our accuracy, with epochs, seeds and n.
     """
@@ -56,6 +57,8 @@ def microarchitecture(paper, ours, xlabel, dataset):
     left.set(title="Paper: ImageNet", xlabel="model size, MB as printed", ylabel="top-5 accuracy, %")
     errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
     _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
+    if len(seeds) > len(ours):
+        right.scatter(seeds.mebibytes, seeds.accuracy, s=9, color=GREY, zorder=3)
     right.set(title=f"Ours: {dataset}", xlabel="model size, MiB", ylabel="top-1 accuracy, %")
     figure.supxlabel(f"labels: {xlabel}", fontsize="small", color=GREY)
     return figure
@@ -167,6 +170,22 @@ def training_curves(history, dataset):
     for axis in axes.flat[len(families) :]:
         axis.axis("off")
     figure.suptitle(dataset, fontsize="medium")
+    return figure
+
+
+def convergence(trainings, dataset):
+    """Test accuracy of networks trained for different numbers of epochs: the mean of the seeds, and each.
+
+    Args:
+        trainings: frame with variant, epochs, seed and accuracy.
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 3.8))
+    looks = {"x": "epochs", "y": "percent", "hue": "variant", "ax": axis}
+    trainings = trainings.assign(percent=100 * trainings.accuracy)
+    sns.lineplot(trainings, errorbar=None, style="variant", markers=True, dashes=False, **looks)
+    sns.scatterplot(trainings, s=12, legend=False, **looks)
+    axis.set(xscale="log", title=dataset, xlabel="epochs, each a training of its own", ylabel="top-1 accuracy, %")
+    _plain_log(axis)
     return figure
 
 

@@ -14,8 +14,8 @@ import markdown
 import nbformat
 import pandas as pd
 
-from squeezenet import audit, claims, codec, config, figures
-from squeezenet.results import OTHERS, PANELS, conditions, metrics_of
+from squeezenet import audit, claims, codec, config, costs, figures
+from squeezenet.results import OTHERS, PANELS, comparable, conditions, metrics_of, summarise
 
 MARKERS = "<!-- results -->", "<!-- /results -->"
 ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
@@ -175,11 +175,17 @@ def table2(audited):
     return table(rows, list(rows.columns[2:]))
 
 
-def table3(audited, paper, summary):
+def compared(variants, paper, results, full):
+    """The networks' summary, of trainings that may be compared."""
+    return summarise(comparable(variants, results.trainings, full.trainings), paper)
+
+
+def table3(audited, paper, results, full):
     """Table 3 as printed, our sizes and accuracies beside."""
     part = audited[audited["where"] == "Table 3"]
     printed, ours = (part.pivot(index="subject", columns="quantity", values=v) for v in ("printed", "ours"))
     variants = paper[paper["where"] == "Table 3"].drop_duplicates("subject").set_index("subject").variant
+    summary = compared(variants, paper, results, full)
     rows = [
         (
             subject,
@@ -206,15 +212,17 @@ def table3(audited, paper, summary):
 # Figures
 
 
-def figure3(paper, summary, place):
-    """The paper's points of one panel of Figure 3, and ours for the same networks."""
+def figure3(paper, results, full, place):
+    """The paper's points of one panel of Figure 3, ours for the same networks, and each of our trainings."""
     points = paper[paper["where"] == place].pivot(index=["subject", "variant"], columns="quantity", values="printed")
     order = paper[paper["where"] == place].drop_duplicates("subject")[["subject", "variant"]]
     points = points.loc[list(order.itertuples(index=False, name=None))].reset_index()
     points = points.rename(columns={"subject": "label", "top-5": "accuracy"}).astype({"size": float, "accuracy": float})
     points["label"] = points.label.str.extract(r"([\d.]+%?)")
-    ours = points[["label", "variant"]].merge(summary, on="variant")
-    return points, ours
+    trainings = comparable(points.variant, results.trainings, full.trainings)
+    ours = points[["label", "variant"]].merge(summarise(trainings, paper), on="variant")
+    seeds = trainings.assign(accuracy=100 * trainings.accuracy, mebibytes=costs.mebibytes(trainings.parameters))
+    return points, ours, seeds
 
 
 def panels(paper, history):
@@ -229,7 +237,7 @@ def panels(paper, history):
     return pd.concat(parts, ignore_index=True)
 
 
-def draw(paper, variants, summary, history, compression):
+def draw(paper, variants, results, full, summary, compression):
     """Every figure of the report that the variants allow: name -> matplotlib figure."""
     figures.style()
     where = conditions(summary)
@@ -243,21 +251,23 @@ def draw(paper, variants, summary, history, compression):
         ("figure3a_squeeze_ratio", "Figure 3(a)", "squeeze ratio"),
         ("figure3b_pct3x3", "Figure 3(b)", "share of 3x3 among the expand filters"),
     ):
-        theirs, ours = figure3(paper, summary, place)
-        if len(ours):
-            drawn[name] = figures.microarchitecture(theirs, ours, knob, where)
+        if set(paper.variant[paper["where"] == place]) & set(variants):
+            theirs, ours, seeds = figure3(paper, results, full, place)
+            drawn[name] = figures.microarchitecture(theirs, ours, seeds, knob, conditions(ours))
     drawn["accuracy_against_size"] = figures.accuracy_against_size(summary, where, (OTHERS, PANELS["Table 3"]))
     if compression:
         steps = pd.concat([pd.DataFrame(entry["steps"]) for entry in compression.values()], ignore_index=True)
         drawn["compression"] = figures.compression(steps, where)
-    drawn["training_curves"] = figures.training_curves(panels(paper, history), where)
+    drawn["training_curves"] = figures.training_curves(panels(paper, results.history), where)
+    if len(full.convergence):
+        drawn["convergence"] = figures.convergence(full.convergence, full.convergence.dataset.iloc[0])
     return drawn
 
 
 # The document
 
 
-def document(params, paper, results, summary, audited, tested, units, others, drawn):
+def document(params, paper, results, full, summary, audited, tested, units, others, drawn):
     """The whole report as Markdown; figures are linked as figures/NAME.svg."""
     where, n = conditions(summary), summary.test_images.iloc[0]
     parts = [
@@ -289,7 +299,7 @@ def document(params, paper, results, summary, audited, tested, units, others, dr
         ]
     parts += ["\n## Against AlexNet and model compression (Section 4)\n"]
     if (audited["where"] == "Table 2").any():
-        parts += ["### Table 2: sizes\n", table2(audited), alexnet_text(summary, where)]
+        parts += ["### Table 2: sizes\n", table2(audited), alexnet_text(paper, results, full)]
     parts += [
         "\n### Deep Compression of our networks\n",
         compression_text(others.compression, paper, where),
@@ -305,11 +315,13 @@ def document(params, paper, results, summary, audited, tested, units, others, dr
     parts += ["\n### The authors' weights in our files\n", authors_text(others.authors)]
     parts += ["\n### ImageNet: the released networks\n", imagenet_text(others.imagenet, paper)]
     parts += ["\n## Microarchitecture (Section 5)\n"]
-    for name, caption in (
-        ("figure3a_squeeze_ratio", "Figure 3(a). Squeeze ratio"),
-        ("figure3b_pct3x3", "Figure 3(b). Share of 3x3 filters"),
+    for name, place, caption in (
+        ("figure3a_squeeze_ratio", "Figure 3(a)", "Figure 3(a). Squeeze ratio"),
+        ("figure3b_pct3x3", "Figure 3(b)", "Figure 3(b). Share of 3x3 filters"),
     ):
-        caption += f": accuracy against model size. Right: {where}, {n:,} test images, 95% intervals"
+        if name in drawn:
+            ours = conditions(compared(paper.variant[paper["where"] == place], paper, results, full))
+            caption += f": accuracy against model size. Right: {ours}, {n:,} test images, 95% intervals"
         parts.append(picture(drawn, name, caption, TRAINED_BY))
     best = units.loc[units.fits.idxmax()]
     if best.fits:
@@ -321,7 +333,7 @@ def document(params, paper, results, summary, audited, tested, units, others, dr
         ]
     parts += ["\n## Macroarchitecture (Section 6)\n"]
     if (audited["where"] == "Table 3").any():
-        parts += ["### Table 3: bypass connections\n", table3(audited, paper, summary)]
+        parts += ["### Table 3: bypass connections\n", table3(audited, paper, results, full)]
     parts += [
         "\n## All networks\n",
         f"Top-1 on the {n:,} test images with 95% intervals.\n",
@@ -340,6 +352,8 @@ def document(params, paper, results, summary, audited, tested, units, others, dr
             "bands span the seeds",
             TRAINED_BY,
         ),
+        full_text(full, paper),
+        picture(drawn, "convergence", f"Accuracy against the length of the training, {n:,} test images", MADE_BY),
         "## How the verdicts are made\n",
         method_text(tested),
         "\n## Provenance\n",
@@ -391,15 +405,50 @@ def claims_text(tested, paper, where, n):
     return f"Ours: {where}, {n:,} test images.{sentence}\n"
 
 
-def alexnet_text(summary, where):
-    found = summary.set_index("variant")
-    if not {"squeezenet", "alexnet"} <= set(found.index):
+def alexnet_text(paper, results, full):
+    names = {"squeezenet", "alexnet"}
+    if not names <= set(results.trainings.variant):
         return ""
+    found = compared(names, paper, results, full)
+    where, found = conditions(found), found.set_index("variant")
     small, large = found.loc["squeezenet"], found.loc["alexnet"]
     return (
         f"\nOn {where}: `squeezenet` {interval(small.accuracy, small.low, small.high)}% with {small.parameters:,} "
         f"parameters, `alexnet` {interval(large.accuracy, large.low, large.high)}% with {large.parameters:,}, "
         f"{large.parameters / small.parameters:.1f} times as many."
+    )
+
+
+def full_text(full, paper):
+    """What the full budget has given so far; None for nothing."""
+    if full.trainings.empty and not full.left_out:
+        return None
+    text = """## The full budget
+
+The same recipe with the budget `full` of params.yaml. Where all networks of a claim, of a panel of Figure 3 or of \
+Table 3 have two seeds of it in common, its rows answer there, with dots for the seeds, and not the default run's.
+"""
+    if full.left_out:
+        text += f"\nLeft out, as other parameters made them: {', '.join(full.left_out)}.\n"
+    if full.trainings.empty:
+        return text
+    rows = summarise(full.trainings, paper).set_index("variant")
+    each = full.trainings.groupby("variant", sort=False)
+    accuracy = f"accuracy, % ({', '.join(full.trainings.dataset.unique())})"
+    shown = pd.DataFrame(
+        {
+            "network": [f"`{name}`" for name in rows.index],
+            "epochs": rows.epochs,
+            "seeds": rows.seeds,
+            accuracy: [interval(row.accuracy, row.low, row.high) for row in rows.itertuples()],
+            "lowest": (100 * each.accuracy.min()).map("{:.1f}".format),
+            "highest": (100 * each.accuracy.max()).map("{:.1f}".format),
+            "images/s": each.images_per_second.mean().map("{:,.0f}".format),
+            "on": each.hardware.agg(lambda names: "; ".join(names.unique())),
+        }
+    )
+    return f"{text}\nEach training, with its provenance: [tables/full.csv](tables/full.csv).\n\n" + table(
+        shown, shown.columns[1:-1]
     )
 
 

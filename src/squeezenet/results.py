@@ -47,6 +47,73 @@ def read_results(params, folder=config.TRAIN):
     return Results(pd.DataFrame(trainings), pd.concat(history, ignore_index=True), correct)
 
 
+class Full(NamedTuple):
+    """The rows of reports/full that params.yaml's full budget made.
+
+    Attributes:
+        trainings: one row a training, with the columns of `Results.trainings`, `params` and `history`.
+        convergence: the same of the networks that were also trained for other numbers of epochs.
+        left_out: names of the files that other parameters made.
+    """
+
+    trainings: pd.DataFrame
+    convergence: pd.DataFrame
+    left_out: list
+
+
+def _params_of(params, variant):
+    """What trainings have in common that may be compared, but for epochs, which a row has already."""
+    return {
+        "dataset": params.dataset.model_dump(mode="json", exclude={"source"}),
+        "train": params.train.model_dump(exclude={"seeds", "epochs"}),
+        "variant": params.variants[variant],
+    }
+
+
+def record(source, target, params):
+    """Leave a training's result for git, in one JSON file: its metrics, parameters and history."""
+    row = json.loads((source / "metrics.json").read_text())
+    row |= {"params": _params_of(params, row["variant"])}
+    row |= {"history": pd.read_csv(source / "history.csv").to_dict("list")}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(row, indent=1) + "\n")
+
+
+def read_full(params, folder=config.FULL):
+    """Read the trainings at the full budget that are there.
+
+    Args:
+        params: `config.load_params(budget="full")`.
+    """
+    rows, left_out = [], []
+    for path in sorted(Path(folder).glob("*.json")):
+        row = json.loads(path.read_text())
+        if row["variant"] in params.variants and row["params"] == _params_of(params, row["variant"]):
+            rows.append(row)
+        else:
+            left_out.append(path.name)
+    order = list(params.variants)
+    rows.sort(key=lambda row: (order.index(row["variant"]), row["epochs"], row["seed"]))
+    rows = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "epochs"])
+    whole = rows.epochs == params.train.epochs
+    return Full(rows[whole], rows[rows.variant.isin(rows.variant[~whole])], left_out)
+
+
+def comparable(variants, trainings, full):
+    """The trainings by which networks are compared: the full budget's, where all have two seeds of it in common.
+
+    Args:
+        variants: names of networks.
+        trainings: of the default run, which answers else.
+        full: `Full.trainings`.
+    """
+    default = trainings[trainings.variant.isin(variants)]
+    part = full[full.variant.isin(default.variant)]
+    networks = part.groupby("seed").variant.nunique()
+    common = networks.index[networks == default.variant.nunique()]
+    return part[part.seed.isin(common)] if len(common) > 1 else default
+
+
 class Others(NamedTuple):
     """What the other stages left, where they have run.
 
@@ -79,13 +146,13 @@ def read_others(variants, folder=config.DATA):
     )
 
 
-def summarise(results, paper):
+def summarise(trainings, paper):
     """One row a network: where the paper has it, size, MACs, mean accuracy in % with its 95% interval.
 
     The interval is Wilson's over the test images for one seed, Student's over the seeds for several.
     """
     rows = []
-    for variant, group in results.trainings.groupby("variant", sort=False):
+    for variant, group in trainings.groupby("variant", sort=False):
         accuracy = 100 * group.accuracy
         if len(group) == 1:
             low, high = 100 * group.accuracy_low.iloc[0], 100 * group.accuracy_high.iloc[0]

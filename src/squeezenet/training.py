@@ -156,22 +156,64 @@ def compile_for(model, recipe, updates):
     )
 
 
+class Resident(keras.Model):
+    """A network of its training images' numbers: the images lie on the device, and a step looks them up.
+
+    Args:
+        network: compiled, from images to probabilities. It shares its weights and its optimiser's state.
+        images: (n, height, width, 3), uint8.
+        batch_size: images to an update.
+    """
+
+    scan = keras.backend.backend() == "jax"  # an epoch is one compiled step, so that no time is Python's
+
+    def __init__(self, network, images, batch_size):
+        super().__init__(name="resident")
+        self.network, self.batch_size = network, batch_size
+        self.images = self.add_weight(images.shape, "zeros", "uint8", trainable=False, name="images")
+        self.images.assign(images)
+        self.compile(network.optimizer, network.loss, metrics=["accuracy"], jit_compile=network.jit_compile)
+
+    def call(self, numbers, training=None):
+        return self.network(ops.take(self.images, numbers, axis=0), training=training)
+
+    def train_step(self, *arguments):
+        if not self.scan:
+            return super().train_step(*arguments)
+        state, epoch = arguments
+        whole = len(epoch[0]) // self.batch_size * self.batch_size
+        batches = [ops.reshape(part[:whole], (-1, self.batch_size, *part.shape[1:])) for part in epoch]
+
+        def update(state, batch):
+            logs, state = super(Resident, self).train_step(state, tuple(batch))
+            return tuple(map(list, state)), logs
+
+        state, logs = ops.scan(update, tuple(map(list, state)), batches)
+        if whole < len(epoch[0]):
+            return super().train_step(state, tuple(part[whole:] for part in epoch))
+        return {name: values[-1] for name, values in logs.items()}, state
+
+    def feed(self, numbers, labels):
+        """Arguments for `fit` on the images of these numbers."""
+        return _feed(self.network, numbers, labels, len(numbers) if self.scan else self.batch_size)
+
+
 class Progress(keras.callbacks.Callback):
     """Says during an epoch how far a training is."""
 
-    def __init__(self, title, epochs, steps):
+    def __init__(self, title, epochs):
         super().__init__()
-        self.title, self.epochs, self.steps = title, epochs, steps
+        self.title, self.epochs = title, epochs
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.began = epoch, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        done = batch + 1
-        if done % -(-self.steps // 5) == 0:
-            left = (time.perf_counter() - self.began) / done * (self.steps * (self.epochs - self.epoch) - done)
+        done, steps = batch + 1, self.params["steps"]
+        if done % -(-steps // 5) == 0:
+            left = (time.perf_counter() - self.began) / done * (steps * (self.epochs - self.epoch) - done)
             print(
-                f"{self.title}: epoch {self.epoch + 1}/{self.epochs}, {done / self.steps:4.0%}, "
+                f"{self.title}: epoch {self.epoch + 1}/{self.epochs}, {done / steps:4.0%}, "
                 f"accuracy {logs['accuracy']:.3f}, {left:.0f} s left",
                 flush=True,
             )
@@ -208,14 +250,17 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
             drawn, model = model, keras.models.clone_model(model)
             model.set_weights(drawn.get_weights())
         compile_for(model, recipe, recipe.epochs * updates)
+    accelerated = accelerator() and keras.distribution.distribution() is None
+    fits = isinstance(training.images, np.ndarray)
+    learner = Resident(model, training.images, recipe.batch_size) if accelerated and fits else model
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
     writes = process()[0] == 0
     folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(start, recipe.epochs):
-        progress = Progress(title, recipe.epochs, updates * recipe.accumulate)
-        row = run_epoch(model, training, validation, recipe, seed, epoch, progress)
+        progress = Progress(title, recipe.epochs)
+        row = run_epoch(learner, training, validation, recipe, seed, epoch, progress)
         print(f"{title}: epoch {epoch + 1}/{recipe.epochs}, validation {row['val_accuracy']:.3f}", flush=True)
         rows = [*rows[:epoch], row]
         if not writes:
@@ -299,16 +344,18 @@ def updates_of(split, recipe):
     return len(split.labels) // update_size(recipe)
 
 
-def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
+def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
     """One epoch, a function of the model's state, the seed and the epoch's number alone.
 
     Args:
+        learner: the model, or it as a `Resident` of the training images.
         recipe: `Params.train`: the size of the batches, what is random of a photograph.
 
     Returns:
         Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
     """
     began = time.perf_counter()
+    model = learner.network if isinstance(learner, Resident) else learner
     for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
         generator.assign(np.array([seed + i, epoch], dtype=generator.dtype))
     order = np.random.default_rng([seed, epoch]).permutation(len(training.labels))
@@ -316,9 +363,14 @@ def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
     number, processes = process()
     if processes > 1:  # each feeds its part of every batch
         order = order.reshape(-1, processes, recipe.batch_size // processes)[:, number].ravel()
-    images, labels = training.images[order], training.labels[order]
-    if isinstance(images, photographs.Photographs):
-        images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
+    labels = training.labels[order]
+    if isinstance(learner, Resident):
+        fed = learner.feed(order, labels)
+    else:
+        images = training.images[order]
+        if isinstance(images, photographs.Photographs):
+            images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
+        fed = _feed(model, images, labels, recipe.batch_size // processes)
     options = {
         "shuffle": False,
         "initial_epoch": epoch,
@@ -326,7 +378,7 @@ def run_epoch(model, training, validation, recipe, seed, epoch, *callbacks):
         "callbacks": list(callbacks),
         "verbose": 0,
     }
-    result = model.fit(**_feed(model, images, labels, recipe.batch_size // processes), **options)
+    result = learner.fit(**fed, **options)
     with alone(model) as copy:
         checked = copy.evaluate(**_feed(model, *validation), return_dict=True, verbose=0)
     rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
@@ -410,8 +462,23 @@ def provenance():
         "commit": git.stdout.strip() or None,
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
         "backend": keras.backend.backend(),
-        "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores",
+        "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores"
+        + f", {accelerator()}" * bool(accelerator()),
     }
+
+
+def accelerator():
+    """The name of the GPU, or whatever there is, that trains; None where the CPU does."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        names = [device.device_kind for device in jax.local_devices() if device.platform != "cpu"]
+    else:
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in found]
+    return ", ".join(names) or None
 
 
 def write(path, text):
