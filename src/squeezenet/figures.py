@@ -1,6 +1,7 @@
 """The paper's figures from our results, and its diagrams from the Keras models' own graphs."""
 
 import io
+import textwrap
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -59,7 +60,7 @@ def microarchitecture(paper, ours, seeds, xlabel, dataset):
     _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
     if len(seeds) > len(ours):
         right.scatter(seeds.mebibytes, seeds.accuracy, s=9, color=GREY, zorder=3)
-    right.set(title=f"Ours: {dataset}", xlabel="model size, MiB", ylabel="top-1 accuracy, %")
+    right.set(title=textwrap.fill(f"Ours: {dataset}", 60), xlabel="model size, MiB", ylabel="top-1 accuracy, %")
     figure.supxlabel(f"labels: {xlabel}", fontsize="small", color=GREY)
     return figure
 

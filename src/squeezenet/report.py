@@ -260,7 +260,9 @@ def draw(paper, variants, results, full, summary, compression):
         drawn["compression"] = figures.compression(steps, where)
     drawn["training_curves"] = figures.training_curves(panels(paper, results.history), where)
     if len(full.convergence):
-        drawn["convergence"] = figures.convergence(full.convergence, full.convergence.dataset.iloc[0])
+        images, seeds = full.convergence.train_images.iloc[0], sorted(full.convergence.seed.unique())
+        where = f"{full.convergence.dataset.iloc[0]}, {images:,} training images, seeds {', '.join(map(str, seeds))}"
+        drawn["convergence"] = figures.convergence(full.convergence, where)
     return drawn
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from squeezenet import audit, config, costs
+from squeezenet import audit, config, costs, training
 
 PANELS = {  # a figure or table of the paper -> what its networks vary
     "Table 3": "macroarchitecture (Table 3)",
@@ -76,7 +76,7 @@ def record(source, target, params):
     row |= {"params": _params_of(params, row["variant"])}
     row |= {"history": pd.read_csv(source / "history.csv").to_dict("list")}
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(row, indent=1) + "\n")
+    training.write(target, json.dumps(row, indent=1) + "\n")
 
 
 def read_full(params, folder=config.FULL):
