@@ -12,10 +12,7 @@ import pytest
 from squeezenet import config, datasets, training
 from squeezenet.models import FIRES, RELEASES
 
-pytestmark = [
-    pytest.mark.jax,
-    pytest.mark.skipif(keras.backend.backend() != "jax", reason="a step written in JAX: make test-jax"),
-]
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax, or the command above")
 PARAMS = config.load_params(budget="full")
 STATISTICS = {"classes": datasets.CLASSES, "image_shape": [32, 32, 3], "mean": [125.0, 123.0, 114.0], "std": [63.0] * 3}
 
@@ -139,6 +136,7 @@ def double():
     keras.config.set_floatx("float32")
 
 
+@pytest.mark.jax
 def test_both_ways_give_the_same_weights(double):
     """In 64 bits; in 32 bits rounding errors grow tenfold with each of the first updates."""
     quiet = {"dtype": "float64", "mirror": False, "shift": 0, "dropout": 0.0, "batch_size": 16}

@@ -252,10 +252,9 @@ def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, 
 
 @pytest.mark.jax
 def test_resident_images_train_as_fed_ones(noise, params, tmp_path, monkeypatch):
-    """As on an accelerator, with dropout and random crops; of few updates, as rounding errors grow."""
+    """As on an accelerator, with dropout and mirroring; of few updates, as rounding errors grow."""
     weights = [training.build("half_width", params, datasets.describe(noise), 7).layers[-1].get_weights()]
-    recipe = params.train.model_copy(update={"epochs": 1, "crop": 32, "shift": 4})
-    params = params.model_copy(update={"train": recipe})
+    params = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 1})})
     looked_up, feed = [], training.Resident.feed
     monkeypatch.setattr(training.Resident, "feed", lambda *arguments: looked_up.append(1) or feed(*arguments))
     for device in (None, "a device"):
