@@ -4,6 +4,7 @@ PYTHON ?= python3
 # How many variants train at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
+TENTH  = dataset.limit=4500 $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=4500 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -42,7 +43,7 @@ full: venv ## every variant and seed at the full budget, for an accelerator; eac
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf $(COPY) && git clone -q . $(COPY)
 	cd $(COPY) && dvc cache dir --local $(CURDIR)/.dvc/cache \
-	  && PYTHONPATH=$(COPY)/src dvc exp run -q -S dataset.limit=4500 dataset \
+	  && PYTHONPATH=$(COPY)/src dvc exp run -q $(addprefix -S ,$(TENTH)) dataset \
 	  && $(MAKE) repro VENV=$(VENV)
 	@echo "The report of the quick run: $(COPY)/reports/README.md"
 
