@@ -38,7 +38,8 @@ repro: venv ## reproduce the paper: data, every variant, the report; JOBS= varia
 	dvc repro
 
 full: venv ## every variant and seed at the full budget, for an accelerator; each leaves its row in reports/full
-	dvc repro --keep-going reports/full/dvc.yaml
+	dvc repro dataset
+	dvc repro --keep-going --allow-missing reports/full/dvc.yaml
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf $(COPY) && git clone -q . $(COPY)
