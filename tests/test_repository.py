@@ -47,7 +47,10 @@ def test_stages_pass_parameters_that_the_notebook_has(notebook):
         c for c in json.loads(notebook.read_text())["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])
     ]
     known = set(re.findall(r"^(\w+) =", "".join(cell["source"]), re.MULTILINE))
-    commands = re.findall(rf"notebooks/{notebook.stem}\.ipynb .*", (config.ROOT / "dvc.yaml").read_text())
+    pipelines = [yaml.safe_load(path.read_text()) for path in (config.ROOT / "dvc.yaml", config.FULL / "dvc.yaml")]
+    stages = [stage.get("do", stage) for pipeline in pipelines for stage in pipeline["stages"].values()]
+    commands = [stage["cmd"].partition("papermill")[2] for stage in stages]
+    commands = [command for command in commands if f"notebooks/{notebook.stem}.ipynb" in command]
     assert commands
     for command in commands:
         assert set(re.findall(r" -p (\w+)", command)) <= known

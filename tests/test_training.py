@@ -244,13 +244,14 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path
 
 
 @pytest.mark.jax
-@pytest.mark.parametrize("device", [None, "a device"])
+@pytest.mark.parametrize("device", [None, "a device"] if keras.backend.backend() == "jax" else [None])
 def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch, device):
     monkeypatch.setattr(training, "accelerator", lambda: device)
     check_resumption(params, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
 
 
 @pytest.mark.jax
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax")
 def test_resident_images_train_as_fed_ones(noise, params, tmp_path, monkeypatch):
     """As on an accelerator, with dropout and mirroring; of few updates, as rounding errors grow."""
     weights = [training.build("half_width", params, datasets.describe(noise), 7).layers[-1].get_weights()]
@@ -348,7 +349,9 @@ def test_results_are_self_contained(noise, params, tmp_path):
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("batch_size", "batchsize", r"train\.batchsize.*Extra inputs"),
+        ("batch_size", "batchsize", r"budgets\.laptop\.batchsize: Extra inputs"),
+        ("warmup", "warm_up", r"train\.warm_up: Extra inputs"),
+        ("budgets:", "nothing:", r"budget must be one of budgets"),
         ("budget: laptop", "budget: desktop", r"budget must be one of budgets: laptop, full \(got 'desktop'\)"),
         ("momentum: 0.9", "epochs: 3", r"epochs: give it in budgets\.laptop, not in train"),
     ],
@@ -361,8 +364,20 @@ def test_wrong_params_name_the_file_and_the_key(tmp_path, right, wrong, message)
 
 
 def test_the_budgets_differ_in_budget_alone():
-    """Params.yaml's switch: the recipe of section train is the same, and the full budget has seeds to compare."""
+    """Params.yaml's switch: both have the same keys, and the full one has seeds to compare and equal batches."""
+    budgets = yaml.safe_load(config.PARAMS.read_text())["budgets"]
+    assert budgets["laptop"].keys() == budgets["full"].keys()
+    assert set(budgets["full"]) == {"seeds", "epochs", "batch_size", "crop", "shift", "dropout", "dtype"}
     laptop, full = (config.load_params(budget=name) for name in ("laptop", "full"))
     assert config.load_params() == laptop and len(full.train.seeds) >= 3 and full.train.epochs > laptop.train.epochs
-    recipe = yaml.safe_load(config.PARAMS.read_text())["train"]
-    assert recipe.items() <= laptop.train.model_dump().items() and recipe.items() <= full.train.model_dump().items()
+    assert 45_000 % full.train.batch_size == 0 and full.train.batch_size % 8 == 0
+
+
+@pytest.mark.jax
+def test_the_full_budget_is_compiled_on_jax():
+    """Keras' "auto" leaves a network with random crops uncompiled."""
+    params = config.load_params(budget="full")
+    statistics = {"classes": datasets.CLASSES, "image_shape": [32, 32, 3], "mean": [127.0] * 3, "std": [74.0] * 3}
+    model = training.build("half_width", params, statistics, 0)
+    training.compile_for(model, params.train, 10)
+    assert model.jit_compile == (keras.backend.backend() == "jax")

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from squeezenet.results import comparable
+from squeezenet.results import Full, comparable
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim
@@ -36,7 +36,7 @@ def assess(claims, results, correct, compression=None, full=None, resamples=RESA
         results: one row a training, with variant, seed, dataset and test_images.
         correct: (variant, seed) -> bool array over the test images.
         compression: `results.Others.compression`.
-        full: `results.Full.trainings`, which answer where they can.
+        full: `results.Full`, which answers where it can.
 
     Returns:
         The claims with effect, low, high (95% interval; points, or Spearman's rho), threshold, p, p_holm, n, unit,
@@ -45,7 +45,7 @@ def assess(claims, results, correct, compression=None, full=None, resamples=RESA
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
     """
-    full = results.iloc[:0] if full is None else full
+    full = full or Full(results.iloc[:0], results.iloc[:0], [], [])
     tested = [_test(claim, results, correct, compression or {}, full, resamples) for claim in claims.itertuples()]
     table = claims.reset_index(drop=True).join(pd.DataFrame(tested, columns=COLUMNS))
     run = table.p.notna()

@@ -178,16 +178,20 @@ def load_params(path=PARAMS, budget=None):
         ValueError: a key is missing, unknown or out of range; the message names the file and the keys.
     """
     values = yaml.safe_load(Path(path).read_text())
-    budgets, chosen = values.pop("budgets", {}), values.pop("budget", None)
-    budget, train = budget or chosen, values.get("train", {})
-    if budget not in budgets:
+    budgets, chosen = values.pop("budgets", None) or {}, values.pop("budget", None)
+    budget, train = budget or chosen, values.get("train") or {}
+    if not budgets.get(budget):
         raise ValueError(f"{path}: budget must be one of budgets: {', '.join(budgets)} (got {budget!r})")
     if twice := train.keys() & budgets[budget]:
         raise ValueError(f"{path}: {', '.join(sorted(twice))}: give it in budgets.{budget}, not in train")
     try:
         return Params.model_validate(values | {"train": train | budgets[budget]})
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        places = [".".join(map(str, e["loc"])) for e in error.errors()]
+        for key in budgets[budget]:
+            places = [f"budgets.{budget}.{key}" if place == f"train.{key}" else place for place in places]
+        errors = zip(places, error.errors(), strict=True)
+        wrong = "; ".join(f"{place}: {e['msg']} (got {e['input']!r})" for place, e in errors)
         raise ValueError(f"{path}: {wrong}") from None
 
 

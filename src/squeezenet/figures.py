@@ -175,17 +175,17 @@ def training_curves(history, dataset):
 
 
 def convergence(trainings, dataset):
-    """Test accuracy of networks trained for different numbers of epochs: the mean of the seeds, and each.
+    """Validation accuracy of networks trained for different numbers of epochs: the mean of the seeds, and each.
 
     Args:
-        trainings: frame with variant, epochs, seed and accuracy.
+        trainings: frame with variant, epochs, seed and validation_accuracy.
     """
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
     looks = {"x": "epochs", "y": "percent", "hue": "variant", "ax": axis}
-    trainings = trainings.assign(percent=100 * trainings.accuracy)
+    trainings = trainings.assign(percent=100 * trainings.validation_accuracy)
     sns.lineplot(trainings, errorbar=None, style="variant", markers=True, dashes=False, **looks)
     sns.scatterplot(trainings, s=12, legend=False, **looks)
-    axis.set(xscale="log", title=dataset, xlabel="epochs, each a training of its own", ylabel="top-1 accuracy, %")
+    axis.set(xscale="log", title=dataset, xlabel="epochs, each a training of its own", ylabel="validation accuracy, %")
     _plain_log(axis)
     return figure
 

@@ -177,7 +177,7 @@ def table2(audited):
 
 def compared(variants, paper, results, full):
     """The networks' summary, of trainings that may be compared."""
-    return summarise(comparable(variants, results.trainings, full.trainings), paper)
+    return summarise(comparable(variants, results.trainings, full), paper)
 
 
 def table3(audited, paper, results, full):
@@ -219,7 +219,7 @@ def figure3(paper, results, full, place):
     points = points.loc[list(order.itertuples(index=False, name=None))].reset_index()
     points = points.rename(columns={"subject": "label", "top-5": "accuracy"}).astype({"size": float, "accuracy": float})
     points["label"] = points.label.str.extract(r"([\d.]+%?)")
-    trainings = comparable(points.variant, results.trainings, full.trainings)
+    trainings = comparable(points.variant, results.trainings, full)
     ours = points[["label", "variant"]].merge(summarise(trainings, paper), on="variant")
     seeds = trainings.assign(accuracy=100 * trainings.accuracy, mebibytes=costs.mebibytes(trainings.parameters))
     return points, ours, seeds
@@ -355,7 +355,7 @@ def document(params, paper, results, full, summary, audited, tested, units, othe
             TRAINED_BY,
         ),
         full_text(full, paper),
-        picture(drawn, "convergence", f"Accuracy against the length of the training, {n:,} test images", MADE_BY),
+        picture(drawn, "convergence", "Validation accuracy against the length of the training", MADE_BY),
         "## How the verdicts are made\n",
         method_text(tested),
         "\n## Provenance\n",
@@ -428,7 +428,7 @@ def full_text(full, paper):
     text = """## The full budget
 
 The same recipe with the budget `full` of params.yaml. Where all networks of a claim, of a panel of Figure 3 or of \
-Table 3 have two seeds of it in common, its rows answer there, with dots for the seeds, and not the default run's.
+Table 3 have every seed of it, its rows answer there, with dots for the seeds, and not the default run's.
 """
     if full.left_out:
         text += f"\nLeft out, as other parameters made them: {', '.join(full.left_out)}.\n"
@@ -446,11 +446,13 @@ Table 3 have two seeds of it in common, its rows answer there, with dots for the
             "lowest": (100 * each.accuracy.min()).map("{:.1f}".format),
             "highest": (100 * each.accuracy.max()).map("{:.1f}".format),
             "images/s": each.images_per_second.mean().map("{:,.0f}".format),
+            "backend": each.backend.agg(lambda names: ", ".join(names.unique())),
             "on": each.hardware.agg(lambda names: "; ".join(names.unique())),
         }
     )
-    return f"{text}\nEach training, with its provenance: [tables/full.csv](tables/full.csv).\n\n" + table(
-        shown, shown.columns[1:-1]
+    return (
+        f"{text}\nEach training, with its provenance: [tables/full_trainings.csv](tables/full_trainings.csv).\n\n"
+        + table(shown, shown.columns[1:-2])
     )
 
 

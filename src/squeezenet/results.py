@@ -52,20 +52,23 @@ class Full(NamedTuple):
 
     Attributes:
         trainings: one row a training, with the columns of `Results.trainings`, `params` and `history`.
-        convergence: the same of the networks that were also trained for other numbers of epochs.
+        convergence: the same of each network and seed that were trained for several numbers of epochs.
+        seeds: of the budget; networks that have them all may be compared.
         left_out: names of the files that other parameters made.
     """
 
     trainings: pd.DataFrame
     convergence: pd.DataFrame
+    seeds: list
     left_out: list
 
 
 def _params_of(params, variant):
     """What trainings have in common that may be compared, but for epochs, which a row has already."""
+    no_matter = {"source"} if params.dataset.name == "folder" else {"source", "folder"}
     return {
-        "dataset": params.dataset.model_dump(mode="json", exclude={"source"}),
-        "train": params.train.model_dump(exclude={"seeds", "epochs"}),
+        "dataset": params.dataset.model_dump(mode="json", exclude=no_matter),
+        "train": params.train.model_dump(exclude={"seeds", "epochs", "threads"}),
         "variant": params.variants[variant],
     }
 
@@ -95,23 +98,23 @@ def read_full(params, folder=config.FULL):
     order = list(params.variants)
     rows.sort(key=lambda row: (order.index(row["variant"]), row["epochs"], row["seed"]))
     rows = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "epochs"])
-    whole = rows.epochs == params.train.epochs
-    return Full(rows[whole], rows[rows.variant.isin(rows.variant[~whole])], left_out)
+    rows = rows.drop_duplicates(["variant", "epochs", "seed"])
+    lengths = rows.groupby(["variant", "seed"]).epochs.transform("nunique")
+    return Full(rows[rows.epochs == params.train.epochs], rows[lengths > 1], params.train.seeds, left_out)
 
 
 def comparable(variants, trainings, full):
-    """The trainings by which networks are compared: the full budget's, where all have two seeds of it in common.
+    """The trainings by which networks are compared: the full budget's, where all have every seed of it.
 
     Args:
         variants: names of networks.
         trainings: of the default run, which answers else.
-        full: `Full.trainings`.
+        full: `Full`.
     """
     default = trainings[trainings.variant.isin(variants)]
-    part = full[full.variant.isin(default.variant)]
-    networks = part.groupby("seed").variant.nunique()
-    common = networks.index[networks == default.variant.nunique()]
-    return part[part.seed.isin(common)] if len(common) > 1 else default
+    part = full.trainings[full.trainings.variant.isin(default.variant) & full.trainings.seed.isin(full.seeds)]
+    whole = len(full.seeds) > 1 and len(part) == default.variant.nunique() * len(full.seeds)
+    return part if whole else default
 
 
 class Others(NamedTuple):

@@ -152,20 +152,22 @@ def compile_for(model, recipe, updates):
         ),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
+        # XLA halves TensorFlow's speed on a CPU. "auto" would leave JAX uncompiled too, for RandomTranslation's sake.
+        jit_compile=keras.backend.backend() == "jax",
     )
 
 
 class Resident(keras.Model):
-    """A network of its training images' numbers: the images lie on the device, and a step looks them up.
+    """For JAX: a network of its training images' numbers. The images lie on the device, an epoch is one compiled step.
+
+    Its batches follow each other in the compiled code, so that no time is Python's. (On a CPU XLA's loops take six
+    times as long as a step for each batch.)
 
     Args:
         network: compiled, from images to probabilities. It shares its weights and its optimiser's state.
         images: (n, height, width, 3), uint8.
         batch_size: images to an update.
     """
-
-    scan = keras.backend.backend() == "jax"  # an epoch is one compiled step, so that no time is Python's
 
     def __init__(self, network, images, batch_size):
         super().__init__(name="resident")
@@ -177,10 +179,7 @@ class Resident(keras.Model):
     def call(self, numbers, training=None):
         return self.network(ops.take(self.images, numbers, axis=0), training=training)
 
-    def train_step(self, *arguments):
-        if not self.scan:
-            return super().train_step(*arguments)
-        state, epoch = arguments
+    def train_step(self, state, epoch):
         whole = len(epoch[0]) // self.batch_size * self.batch_size
         batches = [ops.reshape(part[:whole], (-1, self.batch_size, *part.shape[1:])) for part in epoch]
 
@@ -195,7 +194,7 @@ class Resident(keras.Model):
 
     def feed(self, numbers, labels):
         """Arguments for `fit` on the images of these numbers."""
-        return _feed(self.network, numbers, labels, len(numbers) if self.scan else self.batch_size)
+        return _feed(self.network, numbers, labels, len(numbers))
 
 
 class Progress(keras.callbacks.Callback):
@@ -250,9 +249,9 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
             drawn, model = model, keras.models.clone_model(model)
             model.set_weights(drawn.get_weights())
         compile_for(model, recipe, recipe.epochs * updates)
-    accelerated = accelerator() and keras.distribution.distribution() is None
-    fits = isinstance(training.images, np.ndarray)
-    learner = Resident(model, training.images, recipe.batch_size) if accelerated and fits else model
+    alone_on_accelerator = accelerator() and keras.distribution.distribution() is None
+    fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
+    learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
@@ -333,12 +332,12 @@ def updates_of(split, recipe):
     """
     distribution = keras.distribution.distribution()
     if distribution and recipe.batch_size % (devices := distribution.device_mesh.devices.size):
-        raise ValueError(f"train.batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
+        raise ValueError(f"batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
     if recipe.accumulate == 1 and distribution is None:
         return -(-len(split.labels) // recipe.batch_size)
     if len(split.labels) < update_size(recipe):
         raise ValueError(
-            f"train.batch_size x train.accumulate must be at most the {len(split.labels)} training images. "
+            f"batch_size x accumulate must be at most the {len(split.labels)} training images. "
             f"Received: {recipe.batch_size} x {recipe.accumulate}"
         )
     return len(split.labels) // update_size(recipe)
