@@ -152,9 +152,17 @@ def compile_for(model, recipe, updates):
         ),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
-        # XLA halves TensorFlow's speed on a CPU. "auto" would leave JAX uncompiled too, for RandomTranslation's sake.
-        jit_compile=keras.backend.backend() == "jax",
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
     )
+    _compile_crops(model)
+
+
+def _compile_crops(model):
+    """Undo that "auto" leaves a network with RandomTranslation uncompiled: on JAX every operation of it compiles."""
+    if keras.backend.backend() == "jax":
+        for layer in model.layers:
+            layer.supports_jit = True
+        model.jit_compile = True
 
 
 class Resident(keras.Model):
@@ -241,6 +249,7 @@ def train(variant, seed, params, dataset=config.DATASET, target=None):
     updates = updates_of(training, recipe)
     if state.exists():
         model = keras.models.load_model(state)
+        _compile_crops(model)
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
     else:
         with one_device():
