@@ -180,7 +180,7 @@ def load_params(path=PARAMS, budget=None):
     values = yaml.safe_load(Path(path).read_text())
     budgets, chosen = values.pop("budgets", None) or {}, values.pop("budget", None)
     budget, train = budget or chosen, values.get("train") or {}
-    if not budgets.get(budget):
+    if budgets.get(budget) is None:
         raise ValueError(f"{path}: budget must be one of budgets: {', '.join(budgets)} (got {budget!r})")
     if twice := train.keys() & budgets[budget]:
         raise ValueError(f"{path}: {', '.join(sorted(twice))}: give it in budgets.{budget}, not in train")
