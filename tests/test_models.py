@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, config, costs, models
 from squeezenet.models import create, fire_widths
@@ -171,6 +172,12 @@ def test_grouped_convolution_is_keras_own():
         layer.build(x.shape)
     theirs.set_weights(ours.get_weights())
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+def test_local_response_normalization_is_tensorflows():
+    x = np.random.default_rng(0).normal(0, 30, (2, 5, 4, 12)).astype("float32")
+    theirs = tf.nn.local_response_normalization(x, depth_radius=2, bias=1, alpha=1e-4 / 5, beta=0.75)
+    np.testing.assert_allclose(models.LocalResponseNormalization()(x), theirs, rtol=1e-5)
 
 
 def test_layers_start_apart_and_repeat_with_the_seed():

@@ -53,6 +53,23 @@ def test_sgd_is_caffes():
     np.testing.assert_allclose(np.asarray(variable), expected, rtol=1e-5)
 
 
+@pytest.mark.jax
+def test_centralised_updates_move_no_filters_mean():
+    """Of kernels, that is; biases move as ever."""
+    rng = np.random.default_rng(0)
+    kernel, gradient = rng.normal(size=(2, 3, 3, 4, 5)).astype("float32")
+    steps = []
+    for centralise in (False, True):
+        variables = keras.Variable(kernel), keras.Variable(kernel[0, 0, 0])
+        optimizer = training.CaffeSGD(0.1, momentum=0.9, nesterov=True, l2=0.0, centralise=centralise)
+        for _ in range(2):
+            optimizer.apply([keras.ops.convert_to_tensor(g) for g in (gradient, gradient[0, 0, 0])], list(variables))
+        steps.append([np.asarray(v) - before for v, before in zip(variables, (kernel, kernel[0, 0, 0]), strict=True)])
+    (plain, bias), (centralised, same_bias) = steps
+    np.testing.assert_allclose(centralised, plain - plain.mean((0, 1, 2)), atol=1e-6)
+    np.testing.assert_array_equal(bias, same_bias)
+
+
 def test_schedule_rises_to_the_peak_and_falls_to_zero():
     schedule = training.WarmupLinear(0.08, 10, 100)
     rates = np.array([float(schedule(step)) for step in range(101)])
@@ -105,6 +122,7 @@ def test_paper_solver_is_a_case_of_ours(params):
     """Caffe's SGD with clipping, Nesterov and warm-up off: base_lr (1 - t / T), v = m v - lr (g + d w)."""
     recipe = params.train.model_copy(
         update={"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": None, "weight_decay": 2e-4}
+        | {"centralise": False}
     )
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
     weight, velocity = np.array([3.0, -4.0]), np.zeros(2)

@@ -169,12 +169,12 @@ def _move(sums, squares, ends, clusters):
     return np.unique(np.append(np.delete(ends, least + 1), best))
 
 
-def share(kernel, bits, refine=False):
+def share(kernel, bits):
     """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code."""
     weights = kernel[kernel != 0]
     if not weights.size:
         return kernel
-    centroids = kmeans(weights, 2**bits - 1, refine)
+    centroids = kmeans(weights, 2**bits - 1)
     shared = np.zeros_like(kernel)
     shared[kernel != 0] = centroids[np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)]
     return shared
@@ -252,7 +252,7 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
     training.compile_for(model, recipe, training.updates_of(split, recipe))
-    optimizer = SharedSGD.from_config(model.optimizer.get_config())
+    optimizer = SharedSGD.from_config({**model.optimizer.get_config(), "centralise": False})  # it would move zeros
     optimizer.groups = groups
     model.optimizer = optimizer
     return training.run_epoch(model, split, validation, recipe, seed, 0)

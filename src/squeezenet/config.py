@@ -80,6 +80,7 @@ class Train(Section):
     nesterov: bool
     weight_decay: float = Field(ge=0)
     clip_norm: PositiveFloat | None
+    centralise: bool
     label_smoothing: float = Field(ge=0, lt=1)
     initializer: Literal["xavier", "he_centred"]
     dropout: float = Field(ge=0, lt=1)

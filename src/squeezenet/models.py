@@ -7,6 +7,7 @@ the networks come from: conv1 is not padded and pools round up.
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 # What the two releases differ in: conv1's filters and kernel, the modules that a max pooling follows.
@@ -193,9 +194,9 @@ def AlexNet(input_shape=(227, 227, 3), nb_classes=1000, dropout_rate=0.5):
     )
     inputs = keras.Input(input_shape)
     x = _conv(96, name="conv1", **stem)(inputs)
-    x = _max_pool(_local_response_norm(x, "norm1"), "maxpool1")
+    x = _max_pool(LocalResponseNormalization(name="norm1")(x), "maxpool1")
     x = _conv(256, 5, name="conv2", padding="same", groups=2)(x)
-    x = _max_pool(_local_response_norm(x, "norm2"), "maxpool2")
+    x = _max_pool(LocalResponseNormalization(name="norm2")(x), "maxpool2")
     x = _conv(384, 3, name="conv3", padding="same")(x)
     x = _conv(384, 3, name="conv4", padding="same", groups=2)(x)
     x = _conv(256, 3, name="conv5", padding="same", groups=2)(x)
@@ -240,6 +241,17 @@ class GroupedConv2D(layers.Conv2D):
         return ops.concatenate([super(GroupedConv2D, self).convolution_op(x, k) for x, k in groups], -1)
 
 
+@keras.saving.register_keras_serializable("squeezenet")
+class LocalResponseNormalization(layers.Layer):
+    """Across five channels (Krizhevsky et al. 2012, Section 3.3), with the values of bvlc_alexnet."""
+
+    def call(self, x):
+        channels = np.arange(x.shape[-1])
+        window = abs(channels - channels[:, None]) <= 2
+        scale = 1 + 1e-4 / 5 * ops.tensordot(ops.square(x), ops.cast(window, x.dtype), 1)
+        return x * ops.rsqrt(scale * ops.sqrt(scale))  # scale ** -0.75, in a third of a power's time
+
+
 def _fire(x, squeeze, expand1x1, expand3x3, name):
     """Fire module, Section 3.2 and Figure 1."""
     x = _conv(squeeze, 1, name=f"{name}_squeeze1x1")(x)
@@ -257,16 +269,6 @@ def _max_pool(x, name):
     if any(missing):
         x = layers.ZeroPadding2D([(0, pad) for pad in missing], name=f"{name}_ceil")(x)
     return layers.MaxPooling2D(3, 2, name=name)(x)
-
-
-def _local_response_norm(x, name, size=5, alpha=1e-4, beta=0.75):
-    """Across channels (Krizhevsky et al. 2012), from layers that any Keras can load."""
-    _, height, width, channels = x.shape
-    energy = layers.Reshape((height * width, channels, 1), name=f"{name}_flat")(ops.square(x))
-    energy = layers.ZeroPadding2D((0, size // 2), name=f"{name}_pad")(energy)
-    energy = layers.AveragePooling2D((1, size), 1, name=f"{name}_window")(energy)
-    energy = layers.Reshape((height, width, channels), name=f"{name}_energy")(energy)
-    return layers.Multiply(name=name)([x, ops.power(1 + alpha * energy, -beta)])
 
 
 def _small(input_shape):

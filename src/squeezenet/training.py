@@ -33,18 +33,24 @@ class CaffeSGD(keras.optimizers.SGD):
     """SGD in the order of Caffe's solver: clip, add the decay to the gradient, then momentum.
 
     Keras' own `weight_decay` bypasses the momentum and would be ten times weaker.
+
+    Args:
+        l2: weight decay.
+        centralise: keep the mean of each filter as it is: gradient centralization (Yong et al. 2020).
     """
 
-    def __init__(self, *args, l2=0.0, **options):
+    def __init__(self, *args, l2=0.0, centralise=False, **options):
         super().__init__(*args, **options)
-        self.l2 = l2
+        self.l2, self.centralise = l2, centralise
 
     def update_step(self, gradient, variable, learning_rate):
+        if self.centralise and len(variable.shape) > 1:
+            gradient = gradient - ops.mean(gradient, axis=tuple(range(len(variable.shape) - 1)), keepdims=True)
         decay = ops.cast(self.l2, variable.dtype)
         super().update_step(gradient + decay * variable, variable, learning_rate)
 
     def get_config(self):
-        return {**super().get_config(), "l2": self.l2}
+        return {**super().get_config(), "l2": self.l2, "centralise": self.centralise}
 
 
 @keras.saving.register_keras_serializable("squeezenet")
@@ -149,6 +155,7 @@ def compile_for(model, recipe, updates):
             gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
             global_clipnorm=recipe.clip_norm,
             l2=recipe.weight_decay,
+            centralise=recipe.centralise,
         ),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
@@ -450,16 +457,18 @@ def evaluate(model, split):
     """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
     with alone(model) as copy:
         probabilities = copy.predict(**_feed(model, split.images), verbose=0).astype("float32")
-    correct = probabilities.argmax(1) == split.labels
-    low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
-    likelihood = probabilities[np.arange(len(correct)), split.labels]
+    likelihood = probabilities[np.arange(len(split.labels)), split.labels]
     return {
-        "accuracy": float(correct.mean()),
-        "accuracy_low": float(low),
-        "accuracy_high": float(high),
+        **accuracy(probabilities.argmax(1) == split.labels),
         "loss": float(-np.log(np.maximum(likelihood, 1e-7)).mean()),
         "probabilities": probabilities,
     }
+
+
+def accuracy(correct):
+    """The share of correct answers, with its 95% Wilson interval: accuracy, accuracy_low, accuracy_high."""
+    low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
+    return {"accuracy": float(correct.mean()), "accuracy_low": float(low), "accuracy_high": float(high)}
 
 
 def provenance():
