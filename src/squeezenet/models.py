@@ -245,6 +245,9 @@ class GroupedConv2D(layers.Conv2D):
 class LocalResponseNormalization(layers.Layer):
     """Across five channels (Krizhevsky et al. 2012, Section 3.3), with the values of bvlc_alexnet."""
 
+    def __init__(self, **options):
+        super().__init__(**options | {"dtype": "float32"})  # in bfloat16 the scale would round to 1
+
     def call(self, x):
         channels = np.arange(x.shape[-1])
         window = abs(channels - channels[:, None]) <= 2
