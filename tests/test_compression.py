@@ -167,7 +167,7 @@ def test_shared_gradient_is_the_sum_over_the_members():
 @pytest.mark.parametrize("shared", [False, True])
 def test_retraining_stays_within_zeros_and_shared_values(shared):
     params = config.load_params()
-    recipe = params.train.model_copy(update={"batch_size": 20})
+    recipe = params.train.model_copy(update={"batch_size": 20, "centralise": True, "weight_decay": 0.0})
     rng = np.random.default_rng(0)
     split = datasets.Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
     statistics = {"image_shape": [32, 32, 3], "classes": datasets.CLASSES, "mean": [127.0] * 3, "std": [74.0] * 3}
@@ -183,4 +183,7 @@ def test_retraining_stays_within_zeros_and_shared_values(shared):
             np.testing.assert_array_equal(after == 0, before[name] == 0, err_msg=name)
             groups = [len(np.unique(after[before[name] == value])) for value in np.unique(before[name])]
             assert (max(groups) == 1) == shared, name
+            if not shared:  # centralised: the filters keep their sums
+                sums = (values.sum(tuple(range(values.ndim - 1))) for values in (after, before[name]))
+                np.testing.assert_allclose(*sums, atol=1e-4, err_msg=name)
     assert any(not np.array_equal(after, before[name]) for name, after in compression.tensors(network).items())

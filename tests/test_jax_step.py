@@ -75,11 +75,10 @@ def by_hand(model, images, recipe, updates, scan):
         numbers, labels = batch
         key, now = jax.random.split(key)
         gradient = jax.grad(loss_of)(weights, images[numbers], labels, now)
+        if recipe.centralise:
+            gradient = jax.tree.map(lambda g: g - g.mean((0, 1, 2), keepdims=True) if g.ndim > 1 else g, gradient)
         norm = jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(gradient)))
         scale, rate, momentum = recipe.clip_norm / jnp.maximum(norm, recipe.clip_norm), schedule(step), recipe.momentum
-        if recipe.centralise:
-            axes = (0, 1, 2)
-            gradient = jax.tree.map(lambda g: g - g.mean(axes, keepdims=True) if g.ndim > 1 else g, gradient)
         decayed = jax.tree.map(lambda g, w: -rate * (scale * g + recipe.weight_decay * w), gradient, weights)
         velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, decayed)
         weights = jax.tree.map(lambda w, v, g: w + momentum * v + g, weights, velocity, decayed)

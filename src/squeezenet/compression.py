@@ -212,16 +212,18 @@ class SharedSGD(training.CaffeSGD):
 
     groups: ClassVar = {}
 
-    def apply(self, grads, trainable_variables=None):
-        variables = trainable_variables or self._trainable_variables
-        super().apply([self._within(g, v) for g, v in zip(grads, variables, strict=True)], trainable_variables)
-
-    def _within(self, gradient, variable):
+    def prepare(self, gradient, variable):
         if variable.path not in self.groups:
             return gradient
         codes, levels = self.groups[variable.path]
         if levels is None:
-            return gradient * ops.cast(codes, gradient.dtype)
+            kept = ops.cast(codes, gradient.dtype)
+            gradient = gradient * kept
+            if self.centralise:
+                inputs = tuple(range(len(variable.shape) - 1))
+                total, number = (ops.sum(values, inputs, keepdims=True) for values in (gradient, kept))
+                gradient = gradient - kept * total / ops.maximum(number, 1)
+            return gradient
         # The gradient of a centroid is the sum over its members (Han et al. 2015a, Section 3.2).
         sums = ops.segment_sum(ops.reshape(gradient, [-1]), codes, len(levels) + 1)
         return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
@@ -252,7 +254,7 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
     training.compile_for(model, recipe, training.updates_of(split, recipe))
-    optimizer = SharedSGD.from_config({**model.optimizer.get_config(), "centralise": False})  # it would move zeros
+    optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups
     model.optimizer = optimizer
     return training.run_epoch(model, split, validation, recipe, seed, 0)

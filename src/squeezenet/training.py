@@ -36,16 +36,24 @@ class CaffeSGD(keras.optimizers.SGD):
 
     Args:
         l2: weight decay.
-        centralise: keep the mean of each filter as it is: gradient centralization (Yong et al. 2020).
+        centralise: before all that, subtract from each filter's gradient its mean (Yong et al. 2020).
     """
 
     def __init__(self, *args, l2=0.0, centralise=False, **options):
         super().__init__(*args, **options)
         self.l2, self.centralise = l2, centralise
 
-    def update_step(self, gradient, variable, learning_rate):
+    def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables or self._trainable_variables
+        super().apply([self.prepare(g, v) for g, v in zip(grads, variables, strict=True)], trainable_variables)
+
+    def prepare(self, gradient, variable):
+        """What is done to a gradient before it is clipped."""
         if self.centralise and len(variable.shape) > 1:
             gradient = gradient - ops.mean(gradient, axis=tuple(range(len(variable.shape) - 1)), keepdims=True)
+        return gradient
+
+    def update_step(self, gradient, variable, learning_rate):
         decay = ops.cast(self.l2, variable.dtype)
         super().update_step(gradient + decay * variable, variable, learning_rate)
 
