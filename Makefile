@@ -4,8 +4,8 @@ PYTHON ?= python3
 # How many variants train at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
-TENTH  = dataset.limit=4500 dataset.validation=500 imagenet.transfer.epochs=1 \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=4500 shared=1000))
+TENTH  = dataset.limit=4000 dataset.validation=500 imagenet.transfer.epochs=1 \
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=4000 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
