@@ -4,8 +4,9 @@ PYTHON ?= python3
 # How many variants train at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
-TENTH  = dataset.limit=4000 dataset.validation=500 imagenet.transfer.epochs=1 \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=4000 shared=1000))
+TENTH  = dataset.limit=3500 dataset.validation=500 authors.photographs=20 \
+  $(addprefix imagenet.transfer.,per_class=25 test=500 epochs=1) \
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3500 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -43,7 +44,7 @@ full: venv ## every variant and seed at the full budget, for an accelerator; eac
 	dvc repro --keep-going --allow-missing reports/full/dvc.yaml
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
-	rm -rf $(COPY) && git clone -q . $(COPY)
+	rm -rf $(COPY) && git clone -q . $(COPY) && ln -s $(CURDIR)/data/external $(COPY)/data/
 	cd $(COPY) && dvc cache dir --local $(CURDIR)/.dvc/cache \
 	  && PYTHONPATH=$(COPY)/src dvc exp run -q $(addprefix -S ,$(TENTH)) dataset \
 	  && $(MAKE) repro VENV=$(VENV)

@@ -481,14 +481,15 @@ def test_the_readme_shows_the_results():
 
 
 def test_update_readme_replaces_what_stands_between_the_markers():
-    begin, end = report.MARKERS
     network = {"paper": "Table 1", "parameters": 1, "mebibytes": 1, "macs": 1, "accuracy": 1, "low": 1, "high": 1}
     network |= {"dataset": "CIFAR-10", "train_images": 45000, "epochs": 2, "seeds": "42"}
-    text = report.update_readme(f"a {begin} old {end} b", {"networks": {"squeezenet": network}})
+    results, departures = (f"<!-- {name} --> old <!-- /{name} -->" for name in ("results", "departures"))
+    text = report.update_readme(f"a {results} and {departures} b", {"networks": {"squeezenet": network}})
     assert text.startswith("a <!--") and text.endswith("--> b") and "old" not in text
     assert "CIFAR-10, 45,000 training images, 2 epochs, seed 42" in text and "`squeezenet`" in text
-    with pytest.raises(ValueError, match="have to enclose"):
-        report.update_readme("no markers", {"networks": {}})
+    assert "| the paper | here | why |" in text and "| no clipping |" in text
+    with pytest.raises(ValueError, match="/departures --> have to enclose"):
+        report.update_readme(results, {"networks": {"squeezenet": network}})
 
 
 def test_the_notebook_is_committed_clean():

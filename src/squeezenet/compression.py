@@ -219,7 +219,7 @@ class SharedSGD(training.CaffeSGD):
         if levels is None:
             kept = ops.cast(codes, gradient.dtype)
             gradient = gradient * kept
-            if self.centralise:
+            if self.centralise:  # over the weights that are left, so that zeros stay zero
                 inputs = tuple(range(len(variable.shape) - 1))
                 total, number = (ops.sum(values, inputs, keepdims=True) for values in (gradient, kept))
                 gradient = gradient - kept * total / ops.maximum(number, 1)

@@ -1,6 +1,6 @@
 """The report: our results beside the paper, as Markdown, one HTML page, figures and tables.
 
-`python -m squeezenet.report` renews the results table of README.md.
+`python -m squeezenet.report` renews the tables of README.md.
 """
 
 import base64
@@ -17,7 +17,6 @@ import pandas as pd
 from squeezenet import audit, claims, codec, config, costs, figures
 from squeezenet.results import OTHERS, PANELS, comparable, conditions, metrics_of, summarise
 
-MARKERS = "<!-- results -->", "<!-- /results -->"
 ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 MADE_BY = "Made by [notebooks/report.ipynb](../notebooks/report.ipynb), stage `report`"
 TRAINED_BY = f"{MADE_BY}, from the trainings of notebooks/train.ipynb, stage `train`"
@@ -49,18 +48,26 @@ def results_table(metrics):
     return table(rows, ("parameters", "MiB", "MMACs", accuracy))
 
 
+def departures():
+    """Where the recipe departs from the paper's and why, and what it keeps: as notebooks/train.ipynb says."""
+    story = nbformat.read(config.ROOT / "notebooks" / "train.ipynb", as_version=4).cells[0].source
+    return story[story.index("| the paper") :]
+
+
 def update_readme(readme, metrics):
-    """Replace what stands between the results markers of README.md.
+    """Renew what stands in README.md between the markers of results and of departures.
 
     Raises:
         ValueError: a marker is missing.
     """
-    begin, end = MARKERS
-    before, found, rest = readme.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not (found and found_end):
-        raise ValueError(f"README.md: {begin} and {end} have to enclose the results table")
-    return f"{before}{begin}\n\n{results_table(metrics)}\n\n{end}{after}"
+    for name, content in {"results": results_table(metrics), "departures": departures()}.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, found, rest = readme.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise ValueError(f"README.md: {begin} and {end} have to enclose the table of {name}")
+        readme = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return readme
 
 
 def interval(value, low, high, digits=1):
