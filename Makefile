@@ -4,9 +4,9 @@ PYTHON ?= python3
 # How many variants train at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
-TENTH  = dataset.limit=3500 dataset.validation=500 authors.photographs=20 \
+TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
   $(addprefix imagenet.transfer.,per_class=25 test=500 epochs=1) \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3500 shared=1000))
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
