@@ -13,8 +13,8 @@ import seaborn as sns
 from keras import layers
 from matplotlib.patches import FancyBboxPatch
 
-from squeezenet import codec
-from squeezenet.audit import graph
+from replication.report.audit import graph
+from squeezenet.weights import sqnt
 
 BLUE, ORANGE, *_ = sns.color_palette("colorblind")
 GREY = "0.35"
@@ -121,7 +121,7 @@ def compression(steps, dataset):
 
     Args:
         steps: frame with network, step, bytes, fixed_length (bytes before entropy coding), validation (accuracy)
-            and the sections of `codec`.
+            and the sections of `sqnt`.
     """
     networks = steps.groupby("network", sort=False)
     figure, axes = plt.subplots(networks.ngroups, 2, figsize=(9, 3.2 * networks.ngroups), squeeze=False)
@@ -135,7 +135,7 @@ def compression(steps, dataset):
         _plain_log(left)
         left.legend(fontsize="x-small")
         left.margins(0.1, 0.25)
-        stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(codec.SECTIONS)] / 1000
+        stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
         stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
         right.legend(fontsize="x-small", loc="lower right")
         right.invert_yaxis()

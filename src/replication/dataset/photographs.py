@@ -6,10 +6,8 @@ few batches ahead: memory does not grow with their number.
 
 import collections
 import concurrent.futures
-import itertools
 import os
 import re
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +15,6 @@ import keras
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat
-from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
 THREADS = max(2, os.cpu_count())  # that read files; their number changes no result
@@ -265,59 +262,3 @@ class Batches(keras.utils.PyDataset):
 
     def _part(self, batch):
         return range(len(self.images))[batch * self.batch_size : (batch + 1) * self.batch_size]
-
-
-def top(better, ks=(1, 5)):
-    """Shares of images with fewer than k classes better than the true one: top1, top1_low, top1_high, top5, ...
-
-    With 95% Wilson intervals.
-    """
-    found = {}
-    for k in ks:
-        right = int((np.asarray(better) < k).sum())
-        low, high = proportion_confint(right, len(better), method="wilson")
-        found |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
-    return found
-
-
-def classes_better(scores, labels):
-    """How many classes have not a lower score than the true one, by image: ties count against, as in Caffe."""
-    return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
-
-
-def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=THREADS):
-    """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
-
-    Args:
-        model: from what `preprocess` gives to scores (batch, classes), logits or probabilities.
-        preprocess: from uint8 RGB (batch, crop, crop, 3), 0 to 255, to the model's input.
-        side, crop: images are warped to `side` pixels, their middle `crop` are shown.
-
-    Returns:
-        images, top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...), `refused` (file, reason)
-        with the index's own, seconds and images_per_second.
-
-    Raises:
-        ValueError: no file could be read.
-    """
-    began = time.perf_counter()
-    refused, better = list(index.refused), []
-
-    def readable():
-        images = in_order(lambda name: try_read(index.folder / name, side), index.files, 2 * batch_size, threads)
-        for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
-            if reason:
-                refused.append((str(name), reason))
-            else:
-                yield centre(image, crop), label
-
-    images = readable()
-    while batch := list(itertools.islice(images, batch_size)):
-        pixels, labels = map(np.stack, zip(*batch, strict=True))
-        scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess(pixels)))
-        better.extend(classes_better(scores, labels))
-    if not better:
-        raise ValueError(f"{index.folder}: none of {len(index.files)} files is an image that can be read")
-    seconds = time.perf_counter() - began
-    counts = {"images": len(better), **top(better)}
-    return counts | {"refused": refused, "seconds": seconds, "images_per_second": len(better) / seconds}

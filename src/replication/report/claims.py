@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from squeezenet.results import Full, comparable
+from replication.report.results import Full, comparable
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 POWER = 0.8  # of the experiment that would settle an inconclusive claim

@@ -236,14 +236,14 @@ class Evidence:
 
     def layers_of(self, row):
         """The weighted layers of a Table 1 row, or of the whole network."""
-        table = costs.per_layer(self.model(row.variant))
+        table = pd.DataFrame(costs.per_layer(self.model(row.variant)))
         return table if row.subject == "total" else table[table.module == row.subject]
 
     def parameters(self, row, _):
         return Found(int(self.layers_of(row).parameters.sum()))
 
     def added_parameters(self, row, _):
-        more, fewer = (costs.per_layer(self.model(name)).parameters.sum() for name in (row.variant, row.reference))
+        more, fewer = (pd.DataFrame(costs.per_layer(self.model(name))).parameters.sum() for name in (row.variant, row.reference))
         return Found(int(more - fewer))
 
     def kept_printed(self, layer):
@@ -299,7 +299,7 @@ class Evidence:
         """Bytes of a network, how they are known, and a note: 32-bit parameters, the authors' file, or its
         entries packed with codes of other bits and as many codebook entries as those can tell apart."""
         if row.bits in ("", "32"):
-            return int(costs.per_layer(self.model(row.variant)).parameters.sum()) * 4, COMPUTED, ""
+            return int(pd.DataFrame(costs.per_layer(self.model(row.variant))).parameters.sum()) * 4, COMPUTED, ""
         if not self.authors:
             return None, NOT_HERE, ""
         if int(row.bits) == self.file_bits():

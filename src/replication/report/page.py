@@ -14,8 +14,11 @@ import markdown
 import nbformat
 import pandas as pd
 
-from squeezenet import audit, claims, codec, config, costs, figures
-from squeezenet.results import OTHERS, PANELS, comparable, conditions, metrics_of, summarise
+from replication import paths
+from replication.report import audit, claims, figures
+from replication.report.results import OTHERS, PANELS, comparable, conditions, metrics_of, summarise
+from squeezenet import costs
+from squeezenet.weights import sqnt
 
 ACCURACY = ("accuracy", "accuracy_low", "accuracy_high")
 MADE_BY = "Made by [notebooks/report.ipynb](../notebooks/report.ipynb), stage `report`"
@@ -50,7 +53,7 @@ def results_table(metrics):
 
 def departures():
     """Where the recipe departs from the paper's and why, and what it keeps: as notebooks/train.ipynb says."""
-    story = nbformat.read(config.ROOT / "notebooks" / "train.ipynb", as_version=4).cells[0].source
+    story = nbformat.read(paths.ROOT / "notebooks" / "train.ipynb", as_version=4).cells[0].source
     return story[story.index("| the paper") :]
 
 
@@ -516,7 +519,7 @@ def authors_text(authors):
         {
             "bits": rows.bits,
             "bytes": rows.bytes.map("{:,}".format),
-            **{name: rows[name].map("{:,}".format) for name in codec.SECTIONS},
+            **{name: rows[name].map("{:,}".format) for name in sqnt.SECTIONS},
             "bits a weight": rows.bits_per_weight.map("{:.2f}".format),
             "same first class, %": (100 * rows.top1_agreement).map("{:.1f}".format),
             "in the first five, %": (100 * rows.top5_agreement).map("{:.1f}".format),
@@ -672,7 +675,7 @@ def html(text, pictures):
 """
 
 
-def write(text, drawn, tables, metrics, folder=config.REPORTS):
+def write(text, drawn, tables, metrics, folder=paths.REPORTS):
     """Write README.md, report.html, figures/, tables/ and metrics.json, after all of them could be made."""
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     with tempfile.TemporaryDirectory() as temporary:
@@ -705,5 +708,5 @@ def _plain(value):
 
 
 if __name__ == "__main__":
-    readme, metrics = config.ROOT / "README.md", config.REPORTS / "metrics.json"
+    readme, metrics = paths.ROOT / "README.md", paths.REPORTS / "metrics.json"
     readme.write_text(update_readme(readme.read_text(), json.loads(metrics.read_text())))

@@ -1,0 +1,48 @@
+"""Accuracy of a network on a folder of photographs, such as ImageNet's validation images."""
+
+import itertools
+import time
+
+import keras
+import numpy as np
+
+from replication import measures
+from replication.dataset import photographs
+
+
+def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photographs.THREADS):
+    """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
+
+    Args:
+        model: from what `preprocess` gives to scores (batch, classes), logits or probabilities.
+        preprocess: from uint8 RGB (batch, crop, crop, 3), 0 to 255, to the model's input.
+        side, crop: images are warped to `side` pixels, their middle `crop` are shown.
+
+    Returns:
+        images, top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...), `refused` (file, reason)
+        with the index's own, seconds and images_per_second.
+
+    Raises:
+        ValueError: no file could be read.
+    """
+    began = time.perf_counter()
+    refused, better = list(index.refused), []
+
+    def readable():
+        images = photographs.in_order(lambda name: photographs.try_read(index.folder / name, side), index.files, 2 * batch_size, threads)
+        for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
+            if reason:
+                refused.append((str(name), reason))
+            else:
+                yield photographs.centre(image, crop), label
+
+    images = readable()
+    while batch := list(itertools.islice(images, batch_size)):
+        pixels, labels = map(np.stack, zip(*batch, strict=True))
+        scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess(pixels)))
+        better.extend(measures.classes_better(scores, labels))
+    if not better:
+        raise ValueError(f"{index.folder}: none of {len(index.files)} files is an image that can be read")
+    seconds = time.perf_counter() - began
+    counts = {"images": len(better), **measures.top(better)}
+    return counts | {"refused": refused, "seconds": seconds, "images_per_second": len(better) / seconds}

@@ -1,0 +1,38 @@
+"""How good an answer is: accuracy with its interval, top-k, agreement."""
+
+import numpy as np
+from statsmodels.stats.proportion import proportion_confint
+
+
+def accuracy(correct):
+    """The share of correct answers, with its 95% Wilson interval: accuracy, accuracy_low, accuracy_high."""
+    low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
+    return {"accuracy": float(correct.mean()), "accuracy_low": float(low), "accuracy_high": float(high)}
+
+
+def classes_better(scores, labels):
+    """How many classes have not a lower score than the true one, by image: ties count against, as in Caffe."""
+    return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
+
+
+def top(better, ks=(1, 5)):
+    """Shares of images with fewer than k classes better than the true one: top1, top1_low, top1_high, top5, ...
+
+    With 95% Wilson intervals.
+    """
+    found = {}
+    for k in ks:
+        right = int((np.asarray(better) < k).sum())
+        low, high = proportion_confint(right, len(better), method="wilson")
+        found |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
+    return found
+
+
+def agreement(reference, logits, first=5):
+    """How often a network's first class, and any of its first five, is the class that the reference gives.
+
+    Args:
+        reference, logits: (images, classes).
+    """
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :first] == reference.argmax(1)[:, None]
+    return float(ranked[:, 0].mean()), float(ranked.any(1).mean())

@@ -1,0 +1,67 @@
+"""What a stage leaves: files written whole, networks that repeat to the byte, and where a result comes from."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import zipfile
+
+import keras
+from cpuinfo import get_cpu_info
+
+from replication import paths
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of a file in an archive that must not tell when it was made
+
+
+def write(path, text):
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def save_network(network, path):
+    """Save a Keras model as .keras; equal networks give equal bytes, as the time of saving is left out."""
+    network.save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in sorted(archive.namelist())}
+    metadata = json.loads(files["metadata.json"])
+    files["metadata.json"] = json.dumps({"keras_version": metadata["keras_version"]}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+
+
+def provenance():
+    """Where a result comes from: commit, versions, backend, hardware."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True)
+    return {
+        "commit": git.stdout.strip() or None,
+        "versions": versions(),
+        "backend": keras.backend.backend(),
+        "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores"
+        + f", {accelerator()}" * bool(accelerator()),
+    }
+
+
+def versions():
+    """Of Python and of what computes."""
+    packages = ("keras", "numpy", keras.backend.backend())
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+def accelerator():
+    """The name of the GPU, or whatever there is, that trains; None where the CPU does."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        names = [device.device_kind for device in jax.local_devices() if device.platform != "cpu"]
+    else:
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        names = [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in found]
+    return ", ".join(names) or None

@@ -1,0 +1,66 @@
+"""What trains: threads and seeds that make a run repeat, and on JAX all devices and processes together."""
+
+import contextlib
+import functools
+import os
+
+import keras
+
+
+def set_up(threads, seed):
+    """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
+
+    On JAX all devices train together, those of other processes too where Keras' environment variables
+    KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID tell of them.
+    """
+    if keras.backend.backend() == "jax" and keras.distribution.distribution() is None:
+        if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+            keras.distribution.initialize()
+        devices = keras.distribution.list_devices()
+        if len(devices) > 1:
+            together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+            keras.distribution.set_distribution(together)
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        tf.get_logger().setLevel("ERROR")  # it warns of each network after the fifth
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def process():
+    """This process's number, and how many processes train together."""
+    distribution = keras.distribution.distribution()
+    return (distribution.data_shard_id, distribution.num_processes) if distribution else (0, 1)
+
+
+@contextlib.contextmanager
+def alone(model):
+    """The model itself, or where several devices train, a copy on this process's first one: it may have any batch."""
+    if keras.distribution.distribution() is None:
+        yield model
+        return
+    with one_device():
+        copy = _copy(model)
+        copy.set_weights(model.get_weights())
+        yield copy
+
+
+@contextlib.contextmanager
+def one_device():
+    """Work as if this process's first device were the only one."""
+    together = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(together)
+
+
+@functools.lru_cache(maxsize=1)  # compiled once
+def _copy(model):
+    copy = keras.models.clone_model(model)
+    copy.compile(loss=model.loss, metrics=["accuracy"])
+    return copy

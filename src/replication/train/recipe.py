@@ -1,0 +1,207 @@
+"""The paper's recipe (Section 3.3.1 and the released solver), as printed or carried to CIFAR-10.
+
+Optimiser, schedule and initial weights. Keras only, so that KERAS_BACKEND=jax runs it too.
+"""
+
+from typing import Literal
+
+import keras
+import numpy as np
+from keras import layers, ops
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from replication.params import Section, read
+from squeezenet import models
+
+
+class Train(Section):
+    """The section train of params.yaml."""
+
+    seeds: list[NonNegativeInt] = Field(min_length=1)
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    accumulate: PositiveInt
+    learning_rate: PositiveFloat
+    warmup: float = Field(ge=0, lt=1)
+    momentum: float = Field(ge=0, lt=1)
+    nesterov: bool
+    weight_decay: float = Field(ge=0)
+    clip_norm: PositiveFloat | None
+    centralise: bool
+    label_smoothing: float = Field(ge=0, lt=1)
+    initializer: Literal["xavier", "he_centred"]
+    dropout: float = Field(ge=0, lt=1)
+    crop: PositiveInt
+    shift: NonNegativeInt
+    mirror: bool
+    standardise: bool
+    dtype: Literal["float32", "mixed_bfloat16"]
+    threads: PositiveInt
+
+
+@keras.saving.register_keras_serializable("squeezenet")
+class CaffeSGD(keras.optimizers.SGD):
+    """SGD in the order of Caffe's solver: clip, add the decay to the gradient, then momentum.
+
+    Keras' own `weight_decay` bypasses the momentum and would be ten times weaker.
+
+    Args:
+        l2: weight decay.
+        centralise: before all that, subtract from each filter's gradient its mean (Yong et al. 2020).
+    """
+
+    def __init__(self, *args, l2=0.0, centralise=False, **options):
+        super().__init__(*args, **options)
+        self.l2, self.centralise = l2, centralise
+
+    def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables or self._trainable_variables
+        super().apply([self.prepare(g, v) for g, v in zip(grads, variables, strict=True)], trainable_variables)
+
+    def prepare(self, gradient, variable):
+        """What is done to a gradient before it is clipped."""
+        if self.centralise and len(variable.shape) > 1:
+            gradient = gradient - ops.mean(gradient, axis=tuple(range(len(variable.shape) - 1)), keepdims=True)
+        return gradient
+
+    def update_step(self, gradient, variable, learning_rate):
+        decay = ops.cast(self.l2, variable.dtype)
+        super().update_step(gradient + decay * variable, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2, "centralise": self.centralise}
+
+
+@keras.saving.register_keras_serializable("squeezenet")
+class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear from 0 to `peak` over `warmup` updates, then linear to 0 at `total`, as the paper's solver decays.
+
+    Keras counts batches: an update is `accumulate` of them.
+    """
+
+    def __init__(self, peak, warmup, total, accumulate=1):
+        self.peak, self.warmup, self.total, self.accumulate = peak, warmup, total, accumulate
+
+    def __call__(self, step):
+        step = ops.cast(ops.floor_divide(step, self.accumulate), "float32")
+        return self.peak * ops.minimum((step + 1) / (self.warmup + 1), (self.total - step) / (self.total - self.warmup))
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total, "accumulate": self.accumulate}
+
+
+def variant_of(name):
+    """A network of params.yaml: keywords of `models.create`, and the recipe, with the network's own learning rate.
+
+    Raises:
+        ValueError: params.yaml has no such variant.
+    """
+    variants = read("variants", dict[str, dict])
+    if name not in variants:
+        raise ValueError(f"params.yaml: variants has no {name!r}. It has {', '.join(variants)}")
+    options = dict(variants[name])
+    recipe = read("train", Train)
+    return options, recipe.model_copy(update={"learning_rate": options.pop("learning_rate", recipe.learning_rate)})
+
+
+def build(name, options, recipe, statistics, seed):
+    """A trainable network for raw pixels: augmentation (in training only), standardisation, the variant.
+
+    The images of a folder come cropped and mirrored, so that only what is used of them is handed over.
+
+    Args:
+        name: of the model.
+        options: keywords of `models.create`.
+        recipe: `Train`.
+        statistics: `splits.describe()`: kind, classes, image_shape, mean and std.
+        seed: of the initial weights, drawn by numpy so that every backend starts alike.
+    """
+    shape, side = tuple(statistics["image_shape"]), recipe.crop
+    variance = np.square(statistics["std"]) if recipe.standardise else np.ones(3)
+    options = {"dropout_rate": recipe.dropout or None} | options
+    network = models.create(input_shape=(side, side, 3), nb_classes=len(statistics["classes"]), **options)
+    initialise(network, recipe.initializer, seed)
+    if statistics["kind"] == "folder":
+        augmentation, shape = [], (side, side, 3)
+    else:
+        augmentation = [layers.RandomFlip("horizontal")] if recipe.mirror else []
+        if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
+            reach = [recipe.shift / size for size in shape[:2]]
+            augmentation.append(layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"))
+        augmentation.append(layers.CenterCrop(side, side))
+    return keras.Sequential(
+        [keras.Input(shape), *augmentation, layers.Normalization(mean=statistics["mean"], variance=variance), network],
+        name=name,
+    )
+
+
+def initialise(network, rule, seed):
+    """Draw every kernel anew; the last layer's from N(0, 0.01), biases stay 0.
+
+    "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
+    behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, and it is
+    what holds the loss at ln(classes) for epochs under xavier.
+    """
+    rng = np.random.default_rng(seed)
+    *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+    for layer in hidden:
+        shape = layer.kernel.shape
+        fan_in = np.prod(shape[:-1])
+        if rule == "xavier":
+            kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
+        else:
+            kernel = rng.normal(0, np.sqrt(2 / fan_in), shape)
+            kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
+        layer.kernel.assign(kernel)
+    last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
+
+
+def compile_for(model, recipe, updates):
+    """Give a model the optimiser, the schedule over `updates` steps and the loss of a recipe."""
+    model.compile(
+        CaffeSGD(
+            WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates, recipe.accumulate),
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
+            global_clipnorm=recipe.clip_norm,
+            l2=recipe.weight_decay,
+            centralise=recipe.centralise,
+        ),
+        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
+    )
+    compile_crops(model)
+
+
+def compile_crops(model):
+    """Keras' jit_compile="auto" skips RandomTranslation; on JAX the whole network compiles, so force it."""
+    if keras.backend.backend() == "jax":
+        for layer in model.layers:
+            layer.supports_jit = True
+        model.jit_compile = True
+
+
+def update_size(recipe):
+    """Images to an update of the weights."""
+    return recipe.batch_size * recipe.accumulate
+
+
+def updates_of(split, recipe):
+    """Updates an epoch. The last may be of fewer images, but not where it takes several batches or devices.
+
+    Raises:
+        ValueError: there are fewer images than one update takes, or a batch cannot be shared equally.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution and recipe.batch_size % (devices := distribution.device_mesh.devices.size):
+        raise ValueError(f"batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
+    if recipe.accumulate == 1 and distribution is None:
+        return -(-len(split.labels) // recipe.batch_size)
+    if len(split.labels) < update_size(recipe):
+        raise ValueError(
+            f"batch_size x accumulate must be at most the {len(split.labels)} training images. "
+            f"Received: {recipe.batch_size} x {recipe.accumulate}"
+        )
+    return len(split.labels) // update_size(recipe)
