@@ -115,6 +115,15 @@ class Steps:
         dense = weights.tensors(self.network)
         self._measure("dense, fine-tuned", dense, {"method": "none, retrained and fine-tuned", "bits": 32})
 
+    def run(self):
+        """All steps, for Table 2."""
+        self.none()
+        if self.plan.svd:
+            self.svd()
+        self.prune()
+        self.share()
+        self.control()
+
     def _retrain(self, kind, shared=False):
         rate, images = self.settings.learning_rate[kind], self.plan.retrain[kind]
         retrain(self.model, self.train, self.validation, self.recipe, rate, images, self.seed, shared)
