@@ -9,6 +9,7 @@ import yaml
 from replication import paths
 from replication.dataset.splits import Dataset
 from replication.params import read
+from replication.train.recipe import Train
 
 
 def pins(text):

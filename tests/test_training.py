@@ -30,6 +30,7 @@ class Settings(NamedTuple):
 
 
 def train(settings, dataset, target):
+    keras.utils.clear_session()  # names are counted from the start, as in a process of its own
     model, _ = loop.train("half_width", 7, settings.options, settings.train, settings.dataset, target, dataset)
     return model
 

@@ -124,15 +124,14 @@ def build(name, options, recipe, statistics, seed):
     if statistics["kind"] == "folder":
         augmentation, shape = [], (side, side, 3)
     else:
-        augmentation = [layers.RandomFlip("horizontal")] if recipe.mirror else []
+        augmentation = [layers.RandomFlip("horizontal", name="mirror")] if recipe.mirror else []
         if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
             reach = [recipe.shift / size for size in shape[:2]]
-            augmentation.append(layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"))
-        augmentation.append(layers.CenterCrop(side, side))
-    return keras.Sequential(
-        [keras.Input(shape), *augmentation, layers.Normalization(mean=statistics["mean"], variance=variance), network],
-        name=name,
-    )
+            look = {"fill_mode": "constant", "interpolation": "nearest"}
+            augmentation.append(layers.RandomTranslation(*reach, **look, name="shift"))
+        augmentation.append(layers.CenterCrop(side, side, name="crop"))
+    standardised = layers.Normalization(mean=statistics["mean"], variance=variance, name="standardise")
+    return keras.Sequential([keras.Input(shape, name="images"), *augmentation, standardised, network], name=name)
 
 
 def initialise(network, rule, seed):
