@@ -115,7 +115,11 @@ def test_every_tap_of_every_filter_meets_the_input(variant):
 
 def test_taps_are_those_of_a_convolution_of_ones():
     x = np.ones((1, 5, 2, 1), "float32")
-    for options in ({"padding": "same"}, {"padding": "same", "strides": 2}, {"padding": "valid", "kernel_size": (3, 1)}):
+    for options in (
+        {"padding": "same"},
+        {"padding": "same", "strides": 2},
+        {"padding": "valid", "kernel_size": (3, 1)},
+    ):
         layer = keras.layers.Conv2D(1, options.pop("kernel_size", 3), kernel_initializer="ones", **options)
         counted = layer(keras.Input((5, 2, 1))) is not None and np.asarray(layer(x))[0, ..., 0]
         down, right = (within.sum(1) for within in recipe.taps(layer))
