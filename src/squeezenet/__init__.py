@@ -1,6 +1,14 @@
-"""A reproducible replication of SqueezeNet (Iandola et al. 2016, arXiv 1602.07360)."""
+"""SqueezeNet and AlexNet as Keras models (Iandola et al. 2016, arXiv 1602.07360)."""
 
-from squeezenet import config as config  # sets TensorFlow's environment: before Keras is imported
-from squeezenet.models import AlexNet, SqueezeNet, SqueezeNet_11
+try:
+    import keras  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"Keras does not import ({error}). It needs a backend: pip install tensorflow, jax or torch, "
+        "and name it in KERAS_BACKEND if it is not tensorflow"
+    ) from None
 
-__all__ = ["AlexNet", "SqueezeNet", "SqueezeNet_11"]
+from squeezenet.models import AlexNet, SqueezeNet, SqueezeNet_11, decode_predictions, preprocess_input
+
+__version__ = "0.2.0"
+__all__ = ["AlexNet", "SqueezeNet", "SqueezeNet_11", "__version__", "decode_predictions", "preprocess_input"]

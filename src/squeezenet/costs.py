@@ -1,43 +1,43 @@
 """What a network costs: parameters, multiply-accumulates (MACs), bytes; per layer and per module."""
 
 import math
+from typing import NamedTuple
 
-import pandas as pd
 from keras import layers
 
 MIB = 2**20
 
 
-def per_layer(model):
-    """One row for each weighted layer of a model.
+class Layer(NamedTuple):
+    layer: str
+    module: str  # fire2 for fire2_squeeze1x1
+    weights: int
+    biases: int
+    parameters: int
+    macs: int  # for one image
 
-    Returns:
-        A frame with layer, module (fire2 for fire2_squeeze1x1), kernel, weights, biases, parameters
-        and MACs for one image.
-    """
+
+def per_layer(model):
+    """A `Layer` for each convolution and dense layer of a model, whose input has a fixed size."""
     rows = []
     for layer in model.layers:
         if not isinstance(layer, layers.Conv2D | layers.Dense):
             continue
-        kernel, bias = (math.prod(weight.shape) for weight in (layer.kernel, layer.bias))
-        positions = math.prod(layer.output.shape[1:-1])
-        rows.append((layer.name, layer.name.split("_")[0], kernel, bias, kernel + bias, kernel * positions))
-    return pd.DataFrame(rows, columns=["layer", "module", "weights", "biases", "parameters", "macs"])
+        positions = layer.output.shape[1:-1]
+        if None in positions:
+            raise ValueError(f"MACs need images of a fixed size: build the model with an input_shape. {layer.name}")
+        kernel = math.prod(layer.kernel.shape)
+        bias = layer.bias.shape[0] if layer.use_bias else 0
+        module = layer.name.split("_")[0]
+        rows.append(Layer(layer.name, module, kernel, bias, kernel + bias, kernel * math.prod(positions)))
+    return rows
 
 
 def macs(model):
     """MACs of one image through every convolution and dense layer."""
-    return int(per_layer(model).macs.sum())
+    return sum(layer.macs for layer in per_layer(model))
 
 
 def mebibytes(parameters):
     """Size of 32-bit parameters in MiB, the unit that the paper prints as MB."""
     return parameters * 4 / MIB
-
-
-if __name__ == "__main__":  # the variants of params.yaml, the costliest first: the order to train them in
-    from squeezenet import config, models
-
-    variants = config.load_params().variants
-    cost = {name: macs(models.create(input_shape=(32, 32, 3), nb_classes=10, **v)) for name, v in variants.items()}
-    print(*sorted(cost, key=cost.get, reverse=True), sep="\n")

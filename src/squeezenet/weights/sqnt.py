@@ -10,7 +10,7 @@ zeros become gaps, repeated values become codes of a codebook. It changes no bit
     uint32       CRC-32 of everything behind it
     7 x uint32   bytes of each section, which follow without padding:
 
-    header       deflated JSON: the architecture (keywords of `models.create`), and a `Tensor` for each tensor
+    header       deflated JSON: how the network is built (see `models.restore`), and a `Tensor` for each tensor
     codebooks    deflated; "list": sorted float32 values as differences of their bit patterns, all lowest
                  bytes first; "grid": float32 step, int32 first multiple
     tables       deflated uint8, differences modulo 256: m of each symbol, of probability m^2 / sum(m^2)
@@ -27,10 +27,15 @@ import struct
 import zlib
 from typing import Literal
 
-import constriction
 import numpy as np
-import pandas as pd
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+try:
+    import constriction
+    from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+except ImportError as error:
+    raise ImportError(f".sqnt files need {error.name}: pip install 'squeezenet[weights]'") from None
+
+from squeezenet.weights.network import Weights
 
 MAGIC, VERSION, CODERS = b"SqNt", 1, ("range", "huffman")
 SECTIONS = ("header", "codebooks", "tables", "masks", "codes", "weights", "biases")
@@ -85,7 +90,7 @@ def encode(tensors, architecture, coder="range"):
 
     Args:
         tensors: name -> float32 array; those of one dimension are stored uncoded, as biases.
-        architecture: what `models.create` needs to build the network.
+        architecture: how the network is built, for `models.restore`; as JSON holds it.
         coder: "range", or "huffman" as in the paper.
 
     Returns:
@@ -156,21 +161,27 @@ def decode(data):
         raise ValueError(f"damaged network file: {error}") from None
 
 
+def read(path):
+    """The weights of a .sqnt file, and the architecture in it."""
+    architecture, tensors = decode(path.read_bytes())
+    return Weights(tensors, architecture)
+
+
 def byte_table(data):
     """Bytes of each section; they sum to the size of the file. The header counts all that precedes it."""
-    table = pd.Series(_sections(data)).map(len)
+    table = {name: len(section) for name, section in _sections(data).items()}
     table["header"] += PREFIX.size + LENGTHS.size
     return table
 
 
 def describe(data):
-    """What the header says of each tensor, and its bytes before entropy coding: codes of whole bits, gaps of 4."""
+    """Per tensor what the header says, and its bytes before entropy coding: codes of whole bits, gaps of 4."""
     rows = []
     for t in _header(_sections(data)).tensors:
         width = math.ceil(math.log2(max(t.entries, 2))) if t.entries else 8 * np.dtype(t.form).itemsize
         fixed_length = math.ceil((t.stored * width + t.gaps * 4) / 8) + _codebook_bytes(t)
         rows.append(t.model_dump() | {"fixed_length": fixed_length})
-    return pd.DataFrame(rows).set_index("name")
+    return rows
 
 
 def _header(sections):

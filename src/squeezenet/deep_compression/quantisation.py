@@ -9,20 +9,26 @@
 """
 
 import functools
+from typing import NamedTuple
 
 import keras
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import optimize
 
-from squeezenet import codec, compression
+from squeezenet.weights import sqnt, tensors
 
 BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
 TOLERANCE = 0.002  # of the size of a file
+
+
+class Error(NamedTuple):
+    layer: str
+    weights: float
+    output: float
 
 
 class Quantiser:
@@ -36,11 +42,11 @@ class Quantiser:
     """
 
     def __init__(self, network, output, images, seed=0):
-        self.tensors = compression.tensors(network)
+        self.tensors = tensors(network)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
         self.moments = second_moments(network, self.layers, images, seed=seed)
         self.feedback = {name: _feedback(matrix) for name, matrix in self.moments.items()}
-        self.bytes = {name: len(codec.encode({name: self.tensors[f"{name}/kernel"]}, {})) for name in self.layers}
+        self.bytes = {name: len(sqnt.encode({name: self.tensors[f"{name}/kernel"]}, {})) for name in self.layers}
         self.sensitivity = self._sensitivities(network, output, images)
 
     def encode(self, budget, architecture):
@@ -49,8 +55,8 @@ class Quantiser:
         Raises:
             ValueError: the network fits into the budget without loss, or cannot be made so small.
         """
-        weights = pd.Series({name: np.count_nonzero(self.tensors[f"{name}/kernel"]) for name in self.layers})
-        ratios = np.sqrt(weights / self.sensitivity)
+        kernels = [self.tensors[f"{name}/kernel"] for name in self.layers]
+        ratios = np.sqrt(np.divide([np.count_nonzero(kernel) for kernel in kernels], list(self.sensitivity.values())))
         files = []
 
         @functools.cache
@@ -58,13 +64,13 @@ class Quantiser:
             steps = np.exp(scale) * ratios
             if not np.float16(steps).all() or np.isinf(np.float16(steps)).any():
                 raise ValueError(f"no steps make a file of {budget:,} bytes")
-            data = codec.encode(self._quantise(steps, feedback), architecture)
+            data = sqnt.encode(self._quantise(dict(zip(self.layers, steps, strict=True)), feedback), architecture)
             if feedback and len(data) <= budget:
                 files.append(data)
             over = len(data) / budget - (1 - TOLERANCE / 2)
             return over if abs(over) > TOLERANCE / 2 else 0
 
-        scale = np.log(PROBE * np.median([self.tensors[f"{name}/kernel"].std() for name in self.layers] / ratios))
+        scale = np.log(PROBE * np.median([kernel.std() for kernel in kernels] / ratios))
         for feedback, reach in ((False, 0.5), (True, 0.05)):  # rounding alone finds the scale nearly, and fast
             low, high = scale - reach, scale + reach
             while excess(low, feedback) < 0:
@@ -75,8 +81,8 @@ class Quantiser:
         return max(files, key=len)
 
     def errors(self, tensors):
-        """Relative error of each layer's weights, and of its output for the inputs seen."""
-        rows = {}
+        """Relative error of each layer's weights, and of its output for the inputs seen: a list of `Error`."""
+        rows = []
         for name in self.layers:
             before, after = (
                 np.vstack([t[f"{name}/kernel"].reshape(-1, len(t[f"{name}/bias"])), t[f"{name}/bias"]]).astype(float)
@@ -84,15 +90,15 @@ class Quantiser:
             )
             change, moments = after - before, self.moments[name]
             output = np.vdot(change, moments @ change) / np.vdot(before, moments @ before)
-            rows[name] = np.linalg.norm(change[:-1]) / np.linalg.norm(before[:-1]), np.sqrt(output)
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["weights", "output"])
+            rows.append(Error(name, np.linalg.norm(change[:-1]) / np.linalg.norm(before[:-1]), np.sqrt(output)))
+        return rows
 
     def _quantise(self, steps, feedback):
         """The tensors in these steps; a layer for which that would take more bytes than its own values keeps them."""
         quantised = {}
         for name in self.layers:
             kernel, bias = self._quantise_layer(name, steps[name], feedback)
-            if len(codec.encode({name: kernel}, {})) >= self.bytes[name]:
+            if len(sqnt.encode({name: kernel}, {})) >= self.bytes[name]:
                 kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
             quantised |= {f"{name}/kernel": kernel, f"{name}/bias": bias.astype(np.float16).astype(np.float32)}
         return quantised
@@ -119,18 +125,8 @@ class Quantiser:
             layer.set_weights(self._quantise_layer(name, step))
             error = model.predict(images, batch_size=BATCH, verbose=0) - expected
             layer.set_weights(original)
-            sensitivity[name] = np.square(error).mean() / step**2
-        return pd.Series(sensitivity)
-
-
-def agreement(reference, logits, first=5):
-    """How often a network's first class, and any of its first five, is the class that the reference gives.
-
-    Args:
-        reference, logits: (images, classes).
-    """
-    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :first] == reference.argmax(1)[:, None]
-    return float(ranked[:, 0].mean()), float(ranked.any(1).mean())
+            sensitivity[name] = float(np.square(error).mean() / step**2)
+        return sensitivity
 
 
 def second_moments(network, layers, images, positions=200, seed=0):

@@ -1,0 +1,31 @@
+"""Deep Compression (Han et al. 2015a, 2015b) of Keras models: prune, share weights, quantise, write a file; SVD.
+
+    compress(model, "model.sqnt", quality=1.0, bits=5)
+    model = load("model.sqnt")
+
+The other functions take and give arrays, by the names of `squeezenet.weights.tensors`.
+"""
+
+try:
+    from squeezenet.deep_compression.files import compress, load, save
+    from squeezenet.deep_compression.pruning import prune, prune_below, prune_network
+    from squeezenet.deep_compression.quantisation import Quantiser, second_moments
+    from squeezenet.deep_compression.sharing import kmeans, share, share_network
+    from squeezenet.deep_compression.svd import factorise
+except ModuleNotFoundError as error:
+    raise ImportError(f"Deep Compression needs {error.name}: pip install 'squeezenet[deep_compression]'") from None
+
+__all__ = [
+    "Quantiser",
+    "compress",
+    "factorise",
+    "kmeans",
+    "load",
+    "prune",
+    "prune_below",
+    "prune_network",
+    "save",
+    "second_moments",
+    "share",
+    "share_network",
+]

@@ -1,0 +1,35 @@
+"""Pruning: small weights become zero (Han et al. 2015b)."""
+
+import numpy as np
+
+
+def prune(kernel, kept):
+    """Keep a fraction of the weights, those of the largest magnitude (Han et al. 2015b)."""
+    pruned = kernel.flatten()
+    drop = kernel.size - round(kept * kernel.size)
+    pruned[np.argsort(np.abs(pruned), kind="stable")[:drop]] = 0
+    return pruned.reshape(kernel.shape)
+
+
+def prune_below(kernel, quality):
+    """Keep the weights of magnitude above `quality` x the standard deviation of the layer (Han et al. 2015b)."""
+    return np.where(np.abs(kernel) > quality * kernel.std(), kernel, np.float32(0))
+
+
+def prune_network(values, kept=None, quality=None):
+    """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
+
+    Raises:
+        ValueError: `kept` names a layer that is not there.
+    """
+    unknown = set(kept or {}) - {name.rpartition("/")[0] for name in values}
+    if unknown:
+        raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
+    return {
+        name: tensor
+        if tensor.ndim == 1
+        else prune_below(tensor, quality)
+        if quality
+        else prune(tensor, kept.get(name.rpartition("/")[0], 1))
+        for name, tensor in values.items()
+    }

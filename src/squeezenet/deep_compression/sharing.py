@@ -1,0 +1,57 @@
+"""Weight sharing: a few values for all weights of a layer, found by k-means (Han et al. 2015a)."""
+
+import numpy as np
+
+MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
+
+
+def kmeans(values, clusters):
+    """k-means in one dimension, from centroids evenly spaced between the extremes (Han et al. 2015a, Section 3.1).
+
+    Clusters of sorted values are intervals, so that a step of Lloyd's algorithm is a binary search for their
+    ends and a difference of prefix sums: its time hardly depends on how many values there are.
+
+    Args:
+        values: one-dimensional array.
+        clusters: number of centroids. Lloyd's algorithm leaves fewer: clusters that end up empty disappear.
+
+    Returns:
+        The centroids, float32, sorted.
+    """
+    values = np.sort(np.asarray(values, np.float64))
+    sums = np.concatenate([[0], np.cumsum(values)])
+    before, centroids = None, np.linspace(values[0], values[-1], clusters)
+    for _ in range(MOST_STEPS):
+        ends = np.searchsorted(values, (centroids[1:] + centroids[:-1]) / 2)
+        ends = np.unique(np.concatenate([[0], ends, [len(values)]]))
+        centroids = np.diff(sums[ends]) / np.diff(ends)
+        if np.array_equal(before, ends):
+            break
+        before = ends
+    return np.unique(centroids.astype(np.float32))
+
+
+def share(kernel, bits):
+    """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code."""
+    weights = kernel[kernel != 0]
+    if not weights.size:
+        return kernel
+    centroids = kmeans(weights, 2**bits - 1)
+    shared = np.zeros_like(kernel)
+    shared[kernel != 0] = centroids[np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)]
+    return shared
+
+
+def share_network(values, bits):
+    """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with.
+
+    Raises:
+        ValueError: `bits` does not say how many a layer gets.
+    """
+    shared = {}
+    for name, tensor in values.items():
+        each = [bits] if isinstance(bits, int) else [b for prefix, b in bits.items() if name.startswith(prefix)]
+        if len(each) != 1:
+            raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")
+        shared[name] = share(tensor, each[0]) if tensor.ndim > 1 else tensor
+    return shared

@@ -1,0 +1,12 @@
+"""Two thin dense layers in place of a large one (Denton et al. 2014)."""
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+
+def factorise(kernel, ratio, seed=0):
+    """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014)."""
+    rank = max(1, int(kernel.size / (ratio * sum(kernel.shape))))
+    left, scale, right = randomized_svd(kernel, rank, random_state=seed)
+    root = np.sqrt(scale)
+    return (left * root).astype(np.float32), (root[:, None] * right).astype(np.float32)

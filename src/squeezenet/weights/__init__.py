@@ -1,0 +1,62 @@
+"""Files of weights -> tensors by layer name. Nothing here knows a network; `models` builds it and compares.
+
+.keras       as Keras saves a model
+.sqnt        compressed, our format
+.net         the authors' compressed SqueezeNet 1.0
+.caffemodel  Caffe's; under an official name it must be the official file
+"imagenet"   the release: 1.0 from the authors' file, 1.1 from the package ndf
+"""
+
+import os
+from pathlib import Path
+
+from squeezenet.weights import authors, imagenet, keras_file
+from squeezenet.weights.network import Weights, blueprint, kernel_shapes, set_tensors, tensors
+
+__all__ = ["Weights", "blueprint", "kernel_shapes", "read", "set_tensors", "tensors"]
+
+SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel")
+
+
+def read(source, version=None, shapes=None):
+    """Read weights.
+
+    Args:
+        source: "imagenet", or the path of a file.
+        version: of the release, "1.0" or "1.1".
+        shapes: called for the kernel shapes of the authors' file, which has none: see `authors.decode`.
+
+    Returns:
+        `Weights`.
+
+    Raises:
+        ValueError: there is no such file, or it is damaged.
+        ImportError: the file needs a package that is not installed.
+        FileNotFoundError: the authors' file is not here and cannot be downloaded.
+    """
+    if source == "imagenet" and version == "1.1":
+        return imagenet.read()
+    if source == "imagenet":
+        source = authors.find()
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    if path is None or path.suffix not in SUFFIXES or not path.is_file():
+        known = ", ".join(SUFFIXES)
+        raise ValueError(f'weights must be None, "imagenet" or the path of a file ({known}). Received: {source!r}')
+    try:
+        match path.suffix:
+            case ".keras":
+                return keras_file.read(path)
+            case ".net":
+                return authors.read(path, shapes())
+            case ".sqnt":
+                from squeezenet.weights import sqnt  # here: constriction and pydantic are optional
+
+                return sqnt.read(path)
+            case ".caffemodel":
+                from squeezenet.weights import caffe  # here: protobuf is optional
+
+                return caffe.read(path)
+    except ImportError:
+        raise
+    except Exception as error:  # Keras and protobuf raise many kinds
+        raise ValueError(f"{path} holds no weights: {error}") from error
