@@ -1,6 +1,7 @@
 """The authors' file against the paper's Table 1, the reference logits, and thousands of damaged files."""
 
 import tracemalloc
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,17 +10,21 @@ import pytest
 from damage import damaged
 from hypothesis import given, settings
 
-from squeezenet import authors, codec, compression, config, models, pretrained
+from squeezenet import models
+from squeezenet.weights import authors, sqnt
 
-PARAMS = config.load_params().authors
-SHARED = config.ROOT.parent / "shared"
-COPY = next((p for p in (config.ROOT / PARAMS.file, SHARED / "weights" / PARAMS.file.name) if p.exists()), None)
-needs_file = pytest.mark.skipif(COPY is None, reason=f"neither {PARAMS.file} nor ../shared/weights is here")
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+COPY = next((p for f in (ROOT / "data/external", SHARED / "weights") if (p := f / authors.NAME).exists()), None)
+needs_file = pytest.mark.skipif(COPY is None, reason="the authors' file is neither in data/external nor ../shared")
+SHAPES = models.released_shapes()
+ARCHITECTURE = models.RELEASED["1.0"]
 
 
 @pytest.fixture(scope="module")
 def decoded():
-    return authors.decode(COPY.read_bytes())
+    tensors, layers = authors.decode(COPY.read_bytes(), SHAPES)
+    return tensors, pd.DataFrame(layers).set_index("layer")
 
 
 @needs_file
@@ -27,7 +32,7 @@ def test_kept_weights_are_those_of_table_1(decoded):
     _, layers = decoded
     assert layers.nonzero.sum() + layers.biases.sum() == 419_897
     assert (layers.stored.sum(), layers.nonzero.sum()) == (422_083, 415_921)
-    table = pd.read_csv(config.PAPER / "table1.csv")
+    table = pd.read_csv(ROOT / "data/paper/table1.csv")
     table = table[table.quantity.str.startswith("kept") & (table.subject != "total")]
     kept = 100 * layers.nonzero / layers.weights
     printed = {"_".join([row.subject, *row.quantity.split(", ")[1:]]): float(row.printed) for row in table.itertuples()}
@@ -39,37 +44,23 @@ def test_kept_weights_are_those_of_table_1(decoded):
 
 @needs_file
 def test_bytes_add_up(decoded):
-    assert authors.byte_table(COPY.read_bytes()).sum() == COPY.stat().st_size == 675_763
-
-
-@needs_file
-def test_logits_are_those_of_an_independent_implementation(decoded):
-    oracle = SHARED / "oracles/squeezenet_v1.0_logits.npz"
-    if not oracle.exists():
-        pytest.skip("../shared/oracles is not here")
-    network = models.create(**authors.ARCHITECTURE)
-    compression.set_tensors(network, decoded[0])
-    with np.load(oracle) as expected:
-        logits = keras.Model(network.input, network.get_layer("avgpool10").output).predict_on_batch(
-            pretrained.preprocess_input(expected["rgb_uint8"])
-        )
-        np.testing.assert_allclose(logits, expected["logits"], atol=1e-3)
+    assert sum(authors.byte_table(COPY.read_bytes(), SHAPES).values()) == COPY.stat().st_size == 675_763
 
 
 @needs_file
 def test_our_file_without_loss_is_small(decoded):
     tensors, _ = decoded
-    data = codec.encode(tensors, authors.ARCHITECTURE)
+    data = sqnt.encode(tensors, ARCHITECTURE)
     assert len(data) < 545_000
-    architecture, restored = codec.decode(data)
-    assert architecture == authors.ARCHITECTURE
+    architecture, restored = sqnt.decode(data)
+    assert architecture == ARCHITECTURE
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(restored[name].view(np.uint32), tensor.view(np.uint32), err_msg=name)
 
 
 def forged(stored, seed=0):
     """A file of our making with so many stored entries in each layer."""
-    rng, kernels = np.random.default_rng(seed), authors._kernels()
+    rng, kernels = np.random.default_rng(seed), SHAPES
     content = [np.full(len(kernels), stored, "<u4")]
     for shape in kernels.values():
         codebook = rng.normal(size=authors.CODEBOOK).astype("<f4")
@@ -84,8 +75,8 @@ def forged(stored, seed=0):
 
 @pytest.mark.parametrize("stored", [0, 1, 40, 41])
 def test_forged_files_decode(stored):
-    tensors, layers = authors.decode(forged(stored))
-    assert (layers.nonzero == stored).all() and len(tensors) == 2 * len(layers)
+    tensors, layers = authors.decode(forged(stored), SHAPES)
+    assert {layer.nonzero for layer in layers} == {stored} and len(tensors) == 2 * len(layers)
 
 
 SMALL = forged(41)
@@ -94,10 +85,10 @@ SMALL = forged(41)
 @settings(max_examples=600, deadline=None)
 @given(damaged(SMALL))
 def test_damage_ends_in_one_error_within_bounds(data):
-    """The format has no checksum (`find` compares the sha256): flipped weights decode, nothing else does."""
+    """The format has no checksum (`verify` compares the sha256): flipped weights decode, nothing else does."""
     tracemalloc.start()
     try:
-        tensors, _ = authors.decode(data)
+        tensors, _ = authors.decode(data, SHAPES)
         assert len(data) == len(SMALL)
         assert all(np.isfinite(tensor).all() for tensor in tensors.values())
     except ValueError as error:
@@ -112,7 +103,9 @@ def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch
     copy = tmp_path / "copy.net"
     copy.write_bytes(SMALL)
     with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
-        authors.find(PARAMS.model_copy(update={"file": copy}))
+        authors.find(copy)
+    with pytest.raises(ValueError, match=r"copy.net holds no weights: .* is not the authors' file.* download"):
+        models.SqueezeNet(weights=copy)
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: (_ for _ in ()).throw(Exception("no route")))
-    with pytest.raises(FileNotFoundError, match=r"did not serve it .no route."):
-        authors.find(PARAMS.model_copy(update={"file": tmp_path / "none.net"}))
+    with pytest.raises(FileNotFoundError, match=r"\(no route\). Download https.* to .*none.net or ~/.keras/models"):
+        authors.find(tmp_path / "none.net")
