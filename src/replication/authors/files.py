@@ -73,13 +73,15 @@ def compare(network, files, quantiser, unseen, nonzero):
     for bits, data in files.items():
         _, restored = sqnt.decode(data)
         weights.set_tensors(network, restored)
-        answers, errors[bits] = logits(network, photographs), quantiser.errors(restored)
+        answers = logits(network, photographs)
+        errors[bits] = pd.DataFrame(quantiser.errors(restored)).set_index("layer")
         row = {"bits": bits, "bytes": len(data), **sqnt.byte_table(data)}
         row["bits_per_weight"] = 8 * row["codes"] / nonzero
-        for prefix, chosen in {"": slice(None)} | {f"{kind} ": kinds == kind for kind in unseen}.items():
+        for kind in ("", *unseen):
+            chosen = kinds == kind if kind else slice(None)
             top1, top5 = measures.agreement(reference[chosen], answers[chosen])
             counted = {"top1_agreement": top1, "top5_agreement": top5, "photographs": len(answers[chosen])}
-            row |= {prefix + key: value for key, value in counted.items()}
+            row |= {f"{kind} {key}".strip(): value for key, value in counted.items()}
         row["logits_relative_error"] = float(np.linalg.norm(answers - reference) / np.linalg.norm(reference))
         rows.append(row)
     weights.set_tensors(network, tensors)
