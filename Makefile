@@ -5,7 +5,7 @@ PYTHON ?= python3
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
-  $(addprefix imagenet.transfer.,per_class=25 test=500 epochs=1) \
+  $(addprefix transfer.,per_class=25 test=500 epochs=1) \
   $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
@@ -13,7 +13,7 @@ export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax repro full test test-jax quick lab lock
+.PHONY: help venv jax repro evidence test test-jax quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,20 +34,21 @@ jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
 	    && cp requirements-jax.lock $(VENV)/; }
 
 repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
-	dvc repro dataset
-	python -m squeezenet.costs | xargs -P $(JOBS) -I{} dvc repro -s train@{}
-	dvc stage list --name-only | grep -v -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc repro -s {}
+	dvc repro code dataset
+	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc repro -s {}
+	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc repro -s {}
 	dvc repro
 
-full: venv ## every variant and seed at the full budget, for an accelerator; each leaves its row in reports/full
-	dvc repro dataset
-	dvc repro --keep-going --allow-missing reports/full/dvc.yaml
+evidence: venv ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git
+	dvc repro code dataset
+	python -m replication.evidence list > .dvc/tmp/evidence
+	xargs -a .dvc/tmp/evidence -P $(JOBS) -n 1 python -m replication.evidence train
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
-	rm -rf $(COPY) && git clone -q . $(COPY) && ln -s $(CURDIR)/data/external $(COPY)/data/
-	cd $(COPY) && dvc cache dir --local $(CURDIR)/.dvc/cache \
-	  && PYTHONPATH=$(COPY)/src dvc exp run -q $(addprefix -S ,$(TENTH)) dataset \
-	  && $(MAKE) repro VENV=$(VENV)
+	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
+	cd "$(COPY)" && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
+	  && PYTHONPATH="$(COPY)/src" dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset \
+	  && $(MAKE) repro VENV="$(VENV)"
 	@echo "The report of the quick run: $(COPY)/reports/README.md"
 
 test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline end to end
@@ -65,5 +66,5 @@ COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.1
   --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 lock: venv ## renew requirements.lock and requirements-jax.lock
-	$(COMPILE) pyproject.toml --extra dev --extra imagenet -o requirements.lock
+	$(COMPILE) pyproject.toml --all-extras -o requirements.lock
 	$(COMPILE) --group jax -c requirements.lock -o requirements-jax.lock

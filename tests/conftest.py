@@ -1,3 +1,3 @@
-from squeezenet import training
+from replication.train import devices
 
-training.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later
+devices.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later

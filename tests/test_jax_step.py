@@ -10,13 +10,20 @@ import keras
 import numpy as np
 import pytest
 
-from squeezenet import config, datasets, training
+from replication.dataset.cifar10 import CLASSES
+from replication.params import read
+from replication.train import loop
+from replication.train.recipe import Train, WarmupLinear, build, compile_for
+from replication.train.resident import Resident
 from squeezenet.models import FIRES, RELEASES
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax, or the command above")
-PARAMS = config.load_params(budget="full")
+TRAIN = read("train", Train).model_copy(
+    update={"batch_size": 120, "crop": 32, "shift": 4, "dropout": 0.5, "dtype": "mixed_bfloat16"}
+)
 IMAGES = np.random.default_rng(0).integers(0, 256, (45_000, 32, 32, 3), dtype=np.uint8)
-STATISTICS = {"classes": datasets.CLASSES, "image_shape": [32, 32, 3], "mean": [125.0, 123.0, 114.0], "std": [63.0] * 3}
+STATISTICS = {"kind": "cifar10", "classes": CLASSES, "image_shape": [32, 32, 3], "mean": [125.0, 123.0, 114.0]}
+STATISTICS |= {"std": [63.0] * 3}
 
 
 def by_hand(model, images, recipe, updates, scan):
@@ -32,7 +39,7 @@ def by_hand(model, images, recipe, updates, scan):
 
     dtype, whole = jnp.dtype(recipe.dtype.removeprefix("mixed_")), keras.config.floatx()
     images, mean, std = (jnp.asarray(array) for array in (images, STATISTICS["mean"], STATISTICS["std"]))
-    schedule = training.WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates)
+    schedule = WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates)
 
     def forward(weights, x, key):
         def conv(name, x, stride=1):
@@ -114,11 +121,10 @@ def prepare(recipe, updates, scan):
     labels = np.arange(len(images)) % 10
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.dtype)
-    params = PARAMS.model_copy(update={"train": recipe})
-    model = training.build("squeezenet", params, STATISTICS, 0)
+    model = build("squeezenet", {"model": "squeezenet"}, recipe, STATISTICS, 0)
     keras.config.set_dtype_policy(policy)
-    training.compile_for(model, recipe, 10 * updates)
-    learner = training.Resident(model, images, recipe.batch_size)
+    compile_for(model, recipe, 10 * updates)
+    learner = Resident(model, images, recipe.batch_size)
     hand = by_hand(model, images, recipe, 10 * updates, scan)
     numbers = np.random.default_rng(0).permutation(len(images))
     return model, learner, hand, numbers, labels[numbers]
@@ -138,10 +144,10 @@ def double():
 def test_both_ways_give_the_same_weights(double):
     """In 64 bits; in 32 bits rounding errors grow tenfold with each of the first updates."""
     quiet = {"dtype": "float64", "mirror": False, "shift": 0, "dropout": 0.0, "batch_size": 16}
-    recipe = PARAMS.train.model_copy(update=quiet)
+    recipe = TRAIN.model_copy(update=quiet)
     model, learner, hand, numbers, labels = prepare(recipe, updates=3, scan=True)
     start = {layer.name: layer.get_weights() for layer in model.layers[-1].layers if layer.weights}
-    learner.fit(**learner.feed(numbers, labels), shuffle=False, verbose=0)
+    learner.fit(**loop.feed(model, numbers, labels, len(numbers)), shuffle=False, verbose=0)
     found = hand(*(array.reshape(-1, recipe.batch_size) for array in (numbers, labels)))
     for name, before in start.items():
         for ours, theirs, then in zip(model.layers[-1].get_layer(name).get_weights(), found[name], before, strict=True):
@@ -149,16 +155,18 @@ def test_both_ways_give_the_same_weights(double):
 
 
 def test_keras_takes_at_most_three_times_as_long():
-    """As at the full budget: on a GPU of 45,000 images; on a CPU of 480, in 32 bits, batch by batch."""
+    """On a GPU of 45,000 images; on a CPU of 480, in 32 bits, batch by batch."""
     import jax
 
     cpu = jax.default_backend() == "cpu"
-    recipe = PARAMS.train.model_copy(update={"dtype": "float32"} if cpu else {})
+    recipe = TRAIN.model_copy(update={"dtype": "float32"} if cpu else {})
     model, learner, hand, numbers, labels = prepare(recipe, updates=4 if cpu else 375, scan=not cpu)
-    fed = training._feed(model, IMAGES[: len(numbers)], labels, recipe.batch_size) if cpu else None
+    fed = loop.feed(model, IMAGES[: len(numbers)], labels, recipe.batch_size) if cpu else None
     seconds = {}
     for name, run in {
-        "Keras": lambda: (model.fit if cpu else learner.fit)(**fed or learner.feed(numbers, labels), verbose=0),
+        "Keras": lambda: (model.fit if cpu else learner.fit)(
+            **fed or loop.feed(model, numbers, labels, len(numbers)), verbose=0
+        ),
         "by hand": lambda: hand(*(array.reshape(-1, recipe.batch_size) for array in (numbers, labels))),
     }.items():
         run()  # compiles

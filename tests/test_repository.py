@@ -1,15 +1,15 @@
 """Facts that live in two files by necessity agree."""
 
 import functools
-import json
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 
-from squeezenet import config
+from replication import paths
+from replication.dataset.splits import Dataset
+from replication.params import read
+from replication.train.recipe import Train
 
 
 def pins(text):
@@ -18,16 +18,16 @@ def pins(text):
 
 def test_conda_gets_the_pins_of_the_lock_file():
     """environment.yml names the lock file itself, and pins nothing beside it."""
-    *conda, pip = yaml.safe_load((config.ROOT / "environment.yml").read_text())["dependencies"]
+    *conda, pip = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
     assert conda == ["python=3.11", "pip", "make", "git"]
     (line,) = pip["pip"]
-    installed = pins((config.ROOT / line.removeprefix("-r ")).read_text())
-    assert installed == pins((config.ROOT / "requirements.lock").read_text()) and len(installed) > 100
+    installed = pins((paths.ROOT / line.removeprefix("-r ")).read_text())
+    assert installed == pins((paths.ROOT / "requirements.lock").read_text()) and len(installed) > 100
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock"])
 def test_lock_file_hashes_every_pin_and_names_no_host(lock):
-    text = (config.ROOT / lock).read_text()
+    text = (paths.ROOT / lock).read_text()
     assert "://" not in text
     for requirement in re.split(r"\n(?=[a-z])", text.partition("\n")[2]):
         assert "==" not in requirement or "--hash=sha256:" in requirement
@@ -35,50 +35,23 @@ def test_lock_file_hashes_every_pin_and_names_no_host(lock):
 
 def test_jax_gets_the_pins_of_the_lock_file():
     """What both files pin they pin alike: JAX is installed beside TensorFlow."""
-    common, jax = (pins((config.ROOT / f"requirements{kind}.lock").read_text()) for kind in ("", "-jax"))
+    common, jax = (pins((paths.ROOT / f"requirements{kind}.lock").read_text()) for kind in ("", "-jax"))
     names = {pin.partition("==")[0] for pin in common}
     assert {pin for pin in jax if pin.partition("==")[0] in names} <= common and any("jaxlib==" in pin for pin in jax)
 
 
-@pytest.mark.parametrize("notebook", sorted((config.ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
-def test_stages_pass_parameters_that_the_notebook_has(notebook):
-    """Papermill only warns of an unknown -p."""
-    (cell,) = [
-        c for c in json.loads(notebook.read_text())["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])
-    ]
-    known = set(re.findall(r"^(\w+) =", "".join(cell["source"]), re.MULTILINE))
-    pipelines = [yaml.safe_load(path.read_text()) for path in (config.ROOT / "dvc.yaml", config.FULL / "dvc.yaml")]
-    stages = [stage.get("do", stage) for pipeline in pipelines for stage in pipeline["stages"].values()]
-    commands = [stage["cmd"].partition("papermill")[2] for stage in stages]
-    commands = [command for command in commands if f"notebooks/{notebook.stem}.ipynb" in command]
-    assert commands
-    for command in commands:
-        assert set(re.findall(r" -p (\w+)", command)) <= known
-
-
 def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     """README's command for ImageNet: 512 images to an update, the paper's solver."""
-    (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (config.ROOT / "README.md").read_text(), re.DOTALL)
-    values = yaml.safe_load(config.PARAMS.read_text())
+    (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (paths.ROOT / "README.md").read_text(), re.DOTALL)
+    values = yaml.safe_load(paths.PARAMS.read_text())
     for key, value in re.findall(r"-S (\S+)=(\S+)", command):
         *sections, name = key.split(".")
         section = functools.reduce(dict.__getitem__, sections, values)
         assert name in section, key
         section[name] = yaml.safe_load(value)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    params = config.load_params(tmp_path / "params.yaml")
-    recipe = params.train
-    assert recipe.batch_size * recipe.accumulate == 512 and params.dataset.folder.side == 256
+    path = tmp_path / "params.yaml"
+    recipe, data = read("train", Train, path), read("dataset", Dataset, path)
+    assert recipe.batch_size * recipe.accumulate == 512 and data.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 2e-4, None)
     assert not (recipe.nesterov or recipe.centralise)
-
-
-def test_committed_results_are_those_of_the_committed_code():
-    status = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing"],
-        cwd=config.ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "Running stage" not in status.stdout, status.stdout

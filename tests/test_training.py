@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -13,7 +14,25 @@ import pytest
 import yaml
 from PIL import Image
 
-from squeezenet import SqueezeNet, config, datasets, training
+from replication import params, paths, records
+from replication.dataset import cifar10, prepare, splits
+from replication.train import loop, recipe
+from replication.train.resident import Resident
+from squeezenet import SqueezeNet, models
+
+TRAIN, DATASET = params.read("train", recipe.Train), params.read("dataset", splits.Dataset)
+
+
+class Settings(NamedTuple):
+    options: dict
+    train: recipe.Train
+    dataset: splits.Dataset
+
+
+def train(settings, dataset, target):
+    keras.utils.clear_session()  # names are counted from the start, as in a process of its own
+    model, _ = loop.train("half_width", 7, settings.options, settings.train, settings.dataset, target, dataset)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -24,26 +43,24 @@ def noise(tmp_path_factory):
     for name, count in (("train", 300), ("test", 100)):
         arrays[f"{name}_images"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{name}_labels"] = (np.arange(count) % 10).astype(np.uint8)
-    statistics = {"name": "noise", "source": "noise", "classes": datasets.CLASSES, "image_shape": [32, 32, 3]}
-    datasets.save(folder, arrays, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
+    statistics = {"name": "noise", "kind": "cifar10", "classes": cifar10.CLASSES, "image_shape": [32, 32, 3]}
+    splits.save(folder, arrays, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
     return folder
 
 
 @pytest.fixture
-def params(monkeypatch, tmp_path):
-    monkeypatch.setattr(config, "INTERRUPTED", tmp_path / "interrupted")
-    values = config.load_params().model_dump()
-    values["dataset"] |= {"validation": 100}
-    values["train"] |= {"epochs": 3, "batch_size": 32, "dropout": 0.5}
-    values["variants"] = {"half_width": {"model": "squeezenet", "compression": 0.25}}
-    return config.Params.model_validate(values)
+def settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "INTERRUPTED", tmp_path / "interrupted")
+    changed = TRAIN.model_copy(update={"epochs": 3, "batch_size": 32, "dropout": 0.5})
+    options = {"model": "squeezenet", "compression": 0.25}
+    return Settings(options, changed, DATASET.model_copy(update={"validation": 100}))
 
 
 @pytest.mark.jax
 def test_sgd_is_caffes():
     """Clip, then decay, then momentum: against the arithmetic by hand."""
     variable = keras.Variable(np.array([3.0, -4.0], "float32"))
-    optimizer = training.CaffeSGD(0.1, momentum=0.9, global_clipnorm=1.0, l2=0.5)
+    optimizer = recipe.CaffeSGD(0.1, momentum=0.9, global_clipnorm=1.0, l2=0.5)
     expected, velocity = np.array([3.0, -4.0]), np.zeros(2)
     for gradient in (np.array([6.0, 8.0]), np.array([0.3, 0.4])):
         optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [variable])
@@ -61,7 +78,7 @@ def test_centralised_updates_move_no_filters_mean():
     steps = []
     for centralise in (False, True):
         variables = keras.Variable(kernel), keras.Variable(kernel[0, 0, 0])
-        optimizer = training.CaffeSGD(0.1, momentum=0.9, nesterov=True, l2=0.0, centralise=centralise)
+        optimizer = recipe.CaffeSGD(0.1, momentum=0.9, nesterov=True, l2=0.0, centralise=centralise)
         for _ in range(2):
             optimizer.apply([keras.ops.convert_to_tensor(g) for g in (gradient, gradient[0, 0, 0])], list(variables))
         steps.append([np.asarray(v) - before for v, before in zip(variables, (kernel, kernel[0, 0, 0]), strict=True)])
@@ -71,7 +88,7 @@ def test_centralised_updates_move_no_filters_mean():
 
 
 def test_schedule_rises_to_the_peak_and_falls_to_zero():
-    schedule = training.WarmupLinear(0.08, 10, 100)
+    schedule = recipe.WarmupLinear(0.08, 10, 100)
     rates = np.array([float(schedule(step)) for step in range(101)])
     assert rates.argmax() == 10 and rates.max() == pytest.approx(0.08) and rates[100] == 0
     assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) < 0).all()
@@ -79,32 +96,55 @@ def test_schedule_rises_to_the_peak_and_falls_to_zero():
 
 def test_initial_filters_have_no_mean_and_hes_variance():
     network = SqueezeNet((32, 32, 3), 10)
-    training.initialise(network, "he_centred", seed=0)
+    recipe.initialise(network, "he_centred", seed=0)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
-    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("variant", params.read("variants", dict))
+def test_every_tap_of_every_filter_meets_the_input(variant):
+    """Else conclusions about 3x3 filters were about padding."""
+    options, settings = recipe.variant_of(variant)
+    network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
+    for layer in network.layers:
+        for within in recipe.taps(layer):
+            assert within.any(axis=0).all(), layer.name
+
+
+def test_taps_are_those_of_a_convolution_of_ones():
+    x = np.ones((1, 5, 2, 1), "float32")
+    for options in (
+        {"padding": "same"},
+        {"padding": "same", "strides": 2},
+        {"padding": "valid", "kernel_size": (3, 1)},
+    ):
+        layer = keras.layers.Conv2D(1, options.pop("kernel_size", 3), kernel_initializer="ones", **options)
+        counted = layer(keras.Input((5, 2, 1))) is not None and np.asarray(layer(x))[0, ..., 0]
+        down, right = (within.sum(1) for within in recipe.taps(layer))
+        np.testing.assert_array_equal(counted, np.outer(down, right))
 
 
 def test_xavier_is_caffes():
     network = SqueezeNet((32, 32, 3), 10)
-    training.initialise(network, "xavier", seed=0)
+    recipe.initialise(network, "xavier", seed=0)
     first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
-    limit = np.sqrt(3 / (9 * 48))
+    limit = np.sqrt(3 / (9 * (10 / 12) ** 2 * 48))  # of 4x4 positions: 10 of 12 taps in each direction
     assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
     assert (first != second).all()
 
 
 @pytest.mark.jax
-def test_accumulated_updates_equal_those_of_the_whole_batch(params):
+def test_accumulated_updates_equal_those_of_the_whole_batch(settings):
     """Clipping, decay, momentum and the schedule see the mean gradient, once an update."""
     gradients = np.random.default_rng(0).normal(0, 3, (5, 4, 6)).astype("float32")
     values = []
     for accumulate in (1, 4):
-        recipe = params.train.model_copy(update={"accumulate": accumulate, "warmup": 0.3})
+        changed = settings.train.model_copy(update={"accumulate": accumulate, "warmup": 0.3})
         model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, use_bias=False)])
         model.layers[0].kernel.assign(np.ones((6, 1)))
-        training.compile_for(model, recipe, updates=5)
+        recipe.compile_for(model, changed, updates=5)
         rates = []
         for of_update in gradients if accumulate > 1 else gradients.mean(1, keepdims=True):
             rates.append(float(model.optimizer.learning_rate))
@@ -118,16 +158,16 @@ def test_accumulated_updates_equal_those_of_the_whole_batch(params):
 
 
 @pytest.mark.jax
-def test_paper_solver_is_a_case_of_ours(params):
+def test_paper_solver_is_a_case_of_ours(settings):
     """Caffe's SGD with clipping, Nesterov and warm-up off: base_lr (1 - t / T), v = m v - lr (g + d w)."""
-    recipe = params.train.model_copy(
+    changed = settings.train.model_copy(
         update={"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": None, "weight_decay": 2e-4}
         | {"centralise": False}
     )
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
     weight, velocity = np.array([3.0, -4.0]), np.zeros(2)
     model.layers[0].kernel.assign(weight[:, None])
-    training.compile_for(model, recipe, updates=10)
+    recipe.compile_for(model, changed, updates=10)
     for step, gradient in enumerate(np.random.default_rng(0).normal(0, 9, (10, 2))):
         model.optimizer.apply(
             [keras.ops.convert_to_tensor(gradient[:, None].astype("float32"))], model.trainable_variables
@@ -137,50 +177,50 @@ def test_paper_solver_is_a_case_of_ours(params):
     np.testing.assert_allclose(np.asarray(model.layers[0].kernel)[:, 0], weight, rtol=1e-4)
 
 
-def test_fewer_images_than_an_update_takes_is_an_error(params):
-    recipe = params.train.model_copy(update={"accumulate": 4})
+def test_fewer_images_than_an_update_takes_is_an_error(settings):
+    changed = settings.train.model_copy(update={"accumulate": 4})
     with pytest.raises(ValueError, match=r"must be at most the 100 training images\. Received: 32 x 4"):
-        training.updates_of(datasets.Split(np.zeros(100), np.zeros(100)), recipe)
+        recipe.updates_of(splits.Split(np.zeros(100), np.zeros(100)), changed)
 
 
 def test_limit_is_stratified(noise):
-    section = config.load_params().dataset.model_copy(update={"limit": 50, "validation": 100})
-    split = datasets.load("validation", section, noise)
+    section = DATASET.model_copy(update={"limit": 50, "validation": 100})
+    split = splits.load("validation", section, noise)
     assert np.bincount(split.labels).tolist() == [5] * 10
 
 
 def test_validation_is_held_out(noise):
-    section = config.load_params().dataset.model_copy(update={"limit": None, "validation": 100})
-    training_split, validation = (datasets.load(split, section, noise) for split in ("train", "validation"))
+    section = DATASET.model_copy(update={"limit": None, "validation": 100})
+    training_split, validation = (splits.load(split, section, noise) for split in ("train", "validation"))
     assert (len(training_split.labels), len(validation.labels)) == (200, 100)
     assert not (training_split.images[:, None, 0, 0] == validation.images[None, :, 0, 0]).all(-1).any()
 
 
 def test_data_that_is_not_cifar10_is_refused():
-    arrays = {name: np.zeros(3, np.uint8) for name in datasets.SHA256}
+    arrays = {name: np.zeros(3, np.uint8) for name in cifar10.SHA256}
     with pytest.raises(RuntimeError, match="train_images is not CIFAR-10's: sha256"):
-        datasets.verify(arrays)
+        cifar10.verify(arrays)
 
 
 def test_auto_takes_the_first_source_that_serves(monkeypatch, capsys):
     def fail():
         raise RuntimeError("no network")
 
-    monkeypatch.setattr(datasets, "_SOURCES", {"local": fail, "keras": lambda: {}, "npm": fail})
-    monkeypatch.setattr(datasets, "verify", lambda arrays: None)
-    assert datasets.fetch() == ({}, "keras")
+    monkeypatch.setattr(cifar10, "_SOURCES", {"local": fail, "keras": lambda: {}, "npm": fail})
+    monkeypatch.setattr(cifar10, "verify", lambda arrays: None)
+    assert cifar10.fetch() == ({}, "keras")
     assert "not served: no network" in capsys.readouterr().out
 
 
 def test_no_source_at_all_is_one_clear_error(monkeypatch):
-    monkeypatch.setattr(datasets, "_SOURCES", {"local": lambda: {}})
+    monkeypatch.setattr(cifar10, "_SOURCES", {"local": lambda: {}})
     with pytest.raises(RuntimeError, match=r"No source served CIFAR-10\. Put .* into "):
-        datasets.fetch()
+        cifar10.fetch()
 
 
-def test_missing_dataset_names_the_command(tmp_path, params):
+def test_missing_dataset_names_the_command(tmp_path, settings):
     with pytest.raises(FileNotFoundError, match="dvc repro dataset"):
-        datasets.load("train", params.dataset, tmp_path)
+        splits.load("train", settings.dataset, tmp_path)
 
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 180, 50), "red": (210, 50, 60)}
@@ -201,58 +241,48 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def folder_params(params, folder):
-    values = params.model_dump()
-    values["dataset"] |= {
-        "name": "folder",
-        "folder": {"train": folder / "train", "validation": folder / "val", "truth": None, "side": 40},
-        "validation": 12,
-    }
-    values["train"] |= {
-        "batch_size": 6,
-        "accumulate": 2,
-        "dropout": 0.2,
-        "crop": 32,
-        "shift": 4,
-        "epochs": 5,
-    }
-    return config.Params.model_validate(values)
+def folder_settings(settings, folder):
+    places = {"train": folder / "train", "validation": folder / "val", "truth": None, "side": 40}
+    data = DATASET.model_dump() | {"name": "folder", "folder": places, "validation": 12}
+    changed = {"batch_size": 6, "accumulate": 2, "dropout": 0.2, "crop": 32, "shift": 4, "epochs": 5}
+    return Settings(settings.options, settings.train.model_copy(update=changed), splits.Dataset.model_validate(data))
 
 
 @pytest.fixture
-def listed(folder_params, tmp_path):
+def listed(folder_settings, tmp_path):
     """What stage `dataset` leaves of the folder."""
     (tmp_path / "dataset").mkdir()
-    datasets.save(tmp_path / "dataset", *datasets.prepare(folder_params.dataset), "folder")
+    arrays, statistics, _ = prepare.prepare(folder_settings.dataset)
+    splits.save(tmp_path / "dataset", arrays, statistics, "folder")
     return tmp_path / "dataset"
 
 
-def test_a_folder_is_listed_and_split(listed, folder_params):
-    said = datasets.describe(listed)
+def test_a_folder_is_listed_and_split(listed, folder_settings):
+    said = splits.describe(listed)
     assert said["classes"] == list(COLOURS) and said["image_shape"] == [40, 40, 3] and said["name"].startswith("paint")
     assert said["refused"] == [["train", "red/broken.jpg", "no image"]]
     assert said["mean"] == pytest.approx(np.mean(list(COLOURS.values()), 0), abs=8)
-    splits = {kind: datasets.load(kind, folder_params.dataset, listed) for kind in ("train", "validation", "test")}
-    assert {kind: np.bincount(split.labels).tolist() for kind, split in splits.items()} == {
+    found = {kind: splits.load(kind, folder_settings.dataset, listed) for kind in ("train", "validation", "test")}
+    assert {kind: np.bincount(split.labels).tolist() for kind, split in found.items()} == {
         "train": [20] * 3,
         "validation": [4] * 3,
         "test": [8] * 3,
     }
-    assert not set(splits["train"].images.files) & set(splits["validation"].images.files)
-    assert splits["test"].images[0].shape == (40, 40, 3)
+    assert not set(found["train"].images.files) & set(found["validation"].images.files)
+    assert found["test"].images[0].shape == (40, 40, 3)
 
 
-def test_a_folder_must_be_given_in_params(folder_params):
-    values = folder_params.model_dump()
-    values["dataset"]["folder"]["validation"] = None
+def test_a_folder_must_be_given_in_params(folder_settings):
+    values = folder_settings.dataset.model_dump()
+    values["folder"]["validation"] = None
     with pytest.raises(ValueError, match=r"for dataset\.name: folder give dataset\.folder\.validation"):
-        config.Params.model_validate(values)
+        splits.Dataset.model_validate(values)
 
 
 @pytest.mark.jax
-def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path, monkeypatch):
+def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_path, monkeypatch):
     whole = check_resumption(
-        folder_params, listed, tmp_path, monkeypatch, stop_after=10
+        folder_settings, listed, tmp_path, monkeypatch, stop_after=10
     )  # 2 epochs of 60 images, 12 to an update
     history = pd.read_csv(tmp_path / "whole" / "history.csv")
     metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
@@ -263,74 +293,71 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_params, tmp_path
 
 @pytest.mark.jax
 @pytest.mark.parametrize("device", [None, "a device"] if keras.backend.backend() == "jax" else [None])
-def test_resumed_training_equals_the_uninterrupted_one(noise, params, tmp_path, monkeypatch, device):
-    monkeypatch.setattr(training, "accelerator", lambda: device)
-    check_resumption(params, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
+def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path, monkeypatch, device):
+    monkeypatch.setattr(records, "accelerator", lambda: device)
+    check_resumption(settings, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
 
 
 @pytest.mark.jax
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax")
-def test_resident_images_train_as_fed_ones(noise, params, tmp_path, monkeypatch):
+def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatch):
     """As on an accelerator, with dropout and mirroring; of few updates, as rounding errors grow."""
-    weights = [training.build("half_width", params, datasets.describe(noise), 7).layers[-1].get_weights()]
-    params = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 1})})
-    looked_up, feed = [], training.Resident.feed
-    monkeypatch.setattr(training.Resident, "feed", lambda *arguments: looked_up.append(1) or feed(*arguments))
+    settings = settings._replace(train=settings.train.model_copy(update={"epochs": 1}))
+    drawn = recipe.build("half_width", settings.options, settings.train, splits.describe(noise), 7)
+    weights, made = [drawn.layers[-1].get_weights()], []
+    monkeypatch.setattr(loop, "Resident", lambda *arguments: made.append(Resident(*arguments)) or made[0])
     for device in (None, "a device"):
-        monkeypatch.setattr(training, "accelerator", lambda device=device: device)
-        model = training.train("half_width", 7, params, noise, tmp_path / "result")
-        weights.append(model.layers[-1].get_weights())
+        monkeypatch.setattr(records, "accelerator", lambda device=device: device)
+        weights.append(train(settings, noise, tmp_path / "result").layers[-1].get_weights())
     start, fed, resident = (np.concatenate([w.ravel() for w in each]) for each in weights)
-    assert looked_up == [1] and np.linalg.norm(resident - fed) < 1e-3 * np.linalg.norm(fed - start)
+    assert len(made) == 1 and np.linalg.norm(resident - fed) < 1e-3 * np.linalg.norm(fed - start)
 
 
 class Stop(Exception):
     pass
 
 
-def check_resumption(params, noise, tmp_path, monkeypatch, stop_after):
-    whole = training.train("half_width", 7, params, noise, tmp_path / "whole")
-
-    epoch_of = training.run_epoch
+def check_resumption(settings, noise, tmp_path, monkeypatch, stop_after):
+    whole = train(settings, noise, tmp_path / "whole")
+    epoch_of = loop.run_epoch
 
     def interrupted(model, *arguments):
         if int(model.optimizer.iterations) >= stop_after:
             raise Stop
         return epoch_of(model, *arguments)
 
-    monkeypatch.setattr(training, "run_epoch", interrupted)
+    monkeypatch.setattr(loop, "run_epoch", interrupted)
     with pytest.raises(Stop):
-        training.train("half_width", 7, params, noise, tmp_path / "resumed")
+        train(settings, noise, tmp_path / "resumed")
     assert not (tmp_path / "resumed").exists()
-    monkeypatch.setattr(training, "run_epoch", epoch_of)
-    resumed = training.train("half_width", 7, params, noise, tmp_path / "resumed")
-
-    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    histories = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "resumed")]
-    pd.testing.assert_frame_equal(*histories)
-    assert list(config.INTERRUPTED.iterdir()) == []
+    monkeypatch.setattr(loop, "run_epoch", epoch_of)
+    train(settings, noise, tmp_path / "resumed")
+    for path in (tmp_path / "whole").iterdir():  # equal bytes: what depends on a training does not run again
+        assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes(), path.name
+    assert list(paths.INTERRUPTED.iterdir()) == []
     return whole
 
 
 RUN = """
 import sys
 from pathlib import Path
-from squeezenet import config, training
-folder = Path(sys.argv[1])
-config.INTERRUPTED = folder / f"{sys.argv[2]}-interrupted"
-params = config.load_params(folder / "params.yaml")
-training.train("half_width", 7, params, folder / "dataset", folder / sys.argv[2])
+from replication import params, paths
+from replication.dataset import splits
+from replication.train import loop, recipe
+folder, name = Path(sys.argv[1]), sys.argv[2]
+paths.INTERRUPTED = folder / f"{name}-interrupted"
+settings = {"options": dict, "train": recipe.Train, "dataset": splits.Dataset}
+settings = [params.read(section, kind, folder / "params.yaml") for section, kind in settings.items()]
+loop.train("half_width", 7, *settings, folder / name, folder / "dataset")
 """
 
 
 @pytest.mark.jax
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="several processes train on JAX: make test-jax")
-def test_two_processes_equal_one(listed, folder_params, tmp_path):
+def test_two_processes_equal_one(listed, folder_settings, tmp_path):
     """At the same global batch, with accumulation, dropout and crops; of few updates, as rounding errors grow."""
-    values = folder_params.model_dump(mode="json")
-    values["train"]["epochs"] = 1
-    values |= {"budget": "here", "budgets": {"here": {}}}
+    values = {"options": folder_settings.options, "dataset": folder_settings.dataset.model_dump(mode="json")}
+    values |= {"train": folder_settings.train.model_dump(mode="json") | {"epochs": 1}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -347,16 +374,16 @@ def test_two_processes_equal_one(listed, folder_params, tmp_path):
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
     models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("one", "two")]
-    start = training.build("half_width", folder_params, datasets.describe(listed), 7)
+    start = recipe.build("half_width", folder_settings.options, folder_settings.train, splits.describe(listed), 7)
     one, two, drawn = (np.concatenate([w.ravel() for w in m.layers[-1].get_weights()]) for m in (*models, start))
     assert np.linalg.norm(two - one) < 1e-3 * np.linalg.norm(one - drawn)
 
 
-def test_results_are_self_contained(noise, params, tmp_path):
-    """The published model takes raw pixels, and gives the predictions beside it, without our package's classes."""
-    training.train("half_width", 7, params, noise, tmp_path / "result")
+def test_results_are_self_contained(noise, settings, tmp_path):
+    """The published model takes raw pixels, and gives the predictions beside it."""
+    train(settings, noise, tmp_path / "result")
     metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())
-    test = datasets.load("test", params.dataset, noise)
+    test = splits.load("test", settings.dataset, noise)
     model = keras.models.load_model(tmp_path / "result" / "model.keras")
     with np.load(tmp_path / "result" / "predictions.npz") as predictions:
         np.testing.assert_allclose(model.predict(test.images, verbose=0), predictions["probabilities"], atol=1e-5)
@@ -367,35 +394,29 @@ def test_results_are_self_contained(noise, params, tmp_path):
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("batch_size", "batchsize", r"budgets\.laptop\.batchsize: Extra inputs"),
-        ("warmup", "warm_up", r"train\.warm_up: Extra inputs"),
-        ("budgets:", "nothing:", r"budget must be one of budgets"),
-        ("budget: laptop", "budget: desktop", r"budget must be one of budgets: laptop, full \(got 'desktop'\)"),
-        ("momentum: 0.9", "epochs: 3", r"epochs: give it in budgets\.laptop, not in train"),
+        ("batch_size", "batchsize", r"train\.batchsize: Extra inputs"),
+        ("momentum: 0.9", "momentum: 9", r"train\.momentum: Input should be less than 1 \(got 9\)"),
+        ("\ntrain:", "\ntrains:", r"section train is missing"),
     ],
 )
 def test_wrong_params_name_the_file_and_the_key(tmp_path, right, wrong, message):
     path = tmp_path / "params.yaml"
-    path.write_text(config.PARAMS.read_text().replace(right, wrong))
+    path.write_text(paths.PARAMS.read_text().replace(right, wrong, 1))
     with pytest.raises(ValueError, match=rf"params\.yaml: .*{message}"):
-        config.load_params(path)
+        params.read("train", recipe.Train, path)
 
 
-def test_the_budgets_differ_in_budget_alone():
-    """Params.yaml's switch: both have the same keys, and the full one has seeds to compare and equal batches."""
-    budgets = yaml.safe_load(config.PARAMS.read_text())["budgets"]
-    assert budgets["laptop"].keys() == budgets["full"].keys()
-    assert set(budgets["full"]) == {"seeds", "epochs", "batch_size", "crop", "shift", "dropout", "dtype"}
-    laptop, full = (config.load_params(budget=name) for name in ("laptop", "full"))
-    assert config.load_params() == laptop and len(full.train.seeds) >= 3 and full.train.epochs > laptop.train.epochs
-    assert 45_000 % full.train.batch_size == 0 and full.train.batch_size % 8 == 0
+def test_an_unknown_variant_is_told_the_known_ones():
+    with pytest.raises(ValueError, match=r"variants has no 'resnet'\. It has squeezenet, simple_bypass"):
+        recipe.variant_of("resnet")
 
 
 @pytest.mark.jax
-def test_the_full_budget_is_compiled_on_jax():
-    """Keras' "auto" leaves a network with random crops uncompiled."""
-    params = config.load_params(budget="full")
-    statistics = {"classes": datasets.CLASSES, "image_shape": [32, 32, 3], "mean": [127.0] * 3, "std": [74.0] * 3}
-    model = training.build("half_width", params, statistics, 0)
-    training.compile_for(model, params.train, 10)
+def test_random_crops_are_compiled_on_jax():
+    """Keras' "auto" leaves a network with them uncompiled."""
+    statistics = {"kind": "cifar10", "classes": cifar10.CLASSES, "image_shape": [32, 32, 3]}
+    statistics |= {"mean": [127.0] * 3, "std": [74.0] * 3}
+    changed = TRAIN.model_copy(update={"shift": 4})
+    model = recipe.build("half_width", {"model": "squeezenet", "compression": 0.5}, changed, statistics, 0)
+    recipe.compile_for(model, changed, 10)
     assert model.jit_compile == (keras.backend.backend() == "jax")

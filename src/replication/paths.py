@@ -18,3 +18,9 @@ COMPRESS = DATA / "compress"
 AUTHORS = DATA / "authors"
 IMAGENET = DATA / "imagenet"
 TRANSFER = DATA / "transfer"
+RUNS = DATA / "runs"  # what differs from run to run, by stage: executed notebooks, seconds, the machine
+
+
+def train_dir(variant, seed):
+    """The folder of one training: model.keras, history.csv, predictions.npz, metrics.json."""
+    return TRAIN / variant / str(seed)

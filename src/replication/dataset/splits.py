@@ -1,6 +1,5 @@
 """The data of the experiments, CIFAR-10 or a folder of images: what stage `dataset` leaves, and its splits."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -9,10 +8,8 @@ import numpy as np
 from pydantic import PositiveInt, model_validator
 
 from replication import paths
-from replication.dataset import cifar10, photographs
+from replication.dataset import photographs
 from replication.params import Section
-
-SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
 
 class Folder(Section):
@@ -48,59 +45,6 @@ class Split(NamedTuple):
     labels: np.ndarray
 
 
-def prepare(params):
-    """What stage `dataset` leaves, for `save`: arrays, what `describe` says of them, and the source that served.
-
-    Args:
-        params: `Dataset`.
-    """
-    return (*_folder(params), "folder") if params.name == "folder" else _cifar10(params)
-
-
-def _cifar10(params):
-    arrays, served_by = cifar10.fetch(params.source)
-    training = arrays["train_images"][: -params.validation]
-    statistics = {
-        "name": "CIFAR-10",
-        "kind": "cifar10",
-        "classes": cifar10.CLASSES,
-        "image_shape": list(training.shape[1:]),
-        "mean": training.mean((0, 1, 2)).round(3).tolist(),
-        "std": training.std((0, 1, 2)).round(3).tolist(),
-    }
-    return arrays, statistics, served_by
-
-
-def _folder(params):
-    """Names and labels of the images that can be read; each is read once."""
-    section, arrays, refused = params.folder, {}, []
-    training = photographs.index(paths.ROOT / section.train)
-    truth = section.truth and paths.ROOT / section.truth
-    test = photographs.index(paths.ROOT / section.validation, training.classes, truth)
-    for kind, found in (("train", training), ("test", test)):
-        found = photographs.sift(found, section.side)
-        arrays |= {f"{kind}_files": found.files, f"{kind}_labels": found.labels}
-        refused += [(kind, *why) for why in found.refused]
-    held_out = _held_out(len(arrays["train_files"]), params.validation)
-    seen = np.delete(np.arange(len(arrays["train_files"])), held_out)
-    sample = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(int)]
-    files = arrays["train_files"][sample]
-    mean, std = photographs.statistics(photographs.Photographs(training.folder, files, section.side, sample))
-    digest = hashlib.sha256()
-    for array in arrays.values():
-        digest.update(np.ascontiguousarray(array))
-    return arrays, {
-        "name": training.folder.resolve().parent.name,
-        "kind": "folder",
-        "classes": training.classes,
-        "image_shape": [section.side, section.side, 3],
-        "mean": mean.round(3).tolist(),
-        "std": std.round(3).tolist(),
-        "sha256": digest.hexdigest(),
-        "refused": refused,
-    }
-
-
 def save(folder, arrays, statistics, name="cifar10"):
     """Leave what `load` and `describe` read; the statistics last, so that they vouch for whole arrays."""
     np.savez(Path(folder) / f"{name}.npz", **arrays)
@@ -121,9 +65,7 @@ def load(split, params, dataset=paths.DATASET):
     Raises:
         FileNotFoundError: stage `dataset` has not run.
     """
-    path = Path(dataset) / f"{params.name}.npz"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `dvc repro dataset` first")
+    path = _made(Path(dataset) / f"{params.name}.npz")
     kind = "test" if split == "test" else "train"
     with np.load(path) as arrays:
         labels = arrays[f"{kind}_labels"]
@@ -132,18 +74,18 @@ def load(split, params, dataset=paths.DATASET):
             root = paths.ROOT / (params.folder.validation if kind == "test" else params.folder.train)
             images = photographs.Photographs(root, files, params.folder.side, part)
             if kind == "train":
-                held_out = _held_out(len(labels), params.validation)
-                part = held_out if split == "validation" else np.delete(part, held_out)
+                chosen = held_out(len(labels), params.validation)
+                part = chosen if split == "validation" else np.delete(part, chosen)
         else:
             images = arrays[f"{kind}_images"]
-            held_out = slice(-params.validation, None) if split == "validation" else slice(-params.validation)
-            part = slice(None) if split == "test" else held_out
+            last = slice(-params.validation, None) if split == "validation" else slice(-params.validation)
+            part = slice(None) if split == "test" else last
     images, labels = images[part], labels[part]
-    chosen = stratified(labels, params.limit) if params.limit else slice(None)
-    return Split(images[chosen], labels[chosen])
+    kept = stratified(labels, params.limit) if params.limit else slice(None)
+    return Split(images[kept], labels[kept])
 
 
-def _held_out(count, validation):
+def held_out(count, validation):
     """Positions, evenly spaced, of images that a folder lists class by class."""
     if validation >= count:
         raise ValueError(f"dataset.validation must be less than the {count} training images. Received: {validation}")
@@ -152,7 +94,13 @@ def _held_out(count, validation):
 
 def describe(dataset=paths.DATASET):
     """What stage `dataset` says of its data: kind, classes, counts, per-channel mean and std of 0..255 pixels."""
-    return json.loads((Path(dataset) / "dataset.json").read_text())
+    return json.loads(_made(Path(dataset) / "dataset.json").read_text())
+
+
+def _made(path):
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: run `dvc repro dataset` first")
+    return path
 
 
 def stratified(labels, limit):

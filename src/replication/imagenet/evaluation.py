@@ -12,8 +12,8 @@ from replication.dataset import photographs
 from squeezenet.weights import imagenet
 
 
-def index(settings):
-    """The files of the folder that `ImageNet` names, with ImageNet's labels: see `photographs.index`."""
+def validation_images(settings):
+    """The files of the folder that the section imagenet names, with ImageNet's labels: see `photographs.index`."""
     wnids = [wnid for wnid, _ in imagenet.labels()]
     return photographs.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
 

@@ -243,7 +243,9 @@ class Evidence:
         return Found(int(self.layers_of(row).parameters.sum()))
 
     def added_parameters(self, row, _):
-        more, fewer = (pd.DataFrame(costs.per_layer(self.model(name))).parameters.sum() for name in (row.variant, row.reference))
+        more, fewer = (
+            pd.DataFrame(costs.per_layer(self.model(name))).parameters.sum() for name in (row.variant, row.reference)
+        )
         return Found(int(more - fewer))
 
     def kept_printed(self, layer):

@@ -1,0 +1,60 @@
+"""`python -m replication.evidence list` names the trainings to do; `... train NAME` does one."""
+
+import argparse
+import json
+
+import keras
+
+from replication import paths, records
+from replication.compress import steps
+from replication.dataset import splits
+from replication.evidence import rows
+from replication.params import read
+from replication.train import devices, loop
+
+CHECKPOINTS = paths.DATA / "checkpoints"
+
+
+def train(job):
+    """Train, or go on with, one job, and leave its row; compress its network where Table 2 needs it."""
+    options, recipe = job.settings()
+    folder = CHECKPOINTS / job.name
+    if not job.path.exists() or not folder.exists():  # a checkpoint may have gone with its machine
+        _, run = loop.train(job.variant, job.seed, options, recipe, read("dataset", splits.Dataset), folder)
+        rows.record(job, folder, run)
+    if rows.is_compressed(job):
+        compress(job, options, recipe, folder)
+
+
+def compress(job, options, recipe, folder):
+    """Deep Compression of a checkpoint with its dense control; leaves a row in data/evidence/compress."""
+    devices.set_up(recipe.threads, job.seed)
+    model = keras.models.load_model(folder / "model.keras")
+    data, settings = read("dataset", splits.Dataset), read("compress", steps.Compress)
+    parts = [splits.load(split, data) for split in ("train", "validation", "test")]
+    done = steps.Steps(job.variant, options, model, settings, recipe, parts, job.seed, folder)
+    done.run()
+    row = {"variant": job.variant, "epochs": job.epochs, "seed": job.seed, "rows": done.rows, **records.provenance()}
+    row |= {"params": job.params() | {"compress": settings.model_dump(mode="json", exclude_none=True)}}
+    records.write(job.compressed, json.dumps(row, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m replication.evidence", description=__doc__)
+    parser.add_argument("do", choices=["list", "train"])
+    parser.add_argument("name", nargs="?", help="NETWORK-EPOCHS-SEED")
+    arguments = parser.parse_args()
+    every = {job.name: job for job in rows.jobs()}
+    if arguments.do == "list":
+        strange, _ = rows.left_out()
+        if strange:
+            parser.exit(1, f"other parameters made these rows, move them away first: {', '.join(strange)}\n")
+        print(*(name for name, job in every.items() if not rows.is_done(job)), sep="\n")
+    elif arguments.name not in every:
+        parser.error(f"no training {arguments.name!r}; `list` names them")
+    else:
+        train(every[arguments.name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The longer trainings: which are to be done, a row in git for each that is, and the runs that they make up.
+
+A row, data/evidence/NETWORK-EPOCHS-SEED.json, has what metrics.json has, the history, the parameters, which test images
+the network got right (bits, base64), seconds and provenance. A row that other parameters made is left out by name.
+"""
+
+import base64
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from replication import paths, records
+from replication.dataset.splits import Dataset
+from replication.params import Section, read
+from replication.results import Run
+from replication.train.recipe import variant_of
+
+
+class Part(Section):
+    """Trainings that answer a question together."""
+
+    variants: list[str] = Field(min_length=1)
+    epochs: PositiveInt
+    seeds: list[NonNegativeInt] = Field(min_length=1)
+    compress: bool = False
+
+
+class Rates(Section):
+    """Short trainings that the learning rates were chosen by, on validation images."""
+
+    variants: list[str]
+    learning_rates: list[PositiveFloat]
+    epochs: PositiveInt
+    seed: NonNegativeInt
+
+
+class Plan(Section):
+    """The section evidence of params.yaml."""
+
+    recipe: dict
+    parts: dict[str, Part]
+    rates: Rates
+
+
+class Job(NamedTuple):
+    """One training; with a learning rate one of `rates`, which leaves a row in data/evidence/rates."""
+
+    variant: str
+    epochs: int
+    seed: int
+    learning_rate: float | None = None
+
+    @property
+    def name(self):
+        return f"{self.variant}-{self.epochs}-{self.seed}" + f"-{self.learning_rate:g}" * bool(self.learning_rate)
+
+    @property
+    def path(self):
+        return paths.EVIDENCE / ("rates" if self.learning_rate else "") / f"{self.name}.json"
+
+    @property
+    def compressed(self):
+        return paths.EVIDENCE / "compress" / f"{self.name}.json"
+
+    def settings(self):
+        """Keywords of `models.create`, and the recipe."""
+        options, recipe = variant_of(self.variant)
+        changes = {"epochs": self.epochs, "seeds": [self.seed]}
+        if self.learning_rate:
+            changes["learning_rate"] = self.learning_rate
+        else:
+            changes |= read("evidence", Plan).recipe
+        return options, type(recipe).model_validate(recipe.model_dump() | changes)
+
+    def params(self):
+        """What a row has to have in common with params.yaml, so as to count."""
+        options, recipe = self.settings()
+        data = read("dataset", Dataset)
+        return {
+            "dataset": data.model_dump(mode="json", exclude={"source"} | {"folder"} * (data.name != "folder")),
+            "train": recipe.model_dump(mode="json", exclude={"seeds", "epochs"}),
+            "variant": options,
+        }
+
+
+def jobs():
+    """All trainings of params.yaml's evidence, each once, in the order to run them."""
+    plan = read("evidence", Plan)
+    rates = [
+        Job(variant, plan.rates.epochs, plan.rates.seed, rate)
+        for variant in plan.rates.variants
+        for rate in plan.rates.learning_rates
+    ]
+    parts = [
+        Job(variant, part.epochs, seed)
+        for part in plan.parts.values()
+        for seed in part.seeds
+        for variant in part.variants
+    ]
+    return list(dict.fromkeys(rates + parts))
+
+
+def is_compressed(job):
+    """Whether a training's network is compressed right after it."""
+    compressed = read("compress", dict)["variants"]
+    return job.variant in compressed and any(
+        part.compress and job.variant in part.variants and job.epochs == part.epochs and job.seed in part.seeds
+        for part in read("evidence", Plan).parts.values()
+    )
+
+
+def is_done(job):
+    """Whether all that a job leaves is there."""
+    return job.path.exists() and (job.compressed.exists() or not is_compressed(job))
+
+
+def record(job, folder, run):
+    """Leave the row of a training for git.
+
+    Args:
+        folder: what `loop.train` wrote.
+        run: what it returned: seconds and provenance.
+    """
+    row = json.loads((folder / "metrics.json").read_text())
+    with np.load(folder / "predictions.npz") as predictions:
+        correct = predictions["probabilities"].argmax(1) == predictions["labels"]
+    row |= {"params": job.params(), "history": pd.read_csv(folder / "history.csv").to_dict("list")}
+    row |= {"correct": base64.b64encode(np.packbits(correct)).decode(), **run}
+    records.write(job.path, json.dumps(row, indent=1) + "\n")
+
+
+def _load(job):
+    """The row of a job, or None where there is none, or one that other parameters made."""
+    if not job.path.exists():
+        return None
+    row = json.loads(job.path.read_text())
+    return row if row["params"] == job.params() else None
+
+
+def read_runs():
+    """The rows that params.yaml's evidence asks for, as one `Run` for each part, whole or not."""
+    runs = []
+    for name, part in read("evidence", Plan).parts.items():
+        rows = [_load(Job(variant, part.epochs, seed)) for variant in part.variants for seed in part.seeds]
+        rows = [row for row in rows if row]
+        correct, history = {}, []
+        for row in rows:
+            bits = np.unpackbits(np.frombuffer(base64.b64decode(row.pop("correct")), np.uint8))
+            correct[row["variant"], row["seed"]] = bits[: row["test_images"]].astype(bool)
+            history.append(pd.DataFrame(row.pop("history")).assign(variant=row["variant"], seed=row["seed"]))
+        history = pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=["variant", "seed"])
+        trainings = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "epochs"])
+        runs.append(Run(name, trainings, history, correct, part.seeds))
+    return runs
+
+
+def read_rates():
+    """The short trainings at several learning rates, one row each: variant, learning_rate, validation_accuracy, ..."""
+    found = [(job, _load(job)) for job in jobs() if job.learning_rate]
+    return pd.DataFrame([row | {"learning_rate": job.learning_rate} for job, row in found if row])
+
+
+def left_out():
+    """Names of rows that no job asks for or that other parameters made, and of trainings that are not done."""
+    asked = {job.path: job for job in jobs()}
+    there = set(paths.EVIDENCE.glob("*.json")) | set(paths.EVIDENCE.glob("rates/*.json"))
+    strange = [path for path in there if path not in asked or _load(asked[path]) is None]
+    return sorted(path.stem for path in strange), [job.name for job in asked.values() if job.path not in there]
