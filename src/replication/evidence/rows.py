@@ -55,7 +55,8 @@ class Job(NamedTuple):
 
     @property
     def name(self):
-        return f"{self.variant}-{self.epochs}-{self.seed}" + f"-{self.learning_rate:g}" * bool(self.learning_rate)
+        rate = f"-{self.learning_rate:g}" if self.learning_rate else ""
+        return f"{self.variant}-{self.epochs}-{self.seed}{rate}"
 
     @property
     def path(self):
