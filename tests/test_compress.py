@@ -28,7 +28,13 @@ def test_retraining_stays_within_zeros_and_shared_values(shared):
     recipe = read("train", Train).model_copy(update={"batch_size": 20, "centralise": True, "weight_decay": 0.0})
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
-    statistics = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": CLASSES, "mean": [127.0] * 3, "std": [74.0] * 3}
+    statistics = {
+        "kind": "cifar10",
+        "image_shape": [32, 32, 3],
+        "classes": CLASSES,
+        "mean": [127.0] * 3,
+        "std": [74.0] * 3,
+    }
     model = build("small", {"model": "squeezenet", "compression": 0.25}, recipe, statistics, seed=0)
     network = model.layers[-1]
     before = deep_compression.share_network(deep_compression.prune_network(weights.tensors(network), quality=0.8), 3)

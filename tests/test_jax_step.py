@@ -164,7 +164,9 @@ def test_keras_takes_at_most_three_times_as_long():
     fed = loop.feed(model, IMAGES[: len(numbers)], labels, recipe.batch_size) if cpu else None
     seconds = {}
     for name, run in {
-        "Keras": lambda: (model.fit if cpu else learner.fit)(**fed or loop.feed(model, numbers, labels, len(numbers)), verbose=0),
+        "Keras": lambda: (model.fit if cpu else learner.fit)(
+            **fed or loop.feed(model, numbers, labels, len(numbers)), verbose=0
+        ),
         "by hand": lambda: hand(*(array.reshape(-1, recipe.batch_size) for array in (numbers, labels))),
     }.items():
         run()  # compiles

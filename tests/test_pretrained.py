@@ -10,10 +10,10 @@ import subprocess
 import keras
 import numpy as np
 import pytest
+from squeezenet.pretrained import decode_predictions, net_parameter, preprocess_input
 from test_authors import COPY, SHARED, needs_file
 
 from squeezenet import SqueezeNet, SqueezeNet_11, authors, compression, pretrained
-from squeezenet.pretrained import decode_predictions, net_parameter, preprocess_input
 
 
 def needs(package):

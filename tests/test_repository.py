@@ -1,16 +1,14 @@
 """Facts that live in two files by necessity agree."""
 
 import functools
-import json
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 
 from replication import paths
-from replication.train.recipe import Train
+from replication.dataset.splits import Dataset
+from replication.params import read
 
 
 def pins(text):
@@ -51,8 +49,8 @@ def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
         assert name in section, key
         section[name] = yaml.safe_load(value)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    params = config.load_params(tmp_path / "params.yaml")
-    recipe = params.train
-    assert recipe.batch_size * recipe.accumulate == 512 and params.dataset.folder.side == 256
+    path = tmp_path / "params.yaml"
+    recipe, data = read("train", Train, path), read("dataset", Dataset, path)
+    assert recipe.batch_size * recipe.accumulate == 512 and data.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 2e-4, None)
     assert not (recipe.nesterov or recipe.centralise)

@@ -20,7 +20,6 @@ from replication.train import loop, recipe
 from replication.train.resident import Resident
 from squeezenet import SqueezeNet
 
-
 TRAIN, DATASET = params.read("train", recipe.Train), params.read("dataset", splits.Dataset)
 
 
@@ -323,9 +322,9 @@ from replication.dataset import splits
 from replication.train import loop, recipe
 folder, name = Path(sys.argv[1]), sys.argv[2]
 paths.INTERRUPTED = folder / f"{name}-interrupted"
-train, data = (params.read(*what, folder / "params.yaml") for what in (("train", recipe.Train), ("dataset", splits.Dataset)))
-options = params.read("options", dict, folder / "params.yaml")
-loop.train("half_width", 7, options, train, data, folder / name, folder / "dataset")
+settings = {"options": dict, "train": recipe.Train, "dataset": splits.Dataset}
+settings = [params.read(section, kind, folder / "params.yaml") for section, kind in settings.items()]
+loop.train("half_width", 7, *settings, folder / name, folder / "dataset")
 """
 
 

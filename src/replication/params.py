@@ -1,4 +1,4 @@
-"""params.yaml, validated section by section: a stage describes its own section, see for instance `train.recipe.Train`."""
+"""params.yaml, validated section by section: a stage describes its own, as `train.recipe.Train` does."""
 
 from pathlib import Path
 

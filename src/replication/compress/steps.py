@@ -1,4 +1,4 @@
-"""Deep Compression of a trained network, step by step; each step ends in a file and is measured on what it decodes to."""
+"""Deep Compression of a trained network: each step ends in a file, and is measured on the network decoded from it."""
 
 from typing import Annotated, Literal
 
@@ -150,4 +150,7 @@ class Steps:
             measured = {key: found[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
             size = {"file": path.name, "bytes": len(data), "ratio": self.alexnet_bytes / len(data)}
             self.rows.append({"network": self.variant, **row, **size, **measured, "n": len(self.test.labels)})
-        print(f"{step}: {len(data):,} bytes, {accuracy:.1%} of {len(self.validation.labels)} validation images", flush=True)
+        print(
+            f"{step}: {len(data):,} bytes, {accuracy:.1%} of {len(self.validation.labels)} validation images",
+            flush=True,
+        )

@@ -1,4 +1,4 @@
-"""`python -m replication.evidence list` names the trainings to do; `... train NAME` does one, and compresses its network."""
+"""`python -m replication.evidence list` names the trainings to do; `... train NAME` does one."""
 
 import argparse
 import json

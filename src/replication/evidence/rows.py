@@ -95,7 +95,10 @@ def jobs():
         for rate in plan.rates.learning_rates
     ]
     parts = [
-        Job(variant, part.epochs, seed) for part in plan.parts.values() for seed in part.seeds for variant in part.variants
+        Job(variant, part.epochs, seed)
+        for part in plan.parts.values()
+        for seed in part.seeds
+        for variant in part.variants
     ]
     return list(dict.fromkeys(rates + parts))
 

@@ -29,7 +29,9 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photog
     refused, better = list(index.refused), []
 
     def readable():
-        images = photographs.in_order(lambda name: photographs.try_read(index.folder / name, side), index.files, 2 * batch_size, threads)
+        images = photographs.in_order(
+            lambda name: photographs.try_read(index.folder / name, side), index.files, 2 * batch_size, threads
+        )
         for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
             if reason:
                 refused.append((str(name), reason))

@@ -1,172 +1,353 @@
-"""The paper's claims put to our trained networks: effect, interval, test and verdict.
+"""The paper's claims, each as differences that must all be large enough: effect, interval, test and verdict.
 
-One seed: every network has classified the same test images, and the unit is the image (paired
-bootstrap). Several seeds: the unit is the seed (paired t test). A trend's unit is the trained network
-(Spearman's rho, permutation test): the images cannot tell how far a few networks speak for their family.
+A claim of several differences (a rise has steps, a plateau has networks behind its knee) holds when every one of
+them does, and is contradicted when any one is: the largest p counts in the first case, and the smallest, times
+their number, in the second. `comparison` says what an interval counts.
 """
 
-import math
+from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
-from replication.report.results import Full, comparable
+from replication import params
+from replication.report.comparison import estimate
+from replication.train.results import Run, conditions, strongest
+from squeezenet import models
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
-POWER = 0.8  # of the experiment that would settle an inconclusive claim
-RESAMPLES = 9999
-RANK_VARIANCE = 1.06  # of Fisher's z, by n - 3, for ranks (Fieller et al. 1957)
-IMAGES = "test images, 1 seed"
-INCONCLUSIVE = "inconclusive"
-NO_NETWORK = "not tested: its networks are not in params.yaml"
-NO_ROW = "not tested: no such row from stage compress"
-COLUMNS = ["effect", "low", "high", "threshold", "p", "spread", "networks", "unit"]
+SMALLEST_P = 1e-4  # below this a p value says more of the normal distribution than of the networks
+REPLICATED, CONTRADICTED, UNDECIDED = "replicated", "contradicted", "undecided"
+TOWARDS, AGAINST = "leans towards", "leans against"  # one seed: no verdict
+HOLDS, FAILS = "holds by computation", "does not hold by computation"
+NOT_TESTED = "not tested: its networks or files are missing"
+STATISTICAL = ("trend", "plateau", "better", "no worse")
+COMPUTED = ("smaller", "fits", "narrow squeeze")
+MEASURES = {"top-1": "points", "top-5": "points", "size": ""}
+COLUMNS = [
+    *("effect", "low", "high", "unit", "threshold", "upper", "lower", "p", "against"),
+    *("n", "seeds", "run", "conditions", "words", "estimate"),
+]
 
 
-def assess(claims, results, correct, compression=None, full=None, resamples=RESAMPLES):
+class Difference(NamedTuple):
+    """One of a claim's differences: `upper` minus `lower` must be above -(margin + share x rise).
+
+    Attributes:
+        margin: in points.
+        share: of the rise from network `base` to network `upper`.
+    """
+
+    upper: str
+    lower: str
+    margin: float = 0.0
+    share: float = 0.0
+    base: str = ""
+
+    def weights(self):
+        return {self.upper: 1, self.lower: -1}
+
+    def rise(self):
+        return {self.upper: 1, self.base: -1} if self.share else {}
+
+    def tested(self):
+        """The difference with the share of the rise added, which is known no better than the difference is."""
+        extra = {name: self.share * weight for name, weight in self.rise().items()}
+        names = {**self.weights(), **extra}
+        return {name: self.weights().get(name, 0) + extra.get(name, 0) for name in names}
+
+
+def differences_of(claim):
+    """The differences that make up a row of data/paper/claims.csv with a statistical test."""
+    first, second = claim.first.split(), claim.second.split()
+    pairs = [(b, a) for a, b in pairwise(first)] if claim.test == "trend" else product(first, second)
+    if claim.margin.endswith("%"):
+        return [Difference(*pair, share=float(claim.margin.strip("%")) / 100, base=claim.base) for pair in pairs]
+    return [Difference(*pair, margin=float(claim.margin or 0)) for pair in pairs]
+
+
+def compressed(found, run):
+    """What stage `compress` left, as a Run whose networks are files, named NETWORK/METHOD/BITS.
+
+    Args:
+        found: seed -> `results.Others.compression` of the networks trained from it.
+        run: where these networks were trained, for the conditions.
+    """
+    trained = run.trainings.drop_duplicates("variant").set_index("variant")[["dataset", "train_images", "epochs"]]
+    rows, correct = [], {}
+    for seed, networks in found.items():
+        for network in set(networks) & set(trained.index):
+            for row in networks[network]["rows"]:
+                name = f"{network}/{row['method'].replace(' ', '_')}/{row['bits']}"
+                rows.append({**row, "variant": name, "seed": seed, **trained.loc[network]})
+                correct[name, seed] = networks[network]["correct"][row["file"]]
+    return Run(run.name, pd.DataFrame(rows), run.history.iloc[:0], correct, list(found))
+
+
+def assess(claims, runs, compression, paper):
     """Test each claim of data/paper/claims.csv.
 
     Args:
-        claims: the file's frame. `test` is one of trend (accuracy rises along `first`), better (`first` above
-            `second`), no worse (`first` above `second` less `margin` points; several networks count by their mean),
-            compression (rows of Table 2 at `bits` against 32) and none (`needs` says what is missing).
-        results: one row a training, with variant, seed, dataset and test_images.
-        correct: (variant, seed) -> bool array over the test images.
-        compression: `results.Others.compression`.
-        full: `results.Full`, which answers where it can.
+        claims: the file's frame, of strings. `test` is one of
+            trend: accuracy rises from each network of `first` to the next;
+            plateau: no network of `second` is above `first` by more than `margin`, a share of the rise from `base`;
+            better: `first` is above `second`;
+            no worse: `first` is above `second` minus `margin` points;
+            smaller: the file `first` is more than `margin` times smaller than the file `second`;
+            fits: the 32-bit weights of `first`, for ImageNet, take less than `margin` MB;
+            narrow squeeze: each fire module of the networks `first` has fewer squeeze than expand filters;
+            none: `needs` says what is missing.
+            A network may be a file of stage `compress`, named as by `compressed`.
+        runs: `train.results.Run`s, the laptop's first.
+        compression: Runs of files, as by `compressed`, the laptop's first; or none.
+        paper: the frame of `audit.read_paper`.
 
     Returns:
-        The claims with effect, low, high (95% interval; points, or Spearman's rho), threshold, p, p_holm, n, unit,
-        verdict and seeds_needed.
+        The claims with
+            effect, low, high (95%), unit, threshold: of the difference between `upper` and `lower` that decides;
+            p, p_holm (seeds only), p_words: two-sided, of the whole claim;
+            n, seeds, run, conditions: what answered;
+            paper_effect, paper_measure, paper_words: the same difference in the paper's own numbers;
+            verdict, words; seeds_needed, for undecided claims with several seeds (inf: no number of them would do).
 
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
     """
-    full = full or Full(results.iloc[:0], results.iloc[:0], [], [])
-    tested = [_test(claim, results, correct, compression or {}, full, resamples) for claim in claims.itertuples()]
-    table = claims.reset_index(drop=True).join(pd.DataFrame(tested, columns=COLUMNS))
-    run = table.p.notna()
+    table = claims.reset_index(drop=True)
+    found = [_answer(claim, runs, compression) for claim in table.itertuples()]
+    table = table.join(pd.DataFrame(found, columns=COLUMNS))
+    tested = table.p.notna() & (table.seeds > 1)
     table["p_holm"] = np.nan
-    if run.any():
-        table.loc[run, "p_holm"] = multipletests(table.p[run], ALPHA, method="holm")[1]
-    dataset = ", ".join(results.dataset.unique())
-    table["verdict"] = [_verdict(row, dataset) for row in table.itertuples()]
-    table["seeds_needed"] = [
-        seeds_needed(row, ALPHA / run.sum()) if row.verdict == INCONCLUSIVE else None for row in table.itertuples()
-    ]
-    table.attrs["resamples"] = resamples
-    return table
+    if tested.any():
+        table.loc[tested, "p_holm"] = multipletests(table.p[tested], ALPHA, method="holm")[1]
+    table["p_words"] = table.p_holm.fillna(table.p).map(p_words)
+    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    table["seeds_needed"] = [_seeds_needed(row, ALPHA / max(tested.sum(), 1)) for row in table.itertuples()]
+    theirs = calibrate(claims, paper).reset_index(drop=True)
+    table[["paper_effect", "paper_measure", "paper_words"]] = theirs[["effect", "measure", "words"]]
+    return table.drop(columns=["against", "estimate"])
 
 
-def _test(claim, results, correct, compression, full, resamples):
-    if claim.test == "none":
-        return (None,) * len(COLUMNS)
-    if claim.test == "compression":
-        return _compression(claim, results, compression, resamples)
-    if claim.test not in ("trend", "better", "no worse"):
-        raise ValueError(f"data/paper/claims.csv, {claim.id}: unknown test {claim.test!r}")
-    first, second = claim.first.split(), claim.second.split()
-    if not {*first, *second} <= set(results.variant):
-        return (None,) * len(COLUMNS)
-    trainings = comparable(first + second, results, full)
-    accuracy = 100 * trainings.pivot(index="seed", columns="variant", values="accuracy")[first + second].dropna()
-    seeds, accuracy, epochs = list(accuracy.index), accuracy.to_numpy(), trainings.epochs.iloc[0]
-    longer = f", {epochs} epochs" if epochs != results.epochs.iloc[0] else ""
-    threshold = -float(claim.margin or 0)
-    if claim.test == "trend":
-        order = np.tile(np.arange(len(first)), len(seeds))
-        test = stats.pearsonr(  # Spearman's rho, which is Pearson's of the ranks
-            stats.rankdata(order), stats.rankdata(accuracy), method=stats.PermutationMethod(resamples, rng=0)
+def differences(claims, runs, compression):
+    """Every difference of every claim with a statistical test, where its networks are there, one a row."""
+    rows = []
+    for claim in claims[claims.test.isin(STATISTICAL)].itertuples():
+        rows += [{"id": claim.id, **row} for row in _differences(claim, runs, compression)]
+    return pd.DataFrame(rows).drop(columns="estimate", errors="ignore")
+
+
+def p_words(p):
+    if pd.isna(p):
+        return ""
+    return f"at most {SMALLEST_P:.4f}" if p < SMALLEST_P else f"{p:.4f}"
+
+
+def _differences(claim, runs, compression):
+    runs = compression if "/" in claim.first else runs
+    wanted = differences_of(claim)
+    names = {name for difference in wanted for name in difference.tested()}
+    runs = [run for run in runs if len(run.trainings)]
+    run = strongest(names, runs) if runs else None
+    if run is None or not {(name, seed) for name in names for seed in run.seeds} <= set(run.correct):
+        return []
+    files = "/" in claim.first
+    paired = files and len({name.split("/")[0] for name in names}) == 1
+    pool = run.trainings if files else next(each for each in runs if each.name == run.name).trainings
+    rows = []
+    for each in wanted:
+        shown, tested = (estimate(weights, run, pool, paired) for weights in (each.weights(), each.tested()))
+        low, high = shown.interval()
+        rows.append(
+            {
+                "upper": each.upper,
+                "lower": each.lower,
+                "effect": shown.value,
+                "low": low,
+                "high": high,
+                "threshold": shown.value - tested.value - each.margin,
+                "p_above": tested.p_above(-each.margin),
+                "p_below": tested.p_below(-each.margin),
+                "error_by_seeds": np.sqrt(shown.by_seeds),
+                "error_by_images": np.sqrt(shown.by_images),
+                "seeds": shown.seeds,
+                "images": int(shown.df_images + 1),
+                "run": run.name,
+                "conditions": conditions(run.trainings),
+                "estimate": (tested, -each.margin),
+            }
         )
-        effect, p, spread = test.statistic, test.pvalue, None
-        low, high = _rank_interval(effect, len(order))
-        unit = f"{len(order)} trained networks{longer}"
-    elif len(seeds) == 1:
-        return _paired([correct[name, seeds[0]] for name in first + second], len(first), threshold, resamples)
-    else:
-        differences = _difference(accuracy, len(first))
-        test = stats.ttest_1samp(differences, threshold)
-        effect, p, (low, high) = differences.mean(), test.pvalue, test.confidence_interval()
-        spread, unit = differences.std(ddof=1), f"{len(seeds)} seeds{longer}"
-    p = 1.0 if np.isnan(p) else p  # no spread at all: nothing can be said
-    return effect, low, high, threshold, p, spread, len(first), unit
+    return rows
 
 
-def bootstrap(correct, resamples, seed=0):
-    """Accuracies in % (resamples, networks) on resampled test images, the same images for every network.
-
-    Images on which the networks agree alike are interchangeable, so that drawing how often each
-    pattern of right and wrong occurs is the bootstrap of the images.
-    """
-    if len({len(c) for c in correct}) > 1:
-        raise ValueError(f"predictions for test sets of different sizes: {sorted({len(c) for c in correct})}")
-    patterns, counts = np.unique(np.array(correct).T, axis=0, return_counts=True)
-    n = counts.sum()
-    return 100 * np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ patterns / n
-
-
-def _difference(accuracy, split):
-    return accuracy[:, :split].mean(1) - accuracy[:, split:].mean(1)
-
-
-def _paired(correct, split, threshold, resamples):
-    """The mean of the first `split` networks less that of the others, in points, by a bootstrap of the test images."""
-    sampled = _difference(bootstrap(correct, resamples), split)
-    effect = float(_difference(100 * np.array([[c.mean() for c in correct]]), split)[0])
-    low, high = np.percentile(sampled, [2.5, 97.5])
-    tail = min((sampled <= threshold).sum(), (sampled >= threshold).sum())
-    p = min(1, 2 * (tail + 1) / (len(sampled) + 1))
-    return effect, low, high, threshold, p, sampled.std(), split, IMAGES
+def _answer(claim, runs, compression):
+    """The columns COLUMNS of one claim."""
+    if claim.test == "none":
+        return {}
+    if claim.test in COMPUTED:
+        return _compute(claim, compression)
+    if claim.test not in STATISTICAL:
+        raise ValueError(f"data/paper/claims.csv, {claim.id}: unknown test {claim.test!r}")
+    rows = _differences(claim, runs, compression)
+    if not rows:
+        return {}
+    weakest = max(rows, key=lambda row: (row["p_above"], -row["effect"]))
+    p_holds, p_fails = weakest["p_above"], min(1, len(rows) * min(row["p_below"] for row in rows))
+    s = "s" * (weakest["seeds"] > 1)
+    return weakest | {
+        "unit": "points",
+        "p": min(1, 2 * min(p_holds, p_fails)),
+        "against": len(rows) if p_fails < p_holds else 0,
+        "n": f"{weakest['images']:,} test images, {weakest['seeds']} seed{s}",
+        "words": _words(weakest["upper"], weakest["lower"], weakest["effect"]),
+    }
 
 
-def _compression(claim, results, compression, resamples):
-    """The network in the file of `bits` bits less the network as trained."""
-    found = compression.get(claim.first, {"rows": []})
-    files = {str(row["bits"]): row["file"] for row in reversed(found["rows"])}  # at 32 bits the first, as trained
-    if not {"32", claim.bits} <= set(files) or claim.first not in set(results.variant):
-        return (None,) * len(COLUMNS)
-    correct = [found["correct"][files[bits]] for bits in (claim.bits, "32")]
-    return _paired(correct, 1, -float(claim.margin), resamples)
+def _words(upper, lower, effect):
+    return f"`{upper}` {abs(effect):.1f} points {'above' if effect > 0 else 'below'} `{lower}`"
 
 
-def _rank_interval(rho, n):
-    """Fisher's interval for Spearman's rho, which counts a perfect one as half a swap of neighbours off.
+def _compute(claim, compression):
+    if claim.test == "smaller":
+        runs = [run for run in compression if len(run.trainings)]
+        names = {claim.first, claim.second}
+        run = strongest(names, runs) if runs else None
+        if run is None or not names <= set(run.trainings.variant):
+            return {}
+        size = run.trainings.groupby("variant").bytes.mean()
+        ratio, least = size[claim.second] / size[claim.first], float(claim.margin)
+        return {
+            "effect": ratio,
+            "threshold": least,
+            "unit": "x",
+            "against": ratio <= least,
+            "n": f"files of {len(run.seeds)} seed{'s' * (len(run.seeds) > 1)}",
+            "run": run.name,
+            "conditions": conditions(run.trainings),
+            "words": f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes",
+        }
+    variants = params.read("variants", dict[str, dict])
+    if not set(claim.first.split()) <= set(variants):
+        return {}
+    built = {name: _for_imagenet(variants[name]) for name in claim.first.split()}
+    if claim.test == "fits":
+        size = 4 * sum(model.count_params() for model in built.values()) / 1e6
+        found = {"effect": size, "threshold": float(claim.margin), "unit": "MB", "against": size >= float(claim.margin)}
+        return found | {"n": "the 32-bit weights", "words": f"{size:.2f} MB"}
+    wide = {name: sum(map(_too_wide, _fire_modules(model))) for name, model in built.items()}
+    broken = ", ".join(f"{count} modules of `{name}`" for name, count in wide.items() if count)
+    found = {"effect": sum(wide.values()), "threshold": 0, "unit": "modules", "against": bool(broken)}
+    return found | {"n": f"{len(built)} networks", "words": f"not so in {broken}" if broken else "so in every module"}
 
-    Of n networks in perfect order it would else say that nothing but 1 is possible.
-    """
-    if n < 4:
-        return -1.0, 1.0
-    most = 1 - 6 / (n**3 - n)
-    half = stats.norm.ppf(0.975) * math.sqrt(RANK_VARIANCE / (n - 3))
-    low, high = np.tanh(np.arctanh(np.clip(rho, -most, most)) + np.array([-half, half]))
-    return float(low), float(high)
+
+def _for_imagenet(options):
+    options = {name: value for name, value in options.items() if name != "learning_rate"}
+    return models.create(input_shape=(227, 227, 3), nb_classes=1000, **options)
 
 
-def _verdict(row, dataset):
+def _fire_modules(model):
+    """Filters of (squeeze1x1, expand1x1, expand3x3), by module."""
+    filters = {
+        layer.name: layer.filters for layer in model.layers if "/" not in layer.name and hasattr(layer, "filters")
+    }
+    squeezes = [name.removesuffix("squeeze1x1") for name in filters if name.endswith("squeeze1x1")]
+    return [[filters[name + part] for part in ("squeeze1x1", "expand1x1", "expand3x3")] for name in squeezes]
+
+
+def _too_wide(module):
+    squeeze, *expand = module
+    return squeeze >= sum(expand)
+
+
+def _verdict(row):
     if row.test == "none":
         return f"needs {row.needs}"
-    if pd.isna(row.p):
-        return NO_ROW if row.test == "compression" else NO_NETWORK
-    if row.p_holm >= ALPHA:
-        return INCONCLUSIVE
-    return f"{'replicated' if row.effect > row.threshold else 'contradicted'} on {dataset}"
+    if pd.isna(row.effect):
+        return NOT_TESTED
+    if row.test in COMPUTED:
+        return FAILS if row.against else HOLDS
+    holds, fails, p = (REPLICATED, CONTRADICTED, row.p_holm) if row.seeds > 1 else (TOWARDS, AGAINST, row.p)
+    if p >= ALPHA:
+        return UNDECIDED
+    return fails if row.against else holds
 
 
-def seeds_needed(row, alpha):
-    """Seeds for which the effect, if it is what we saw, passes at `alpha` with 80% power; None if no number would do.
-
-    With one seed the spread between seeds is unknown, and that of the bootstrap over images stands in for it.
-    """
-    if row.test == "trend":
-        slope = math.atanh(min(abs(row.effect), 0.999))  # Fisher's z
-        if slope == 0:
-            return None
-        z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
-        return max(2, math.ceil((RANK_VARIANCE * (z / slope) ** 2 + 3) / row.networks))
-    size = abs(row.effect - row.threshold) / row.spread if row.spread else 0
-    if size < 1e-3:
+def _seeds_needed(row, alpha):
+    if row.verdict != UNDECIDED:
         return None
-    return max(2, math.ceil(float(np.squeeze(TTestPower().solve_power(min(size, 5), alpha=alpha, power=POWER)))))
+    tested, threshold = row.estimate
+    return tested.seeds_needed(threshold, alpha / 2 / (row.against or 1))
+
+
+# The paper's own numbers
+
+
+def calibrate(claims, paper):
+    """Each claim put to the paper's own numbers by the rule that ours are put to, without their unknown errors.
+
+    Returns:
+        A frame with id, measure, place, effect, threshold, upper and lower (of the difference that decides),
+        words, says (whether the numbers give the claim by the rule; None where the paper prints none) and parts
+        (where the paper's words, taken strictly, and its numbers part).
+    """
+    rows = [_calibrate(claim, printed(paper)) for claim in claims.itertuples()]
+    columns = ["measure", "place", "effect", "threshold", "upper", "lower", "words", "says", "parts"]
+    return claims[["id", "claim", "test"]].reset_index(drop=True).join(pd.DataFrame(rows, columns=columns))
+
+
+def printed(paper):
+    """The paper's numbers of networks and files: a frame with place, measure, network and number."""
+    rows = paper[paper["where"].str.startswith(("Table 2", "Table 3", "Figure 3")) & paper.quantity.isin(MEASURES)]
+    compressing = rows["where"] == "Table 2"
+    parts = rows.subject.str.extract(r"^([^,]+)(?:, ([^,(]+))?")
+    files = parts[0].str.lower() + ("/" + parts[1].str.strip().str.replace(" ", "_") + "/" + rows.bits).fillna("")
+    return pd.DataFrame(
+        {
+            "place": rows["where"],
+            "measure": rows.quantity,
+            "network": rows.variant.where(~compressing, files),
+            "number": rows.printed.astype(float),
+        }
+    )
+
+
+def _calibrate(claim, numbers):
+    if claim.test not in (*STATISTICAL, "smaller", "fits"):
+        return {}
+    computed = claim.test in COMPUTED
+    wanted = [] if computed else differences_of(claim)
+    names = {*claim.first.split(), *claim.second.split()} | {name for each in wanted for name in each.tested()}
+    found = {}
+    for (measure, place), rows in numbers.groupby(["measure", "place"], sort=False):
+        number = rows.set_index("network").number.to_dict()
+        if (measure == "size") == computed and {_whole(name) for name in names} <= set(number):
+            found.setdefault(measure, (place, {name: number[_whole(name)] for name in names}))
+    if not found:
+        return {}
+    measure = next(name for name in MEASURES if name in found)
+    place, number = found[measure]
+    row = {"measure": measure, "place": place}
+    if computed:
+        effect = number[claim.second] / number[claim.first] if claim.test == "smaller" else number[claim.first]
+        says = (effect > float(claim.margin)) == (claim.test == "smaller")
+        words = f"{effect:.1f}{'x' if claim.test == 'smaller' else ' MB'}"
+        return row | {"effect": effect, "threshold": float(claim.margin), "words": words, "says": says, "parts": ""}
+    slack, weakest = min(((_sum(each.tested(), number) + each.margin, each) for each in wanted), key=lambda x: x[0])
+    effect = _sum(weakest.weights(), number)
+    strict = effect > 0 if claim.test in ("trend", "better") else effect >= 0
+    parts = "" if strict else f"`{weakest.lower}` {abs(effect):.1f} points above `{weakest.upper}`"
+    shown = [
+        f"{min(_sum(each.weights(), values) for each in wanted):+.1f} {name}" for name, (_, values) in found.items()
+    ]
+    decides = {"upper": weakest.upper, "lower": weakest.lower, "words": ", ".join(shown)}
+    return row | decides | {"effect": effect, "threshold": effect - slack, "says": slack > 0, "parts": parts}
+
+
+def _sum(weights, number):
+    return round(sum(weight * number[name] for name, weight in weights.items()), 9)  # 0.3 - 0.1 - 0.2 is 0
+
+
+def _whole(name):
+    """The paper has no dense control: what it compares with is the network as trained."""
+    return name.partition("/none")[0]

