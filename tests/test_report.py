@@ -8,8 +8,6 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from squeezenet import audit, claims, codec, config, costs, figures, report, results
@@ -216,104 +214,6 @@ def test_judge(printed, ours, verdict):
 def test_a_quantity_that_nothing_measures_is_an_error(paper):
     with pytest.raises(ValueError, match="nothing measures 'colour'"):
         audit.audit(paper.head(1).assign(quantity="colour"), PARAMS.variants)
-
-
-# The claims
-
-
-def verdicts(tmp_path, claimed, accuracy, seeds=(42,), images=2000, compression=None):
-    found = fabricate(tmp_path, params_for(accuracy, seeds), accuracy, images)
-    return claims.assess(claimed, found.trainings, found.correct, compression).set_index("id")
-
-
-def test_a_changed_result_changes_the_verdict(tmp_path, claimed):
-    up = {"squeezenet": 0.6, "simple_bypass": 0.7, "complex_bypass": 0.6, "alexnet": 0.6}
-    tested = verdicts(tmp_path / "up", claimed, up)
-    assert tested.verdict["simple_bypass"] == tested.verdict["alexnet_level"] == "replicated on CIFAR-10"
-    assert tested.verdict["complex_bypass"] == "inconclusive"
-    down = up | {"simple_bypass": 0.5, "alexnet": 0.7}
-    tested = verdicts(tmp_path / "down", claimed, down)
-    assert tested.verdict["simple_bypass"] == tested.verdict["alexnet_level"] == "contradicted on CIFAR-10"
-    assert tested.verdict["squeeze_ratio"] == claims.NO_NETWORK
-    assert tested.verdict["imagenet"] == "needs ImageNet"
-
-
-def test_trends(tmp_path, claimed):
-    """The trained network is the unit: four of them, however well they rise, cannot speak for a trend."""
-    rising = {"squeezenet": 0.5, "sr_250": 0.55, "sr_500": 0.6, "sr_750": 0.65}
-    row = verdicts(tmp_path / "one", claimed, rising).loc["squeeze_ratio"]
-    assert (row.verdict, row.effect, row.p) == ("inconclusive", pytest.approx(1), pytest.approx(2 / 24))
-    tested = verdicts(tmp_path / "rising", claimed, rising, seeds=(1, 2, 3))
-    assert tested.verdict["squeeze_ratio"] == "replicated on CIFAR-10"
-    falling = dict(zip(rising, reversed(rising.values()), strict=True))
-    tested = verdicts(tmp_path / "falling", claimed, falling, seeds=(1, 2, 3))
-    assert tested.verdict["squeeze_ratio"] == "contradicted on CIFAR-10"
-    assert tested.low["squeeze_ratio"] <= tested.effect["squeeze_ratio"] <= tested.high["squeeze_ratio"] < 0
-
-
-def test_the_paired_bootstrap_agrees_with_mcnemar():
-    rng = np.random.default_rng(1)
-    a = rng.random(2000) < 0.7
-    b = np.where(rng.random(2000) < 0.1, ~a, a)
-    sampled = claims.bootstrap([a, b], 20000)
-    difference = sampled[:, 0] - sampled[:, 1]
-    p = 2 * min((difference <= 0).mean(), (difference >= 0).mean())
-    counts = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
-    assert p == pytest.approx(mcnemar(counts, exact=True).pvalue, abs=0.02)
-    assert difference.mean() == pytest.approx(100 * (a.mean() - b.mean()), abs=0.05)
-
-
-def test_several_seeds_are_the_unit(tmp_path, claimed):
-    accuracy = {"squeezenet": 0.6, "simple_bypass": 0.61}
-    found = fabricate(tmp_path, params_for(accuracy, (1, 2, 3)), accuracy, 1000)
-    found.trainings.loc[found.trainings.variant == "simple_bypass", "accuracy"] -= [0.001, 0.006, 0.002]
-    row = claims.assess(claimed, found.trainings, found.correct).set_index("id").loc["simple_bypass"]
-    right = found.trainings.pivot(index="seed", columns="variant", values="accuracy")
-    gains = 100 * (right.simple_bypass - right.squeezenet)
-    assert row.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
-    assert (row.unit, row.effect) == ("3 seeds", pytest.approx(np.mean(gains)))
-    assert row.verdict == "inconclusive" or row.p_holm < claims.ALPHA
-
-
-def test_an_inconclusive_claim_says_how_many_seeds_would_settle_it(tmp_path, claimed):
-    near = verdicts(tmp_path / "near", claimed, {"squeezenet": 0.6, "simple_bypass": 0.602}, images=1000).loc[
-        "simple_bypass"
-    ]
-    assert near.verdict == "inconclusive"
-    far = verdicts(tmp_path / "far", claimed, {"squeezenet": 0.6, "simple_bypass": 0.601}, images=1000).loc[
-        "simple_bypass"
-    ]
-    assert far.seeds_needed > near.seeds_needed >= 2
-
-
-def test_the_compression_claim_reads_what_stage_compress_left(tmp_path, claimed):
-    found = {"rows": [{"bits": bits, "file": f"{bits}_{i}"} for i, bits in enumerate((32, 32, 8, 6))]}
-    right = np.arange(10_000) < 8000
-    found["correct"] = {
-        "32_0": right,
-        "32_1": ~right,
-        "8_2": np.roll(right, 20),
-        "6_3": right & (np.arange(10_000) > 900),
-    }
-    tested = verdicts(tmp_path, claimed, {"squeezenet": 0.8}, images=10_000, compression={"squeezenet": found})
-    assert tested.verdict["compression_8_bit"] == "replicated on CIFAR-10"
-    assert tested.verdict["compression_6_bit"] == "contradicted on CIFAR-10"
-    assert tested.low["compression_8_bit"] < 0 < tested.high["compression_8_bit"]
-
-
-def test_a_perfect_order_of_few_networks_leaves_doubt():
-    for n in (4, 5, 9):
-        low, high = claims._rank_interval(1.0, n)
-        assert -1 < low < claims._rank_interval(1.0, n + 1)[0] and high < 1
-    assert claims._rank_interval(1.0, 4)[0] < 0
-    np.testing.assert_allclose(
-        claims._rank_interval(0.5, 103), np.tanh(np.arctanh(0.5) + np.array([-1, 1]) * 0.2018), atol=1e-3
-    )
-
-
-def test_different_test_sets_are_an_error():
-    with pytest.raises(ValueError, match="different sizes"):
-        claims.bootstrap([np.ones(10, bool), np.ones(9, bool)], 10)
 
 
 # The report

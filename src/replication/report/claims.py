@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from replication import params
 from replication.report.comparison import estimate
-from replication.train.results import Run, conditions, strongest
+from replication.results import Run, conditions, strongest
 from squeezenet import models
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
@@ -49,14 +49,11 @@ class Difference(NamedTuple):
     def weights(self):
         return {self.upper: 1, self.lower: -1}
 
-    def rise(self):
-        return {self.upper: 1, self.base: -1} if self.share else {}
-
     def tested(self):
-        """The difference with the share of the rise added, which is known no better than the difference is."""
-        extra = {name: self.share * weight for name, weight in self.rise().items()}
-        names = {**self.weights(), **extra}
-        return {name: self.weights().get(name, 0) + extra.get(name, 0) for name in names}
+        """The weights with the share of the rise added: our estimate of the rise has an error too."""
+        if not self.share:
+            return self.weights()
+        return {self.upper: 1 + self.share, self.lower: -1, self.base: -self.share}
 
 
 def differences_of(claim):
@@ -72,17 +69,19 @@ def compressed(found, run):
     """What stage `compress` left, as a Run whose networks are files, named NETWORK/METHOD/BITS.
 
     Args:
-        found: seed -> `results.Others.compression` of the networks trained from it.
+        found: seed -> network -> its `rows`, and `correct` (file -> bool array over the test images), as in
+            `results.Others.compression`.
         run: where these networks were trained, for the conditions.
     """
     trained = run.trainings.drop_duplicates("variant").set_index("variant")[["dataset", "train_images", "epochs"]]
     rows, correct = [], {}
     for seed, networks in found.items():
-        for network in set(networks) & set(trained.index):
-            for row in networks[network]["rows"]:
+        for network, metrics in networks.items():
+            origin = {"network": network, "training": f"{network} {seed}", "seed": seed, **trained.loc[network]}
+            for row in metrics["rows"]:
                 name = f"{network}/{row['method'].replace(' ', '_')}/{row['bits']}"
-                rows.append({**row, "variant": name, "seed": seed, **trained.loc[network]})
-                correct[name, seed] = networks[network]["correct"][row["file"]]
+                rows.append({**row, **origin, "variant": name})
+                correct[name, seed] = metrics["correct"][row["file"]]
     return Run(run.name, pd.DataFrame(rows), run.history.iloc[:0], correct, list(found))
 
 
@@ -100,7 +99,7 @@ def assess(claims, runs, compression, paper):
             narrow squeeze: each fire module of the networks `first` has fewer squeeze than expand filters;
             none: `needs` says what is missing.
             A network may be a file of stage `compress`, named as by `compressed`.
-        runs: `train.results.Run`s, the laptop's first.
+        runs: `results.Run`s, the laptop's first.
         compression: Runs of files, as by `compressed`, the laptop's first; or none.
         paper: the frame of `audit.read_paper`.
 
@@ -145,19 +144,14 @@ def p_words(p):
 
 
 def _differences(claim, runs, compression):
-    runs = compression if "/" in claim.first else runs
     wanted = differences_of(claim)
     names = {name for difference in wanted for name in difference.tested()}
-    runs = [run for run in runs if len(run.trainings)]
-    run = strongest(names, runs) if runs else None
-    if run is None or not {(name, seed) for name in names for seed in run.seeds} <= set(run.correct):
+    run, pool = _answering(names, compression if "/" in claim.first else runs)
+    if run is None:
         return []
-    files = "/" in claim.first
-    paired = files and len({name.split("/")[0] for name in names}) == 1
-    pool = run.trainings if files else next(each for each in runs if each.name == run.name).trainings
     rows = []
     for each in wanted:
-        shown, tested = (estimate(weights, run, pool, paired) for weights in (each.weights(), each.tested()))
+        shown, tested = (estimate(weights, run, pool) for weights in (each.weights(), each.tested()))
         low, high = shown.interval()
         rows.append(
             {
@@ -179,6 +173,26 @@ def _differences(claim, runs, compression):
             }
         )
     return rows
+
+
+def _answering(names, runs):
+    """The strongest run that has all of these networks, and its trainings by which the spread of seeds is known.
+
+    These are the trainings of all its networks. Of files they are those whose weights were trained on, which spread
+    alike; where another is compared (as trained, or by SVD), the compared ones alone.
+    """
+    runs = [run for run in runs if len(run.trainings)]
+    run = strongest(names, runs) if runs else None
+    if run is None or not {(name, seed) for name in names for seed in run.seeds} <= set(run.correct):
+        return None, None
+    pool = next(each for each in runs if each.correct is run.correct).trainings
+    if "training" not in pool:
+        return run, pool
+    trained_on = pool[~pool.method.isin(["none", "SVD"])]
+    pool = trained_on if names <= set(trained_on.variant) else run.trainings
+    if len({name.partition("/")[0] for name in names}) > 1:  # two networks are compared, not two files of one
+        return run, run.trainings.drop(columns="training")
+    return run, pool
 
 
 def _answer(claim, runs, compression):
@@ -210,10 +224,8 @@ def _words(upper, lower, effect):
 
 def _compute(claim, compression):
     if claim.test == "smaller":
-        runs = [run for run in compression if len(run.trainings)]
-        names = {claim.first, claim.second}
-        run = strongest(names, runs) if runs else None
-        if run is None or not names <= set(run.trainings.variant):
+        run, _ = _answering({claim.first, claim.second}, compression)
+        if run is None:
             return {}
         size = run.trainings.groupby("variant").bytes.mean()
         ratio, least = size[claim.second] / size[claim.first], float(claim.margin)
@@ -248,9 +260,7 @@ def _for_imagenet(options):
 
 def _fire_modules(model):
     """Filters of (squeeze1x1, expand1x1, expand3x3), by module."""
-    filters = {
-        layer.name: layer.filters for layer in model.layers if "/" not in layer.name and hasattr(layer, "filters")
-    }
+    filters = {layer.name: layer.filters for layer in model.layers if hasattr(layer, "filters")}
     squeezes = [name.removesuffix("squeeze1x1") for name in filters if name.endswith("squeeze1x1")]
     return [[filters[name + part] for part in ("squeeze1x1", "expand1x1", "expand3x3")] for name in squeezes]
 
@@ -291,7 +301,8 @@ def calibrate(claims, paper):
         words, says (whether the numbers give the claim by the rule; None where the paper prints none) and parts
         (where the paper's words, taken strictly, and its numbers part).
     """
-    rows = [_calibrate(claim, printed(paper)) for claim in claims.itertuples()]
+    numbers = printed(paper)
+    rows = [_calibrate(claim, numbers) for claim in claims.itertuples()]
     columns = ["measure", "place", "effect", "threshold", "upper", "lower", "words", "says", "parts"]
     return claims[["id", "claim", "test"]].reset_index(drop=True).join(pd.DataFrame(rows, columns=columns))
 

@@ -78,14 +78,14 @@ def _sum(by_seeds, by_images, df_seeds, df_images):
     return by_seeds + by_images, (by_seeds + by_images) ** 2 / (by_seeds**2 / df_seeds + by_images**2 / df_images)
 
 
-def estimate(weights, run, pool, paired=False):
+def estimate(weights, run, pool):
     """Estimate a weighted sum of accuracies, such as {"simple_bypass": 1, "squeezenet": -1}.
 
     Args:
         weights: network -> weight; they sum to 0.
-        run: `train.results.Run` that has all of these networks with all of its seeds.
-        pool: its trainings by which the spread between seeds is estimated.
-        paired: whether what is compared comes from the same training, seed by seed.
+        run: `results.Run` that has all of these networks with all of its seeds.
+        pool: its trainings by which the spread between seeds is estimated. With columns `network` and `training` its
+            rows are files made of trainings, and are compared within each.
 
     Raises:
         ValueError: the networks classified different test sets.
@@ -97,21 +97,23 @@ def estimate(weights, run, pool, paired=False):
         [sum(100 * weight * run.correct[name, seed] for name, weight in weights.items()) for seed in run.seeds]
     )
     seeds, images = differences.shape
-    by_image, noise = differences.mean(0).var(ddof=1), 0.0
-    by_seeds, df = 0.0, 1.0
+    by_images, by_seeds, df = differences.mean(0).var(ddof=1), 0.0, 1.0
     if seeds > 1:
-        noise = differences.var(0, ddof=1).mean() / seeds
-        if paired:
-            by_seeds, df = stats.sem(differences.mean(1)) ** 2, seeds - 1
-        else:
-            test = _pooled(pool).t_test([weights.get(name, 0) for name in sorted(pool.variant.unique())])
-            by_seeds, df = test.sd.item() ** 2, test.df_denom
-    return Estimate(differences.mean(), by_seeds, max(by_image - noise, 0) / images, df, images - 1, seeds)
+        by_images = max(by_images - differences.var(0, ddof=1).mean() / seeds, 0)
+        test = _contrast(weights, pool)
+        by_seeds, df = test.sd.item() ** 2, test.df_denom
+    return Estimate(differences.mean(), by_seeds, by_images / images, df, images - 1, seeds)
 
 
-def _pooled(trainings):
-    """One mean for each network, in alphabetical order, and one variance for all."""
-    return OLS(100 * trainings.accuracy, pd.get_dummies(trainings.variant, dtype=float)).fit()
+def _contrast(weights, pool):
+    """The weighted sum of means, with the error of one variance for all: of networks, or of files within trainings."""
+    design = pd.get_dummies(pool.variant, dtype=float)
+    names = list(design)
+    if "training" in pool:
+        known = pool.drop_duplicates("network").training  # a network's files leave one of its trainings no freedom
+        design = design.join(pd.get_dummies(pool.training, dtype=float).drop(columns=known))
+    fit = OLS(100 * pool.accuracy, design).fit()
+    return fit.t_test([weights.get(name, 0) for name in names] + [0] * (design.shape[1] - len(names)))
 
 
 def spread(runs):
