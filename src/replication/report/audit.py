@@ -38,14 +38,15 @@ VERDICTS = (
 )  # fmt: skip
 HOLDS = (EXACT, ROUNDED, STATED, ATTAINABLE)
 FIRE_PARTS = ("squeeze1x1", "expand1x1", "expand3x3")
-UNITS = {"MiB of 2^20 bytes": costs.MIB, "": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
+UNITS = {"MiB of 2^20 bytes": costs.MIB, "MB of 10^6 bytes": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
 
 
 class Reading(NamedTuple):
-    """One way to read a printed number: our value for it, and words that name a reading which is not the plain one."""
+    """One way to read a printed number: our value for it, words that name it, and whether it is the plain way."""
 
     value: float | str | tuple  # least and most, where only bounds are known
     words: str = ""
+    plain: bool = True
 
 
 class Found(NamedTuple):
@@ -117,7 +118,7 @@ def audit(paper, cited, variants, authors=None):
         if row.source == "drawn":
             judged = judged._replace(verdict=DRAWN)
         if judged.verdict == CONTRADICTED and len(found.readings) > 1:
-            tried = "; ".join(f"{reading.words or row.unit}: {_text(reading.value)}" for reading in found.readings)
+            tried = "; ".join(f"{reading.words or found.how}: {_text(reading.value)}" for reading in found.readings)
             note = f"tried {tried}" + f". {note}" * bool(note)
         ours, difference = _text(judged.ours), _text(judged.difference)
         told = (row.where, row.subject, row.quantity, row.unit, row.source, row.printed)
@@ -135,12 +136,12 @@ def judge(printed, found):
     if not found.readings:
         return Judged(None, "", None, found.verdict)
     number = re.fullmatch(r"(<|>=?)?([\d,]*\.?\d+)", printed)
-    for value, words in found.readings:
+    for value, words, plain in found.readings:
         fit = _fit(number, printed, value, found.cut)
         if fit is not None:
-            plain = {"": EXACT, "to nearest": ROUNDED}.get(fit, STATED)
-            reading = ", ".join(filter(None, (words, f"rounded {fit}" * bool(fit and (words or plain == STATED)))))
-            return Judged(value, reading, _difference(number, value), found.verdict or (STATED if words else plain))
+            verdict = {"": EXACT, "to nearest": ROUNDED}.get(fit, STATED) if plain else STATED
+            reading = ", ".join(filter(None, (words, f"rounded {fit}" * bool(fit))))
+            return Judged(value, reading, _difference(number, value), found.verdict or verdict)
     value = found.readings[0].value
     return Judged(value, "", _difference(number, value), CONTRADICTED)
 
@@ -228,8 +229,11 @@ def needs(verdict, note=""):
 
 
 def sizes(count, words=""):
-    """Readings of a size in bytes as the paper's "MB"."""
-    return [Reading(count / size, ", ".join(filter(None, (words, unit)))) for unit, size in UNITS.items()]
+    """Readings of a size in bytes as the paper's "MB"; that of 10^6 bytes is the plain one."""
+    return [
+        Reading(count / size, ", ".join(filter(None, (words, unit))), size == 10**6 and not words)
+        for unit, size in UNITS.items()
+    ]
 
 
 class Evidence:
@@ -271,7 +275,7 @@ class Evidence:
             )
             return Found([Reading(_by(model.input.shape[1:]))], note=note)
         shape = model.get_layer(row.subject).output.shape[1:]
-        note = "whether pools round up or down" if "pool" in row.subject and len(shape) == 3 else ""
+        note = f"{_by(shape[:2])} whether pools round up or down" if row.subject.startswith("maxpool") else ""
         return Found([Reading(_by((1,) * (3 - len(shape)) + shape))], note=note)
 
     def channels(self, row, _):
@@ -327,7 +331,7 @@ class Evidence:
     def squeeze_by_expand(self, row, _):
         widths, largest = self.widths(row.variant), self.printed("Section 5.2", "largest SR", "SR")
         note = f"not of every network: Section 5.2 goes up to SR = {largest:g}, where s1x1 equals e1x1 + e3x3"
-        return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself")], note=note)
+        return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself", False)], note=note)
 
     def kernel_ratio(self, row, _):
         kernels = [self.model(row.variant).get_layer(f"fire2_{part}").kernel_size for part in FIRE_PARTS[1:]]
@@ -340,7 +344,9 @@ class Evidence:
             if isinstance(layer, layers.Conv2D)
         }
         small, every = (sum(n for n, one in filters.values() if one or not only) for only in (True, False))
-        return Found([Reading(100 * small / every)], note=f"{small:,} of {every:,} filters, conv1 and conv10 among them")
+        return Found(
+            [Reading(100 * small / every)], note=f"{small:,} of {every:,} filters, conv1 and conv10 among them"
+        )
 
     def pooled(self, row, _):
         """The modules that a max pooling follows, in the words of the row."""
@@ -409,9 +415,9 @@ class Evidence:
         if self.authors:
             entry = self.authors["layers"][layer]
             readings.append(Reading(100 * entry["nonzero"] / entry["weights"]))
-        words = "by the row's own parameters after pruning" if self.authors else ""
+        words = "by the row's own parameters after pruning"
         note = "Table 1 is the 6-bit network; in the 8-bit file some weights fell on code 0" if self.authors else ""
-        readings.append(Reading(round(implied, 1), words))
+        readings.append(Reading(round(implied, 1), words, not self.authors))
         return Found(readings, DECODED if self.authors else PRINTED, note if row.printed == "100" else "")
 
     def after_pruning(self, row, _):
@@ -423,7 +429,7 @@ class Evidence:
             kept = sum(shares[layer.layer] / 100 * layer.weights for layer in table.itertuples())
             total += math.ceil(round(kept + table.biases.sum(), 6))
         words = ", ".join(filter(None, corrected))
-        return Found([Reading(total, words)], note="kept share x weights + biases, rounded up")
+        return Found([Reading(total, words, not words)], note="kept share x weights + biases, rounded up")
 
     def kept_in_all(self, row, _):
         after = self.printed("Table 1", "total", "parameters after pruning")
@@ -447,7 +453,7 @@ class Evidence:
             return self.alexnet_bytes(row)
         if row.bits in ("", "32"):
             count = 4 * self.model(row.variant).count_params()
-            return count, count, COMPUTED, f"{count:,} bytes, {count / costs.MIB:.4g} MiB, {count / 1e6:.4g} MB of 10^6"
+            return count, count, COMPUTED, f"{count:,} bytes"
         if not self.authors:
             return None
         if int(row.bits) == self.file_bits():
@@ -494,11 +500,16 @@ class Evidence:
         if row.bits in ("", "32"):
             count = round(4 * kept.sum() + biases)
             return count, count, CITED, f"{count:,} bytes by the share of each layer that is kept ({source[0]})"
-        bits, (gap, source) = table.layer.map(lambda layer: self.cited(layer[:-1], "bits")[0]), self.cited("gaps", "bits")
+        bits, (gap, source) = (
+            table.layer.map(lambda layer: self.cited(layer[:-1], "bits")[0]),
+            self.cited("gaps", "bits"),
+        )
         coded, rest = (kept * (bits + gap)).sum() / 8, biases + 4 * (2**bits).sum()
         saved, _ = self.cited("Huffman coding", "saving, most")
         least, most = round(coded * (1 - saved / 100) + rest), round(coded + rest)
-        note = f"{most:,} bytes by kept shares and bits, without fillers, {least:,} if Huffman coding saves {saved:.0f}%"
+        note = (
+            f"{most:,} bytes by kept shares and bits, without fillers, {least:,} if Huffman coding saves {saved:.0f}%"
+        )
         return least, most, CITED, f"{note} ({source})"
 
     def size(self, row, _):
@@ -527,8 +538,10 @@ class Evidence:
     def in_table2(self, row):
         """The row of Table 2 for a network, by its name or by its variant and bits."""
         rows = self.paper[(self.paper["where"] == "Table 2") & (self.paper.quantity == "size")]
-        same = (rows.variant == row.variant) & (rows.bits == (row.bits or "32")) if row.variant else (
-            rows.subject == row.subject
+        same = (
+            (rows.variant == row.variant) & (rows.bits == (row.bits or "32"))
+            if row.variant
+            else (rows.subject == row.subject)
         )
         return next(rows[same].itertuples())
 
@@ -537,12 +550,11 @@ class Evidence:
         large = row._replace(variant=row.reference, bits="32", subject=row.against)
         large, small = (self.in_table2(one) for one in (large, row))
         by_print = float(large.printed) / float(small.printed)
-        readings = [Reading(by_print, f"by Table 2's sizes, {large.printed} by {small.printed} MB")]
+        readings = [Reading(by_print, f"by Table 2's sizes, {large.printed} by {small.printed} MB", False)]
         found = [self.bytes(one) for one in (large, small)]
         if None in found:
             return Found(readings, PRINTED, cut="down")
-        (low, high, how, _), (least, most, how_small, note) = found
-        how = how_small if how == COMPUTED else how
+        (low, high, _, _), (least, most, _, note) = found
         if least == most and low == high:
             readings.append(Reading(low / least, "by bytes"))
             return Found(readings, PRINTED, f"by bytes {low / least:.4g}: {low:,.0f} by {least:,.0f}", cut="down")
@@ -590,11 +602,12 @@ class Evidence:
 
     def computation(self, row, _):
         found = self.gflops(row.variant)
-        return Found([Reading(value, words) for words, value in found.items()], note="2 operations a MAC, as released")
+        readings = [Reading(value, words, False) for words, value in found.items()]
+        return Found(readings, note="2 operations a MAC, as released")
 
     def computation_ratio(self, row, _):
         less, more = self.gflops(row.variant), self.gflops(row.reference)
-        readings = [Reading(more[words] / less[words], words) for words in less]
+        readings = [Reading(more[words] / less[words], words, False) for words in less]
         return Found(readings, note="; ".join(f"{words}: {more[words]:.4g} by {less[words]:.4g}" for words in less))
 
     def accuracy(self, row, _):
@@ -604,7 +617,9 @@ class Evidence:
         if row.source == "printed" and row.variant and row.where.startswith(("Table", "Figure")):
             for twin in twins[twins["where"].str.startswith(("Table", "Figure"))].itertuples():
                 if twin.printed != row.printed:
-                    return Found([Reading(float(twin.printed), twin.where)], PRINTED, f"{twin.where} prints another value")
+                    return Found(
+                        [Reading(float(twin.printed), twin.where)], PRINTED, f"{twin.where} prints another value"
+                    )
         return needs(NEEDS_IMAGENET)
 
     def label(self, row, _):
@@ -614,8 +629,7 @@ class Evidence:
         readings = [Reading(float(twin.printed), f"{twin.where}'s label") for twin in labels.itertuples()]
         same = rows[(rows.printed == row.printed) & (rows.variant != row.variant)]
         note = "; ".join(f"{one.printed} is {one.source} at {one.subject}" for one in same.itertuples())
-        plain = [reading._replace(words="") for reading in readings if f"{reading.value:g}" == f"{float(row.printed):g}"]
-        return Found(plain or readings, PRINTED, note)
+        return Found(readings, PRINTED, note)
 
     def gain(self, row, part):
         rows = self.paper[(self.paper["where"] == "Table 3") & (self.paper.quantity == part)].set_index("variant")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from keras import layers
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 from replication.report.audit import graph
@@ -47,9 +48,7 @@ def _panels(count, narrow, width=8.2, height=3.5, **options):
     """Axes for panels that stand in two columns, or on a narrow screen in one."""
     columns = 1 if narrow else 2
     rows = -(-count // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns / 2, height * rows), squeeze=False, **options
-    )
+    figure, axes = plt.subplots(rows, columns, figsize=(width * columns / 2, height * rows), squeeze=False, **options)
     for axis in axes.flat[count:]:
         axis.axis("off")
     return figure, axes.flat[:count]
@@ -69,7 +68,15 @@ def microarchitecture(paper, ours, seeds, xlabel, dataset, narrow=False):
     figure, (left, right) = _panels(2, narrow)
     _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
     drawn = paper[paper.source == "drawn"]
-    left.plot(drawn["size"], drawn.accuracy, "s", color=ORANGE, markerfacecolor="white", label="read off the drawing")
+    left.plot(
+        drawn["size"],
+        drawn.accuracy,
+        "s",
+        color=ORANGE,
+        markerfacecolor="white",
+        zorder=4,
+        label="read off the drawing",
+    )
     left.legend(fontsize="x-small", loc="lower right")
     left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
     errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
@@ -160,7 +167,7 @@ def compression(steps, dataset, narrow=False):
         points = pd.concat([points, coded.assign(step=coded.step + ", shared", bytes=coded.fixed_length)])
         for name, (colour, marker) in STEPS.items():
             these = points[points.step.str.endswith(name)]
-            left.scatter(these.bytes / 1000, 100 * these.validation, s=45, color=colour, marker=marker, label=name)
+            left.scatter(these.bytes / 1000, 100 * these.validation, s=45, color=colour, marker=marker)
             for row in these[these.step.str.contains(" bit")].itertuples():
                 bits = row.step.partition(" bit")[0]
                 place = {"textcoords": "offset points", "xytext": (0, 5), "ha": "center", "fontsize": "x-small"}
@@ -168,12 +175,13 @@ def compression(steps, dataset, narrow=False):
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
         _plain_log(left)
         left.margins(0.1, 0.25)
-        left.legend(fontsize="x-small", ncols=2, title="numbers: bits", title_fontsize="x-small")
         stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
         stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
         right.set_title(network)
         right.legend(fontsize="x-small", loc="lower right")
         right.invert_yaxis()
+    handles = [Line2D([], [], linestyle="", color=colour, marker=marker) for colour, marker in STEPS.values()]
+    figure.legend(handles, list(STEPS), loc="outside lower center", ncols=2 if narrow else 4, fontsize="small")
     figure.suptitle(dataset, fontsize="medium")
     return figure
 

@@ -102,7 +102,8 @@ def draw(found, narrow=False):
     for place, (name, knob) in KNOBS.items():
         if found.panel(place):
             points, ours, seeds = figure3(found, place)
-            drawn[name] = figures.microarchitecture(points, ours, seeds, knob, conditions(seeds), narrow)
+            trained = f"{seeds.dataset.iloc[0]}, {seeds.epochs.iloc[0]} epochs"
+            drawn[name] = figures.microarchitecture(points, ours, seeds, knob, trained, narrow)
     effects = found.lengths
     if effects.epochs.nunique() > 1:
         rows = found.paper[(found.paper["where"] == "Table 3") & (found.paper.quantity == "top-1")]
@@ -129,24 +130,23 @@ def context(found):
     """What the templates may show, by name."""
     audited, tested, runs = found.audited, found.tested, found.runs
     verdicts, summary = audited.verdict.value_counts(), found.laptop
-    kinds = {
-        "holds": (claims.REPLICATED, claims.HOLDS),
-        "contradicted": (claims.CONTRADICTED, claims.FAILS),
-        "towards": (claims.TOWARDS,),
-        "against": (claims.AGAINST,),
-        "undecided": (claims.UNDECIDED,),
+    kinds = tested.verdict.map(results.kind_of)
+    named = {
+        kind: list(tested.id[kinds == kind].str.replace(r"(?<=v1)_", ".", regex=True).str.replace("_", " "))
+        for kind in (*results.KINDS, "untested")
     }
-    named = {kind: tested[tested.verdict.isin(names)] for kind, names in kinds.items()}
-    named["untested"] = tested[~tested.verdict.isin(sum(kinds.values(), ()))]
     units = audit.size_units(found.paper, found.variants)
-    reverse = tested[tested.id == "as_good_uncompressed"]
+    reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
     strange, missing = found.left_out
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
-            **{place: conditions(strongest(found.panel(place), runs).trainings) for place in results.PANELS
-               if found.panel(place)},
+            **{
+                place: conditions(strongest(found.panel(place), runs).trainings)
+                for place in results.PANELS
+                if found.panel(place)
+            },
         },
         "dataset": summary.dataset.iloc[0],
         "test_images": summary.test_images.iloc[0],
@@ -157,15 +157,13 @@ def context(found):
         "audited": len(audited),
         "verdicts": {verdict: int(verdicts[verdict]) for verdict in audit.VERDICTS if verdict in verdicts},
         "audit": audit,
-        "claims": {kind: list(rows.id.str.replace("_", " ")) for kind, rows in named.items()},
-        "one_seed": bool(len(named["towards"]) + len(named["against"])),
+        "claims": named,
         "longest": longest.name,
-        "panel": {place: bool(found.panel(place)) for place in results.PANELS} | {
-            place: bool((audited["where"] == place).any()) for place in ("Table 1", "Table 2")
-        },
+        "panel": {place: bool(found.panel(place)) for place in results.PANELS}
+        | {place: bool((audited["where"] == place).any()) for place in ("Table 1", "Table 2")},
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
-        "reverse": next(reverse[reverse.effect.notna()].itertuples(), None),
+        "reverse": reverse.set_index("id").to_dict("index") if len(reverse) == 2 else {},
         "others": found.others,
         "compressed": bool(found.compressed),
         "lengths": found.lengths,
@@ -226,7 +224,7 @@ def html(text, pictures):
         pictures: name -> bytes of the SVG that stands in the text as figures/NAME.svg.
     """
     converter = markdown.Markdown(
-        extensions=["tables", "toc", "md_in_html"], extension_configs={"toc": {"toc_depth": "2-3"}}
+        extensions=["tables", "toc", "md_in_html"], extension_configs={"toc": {"toc_depth": "2"}}
     )
     body = converter.convert(text)
     for name, svg in pictures.items():

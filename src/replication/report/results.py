@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from replication import paths
+from replication.report import audit, claims
 from replication.report.comparison import estimate
 from replication.results import strongest
 from squeezenet import costs
@@ -191,9 +191,7 @@ def ranking(runs, fewest=4):
         whole = [name for name, group in run.trainings.groupby("variant", sort=False) if len(group) == len(run.seeds)]
         names = [name for name in whole if name in set(laptop.trainings.variant)]
         if len(names) >= fewest:
-            ranks = [
-                stats.rankdata(each.trainings.groupby("variant").accuracy.mean()[names]) for each in (laptop, run)
-            ]
+            ranks = [stats.rankdata(each.trainings.groupby("variant").accuracy.mean()[names]) for each in (laptop, run)]
             found = stats.pearsonr(*ranks)  # of ranks: Spearman's rho
             rows.append((run.name, len(names), found.statistic, *found.confidence_interval()))
     return pd.DataFrame(rows, columns=["run", "networks", "rho", "low", "high"])
@@ -213,7 +211,7 @@ def compressed_summary(runs):
             control = f"{network}/{CONTROLS.get(method, '').replace(' ', '_')}/32"
             cost = (np.nan,) * 3
             if control in every:
-                found = estimate({name: 1, control: -1}, run, run.trainings, paired=True)
+                found = estimate({name: 1, control: -1}, run._replace(seeds=list(group.seed)), run.trainings)
                 cost = found.value, *found.interval()
             accuracy = 100 * group.accuracy
             low, high = 100 * group.accuracy_low.mean(), 100 * group.accuracy_high.mean()
@@ -225,12 +223,30 @@ def compressed_summary(runs):
     return pd.DataFrame(rows, columns=[*columns, "cost", "cost_low", "cost_high"])
 
 
+KINDS = {
+    "holds": (claims.REPLICATED, claims.HOLDS),
+    "contradicted": (claims.CONTRADICTED, claims.FAILS),
+    "towards": (claims.TOWARDS,),
+    "against": (claims.AGAINST,),
+    "undecided": (claims.UNDECIDED,),
+}
+
+
+def kind_of(verdict):
+    """A claim's verdict as one of `KINDS`, or "untested"."""
+    return next((kind for kind, verdicts in KINDS.items() if verdict in verdicts), "untested")
+
+
 def metrics_of(summary, audited, tested):
     """reports/metrics.json, what `dvc metrics` compares between runs: accuracies in %, and how many of each verdict."""
 
-    def count(verdicts):
-        return {re.sub(r"\W+", "_", name): int(n) for name, n in verdicts.value_counts().items()}
+    def count(kinds):
+        return {name: int(n) for name, n in kinds.value_counts().sort_index().items()}
 
-    accuracy = summary.set_index("variant").accuracy.round(2).to_dict()
-    kind = tested.verdict.str.replace(r"^(needs|not tested).*", "not tested", regex=True)
-    return {"accuracy": accuracy, "audit": count(audited.verdict), "claims": count(kind)}
+    holds = audited.verdict.where(~audited.verdict.isin(audit.HOLDS), "holds")
+    holds = holds.where(holds.isin(["holds", audit.CONTRADICTED, audit.AS_BUILT]), "open").str.replace(" ", "_")
+    return {
+        "accuracy": summary.set_index("variant").accuracy.round(2).to_dict(),
+        "audit": count(holds),
+        "claims": count(tested.verdict.map(kind_of)),
+    }

@@ -1,5 +1,6 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
+import numpy as np
 import pandas as pd
 
 from replication.report import audit, claims
@@ -41,8 +42,14 @@ def contradictions(audited):
         {"where": lambda places: ", ".join(dict.fromkeys(places)), "subject": "first", "unit": "first"}
     )
     joined = joined.reset_index()
-    joined["what"] = joined.subject + ": " + joined.quantity + joined.unit.map(lambda unit: f", {unit}" * bool(unit))
+    joined["what"] = _what(joined)
     return joined[["where", "what", "printed", "ours", "note"]].rename(columns={"note": "readings tried"})
+
+
+def _what(rows):
+    """A number's subject, quantity and unit, as far as the quantity does not name it."""
+    units = [f", {row.unit}" * (row.unit not in ("", row.quantity)) for row in rows.itertuples()]
+    return rows.subject + ": " + rows.quantity + units
 
 
 def by_place(audited):
@@ -56,7 +63,7 @@ def by_place(audited):
 
 def whole_audit(audited):
     texts = audited.assign(printed=audited.printed + audited.source.map({"drawn": " (drawn)"}).fillna(""))
-    texts["subject"] = texts.subject + ": " + texts.quantity + texts.unit.map(lambda unit: f", {unit}" * bool(unit))
+    texts["subject"] = _what(texts)
     named = {"how": "how ours is known", "difference": "ours minus printed"}
     return texts.drop(columns=["quantity", "unit", "source"]).rename(columns=named)
 
@@ -94,7 +101,8 @@ def table2(audited):
         part.pivot(index="subject", columns="quantity", values=v) for v in ("printed", "ours", "verdict", "reading")
     )
     order = part.subject.unique()
-    size = ours["size"] + (" (" + reading["size"].str.partition(",")[0] + ")").where(reading["size"] != "", "")
+    unit = reading["size"].str.replace(r"(, )?rounded.*", "", regex=True)
+    size = ours["size"] + (" (" + unit + ")").where(unit != "", "")
     rows = {
         "network, compression": order,
         "bits": printed.bits[order],
@@ -133,23 +141,29 @@ def table3(audited, paper, runs):
 
 
 def claims_table(tested):
-    """Claim, effect with its interval, the paper's own effect, p and verdict."""
+    """Claim, verdict, the difference that decides with its interval, and the paper's own."""
     rows = []
-    for row in tested.itertuples():
-        effect = ""
-        if not pd.isna(row.effect):
-            bounds = f" [{row.low:+.2f}, {row.high:+.2f}]" if not pd.isna(row.low) else ""
-            effect = f"{row.effect:{'+.2f' if bounds else '.3g'}}{bounds} {row.unit}"
-        words = row.words if isinstance(row.words, str) else ""
+    for row in tested.fillna({"upper": "", "run": "", "paper_words": "", "words": ""}).itertuples():
+        effect = row.words
+        if row.upper:
+            bounds = f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}] {row.unit}"
+            effect = f"{_named(row.upper)} minus {_named(row.lower)}: {bounds}"
         more = ""
         if row.verdict == claims.UNDECIDED and not pd.isna(row.seeds_needed):
-            more = f"; {row.seeds_needed:.0f} seeds would do" if row.seeds_needed < 1e3 else "; no number of seeds would do"
-        where = row.run if isinstance(row.run, str) else ""
-        theirs = row.paper_words if isinstance(row.paper_words, str) else ""
+            more = (
+                f"; {row.seeds_needed:.0f} seeds would do" if row.seeds_needed < np.inf else "; more seeds would not do"
+            )
+        run = f"{row.run}, {row.seeds:.0f} seed{'s' * (row.seeds > 1)}" if row.seeds > 0 else row.run
         claim = f"{row.claim} ({row.where})"
-        rows.append((claim, f"**{row.verdict}**{more}", words, effect, theirs, row.p_words, where, row.n))
-    columns = ["claim", "verdict", "what decides", "effect [95%]", "paper's effect", "p", "run", "n"]
-    return pd.DataFrame(rows, columns=columns).fillna("")
+        rows.append((claim, f"**{row.verdict}**{more}", effect, row.paper_words, row.p_words, run))
+    columns = ["claim", "verdict", "what decides, with its 95% interval", "the paper's own", "p", "run"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _named(name):
+    """A network, or a file of one: NETWORK/METHOD/BITS."""
+    network, *file = name.split("/")
+    return f"`{network}`" + (f" ({file[0].replace('_', ' ')}, {file[1]} bits)" if file else "")
 
 
 # The networks
@@ -172,9 +186,9 @@ def networks(paper, runs):
     if set(run) != {runs[0].name}:
         longer = run[laptop.index] != runs[0].name
         rows["longer, %"] = pd.Series(accuracies(best), laptop.index).where(longer, NONE)
-        rows["epochs x seeds"] = (
-            best.epochs.astype(str) + " x " + best.seeds.str.split().str.len().astype(str)
-        ).where(longer, NONE)
+        rows["epochs x seeds"] = (best.epochs.astype(str) + " x " + best.seeds.str.split().str.len().astype(str)).where(
+            longer, NONE
+        )
     return pd.DataFrame(rows).reset_index(drop=True)
 
 
@@ -259,8 +273,7 @@ def compression(runs, paper):
         rows.append(
             {
                 "network": f"`{row.network}`",
-                "compression": row.method,
-                "bits": row.bits,
+                "compression": row.method if row.bits == "32" else f"{row.method}, {row.bits} bit",
                 "bytes, ours": f"{row.bytes:,.0f}",
                 "MB, paper": theirs["size"],
                 "than AlexNet, ours": f"{row.ratio:.1f}x",
@@ -309,7 +322,10 @@ def imagenet(found, paper, others):
     ]
     for name in found["networks"] if found else ():
         ours = found["evaluated"].get(name)
-        top = [interval(*(100 * ours[k + end] for end in ("", "_low", "_high"))) if ours else NONE for k in ("top1", "top5")]
+        top = [
+            interval(*(100 * ours[k + end] for end in ("", "_low", "_high"))) if ours else NONE
+            for k in ("top1", "top5")
+        ]
         no_folder = "not run: no ImageNet folder (`imagenet.folder` in params.yaml, then `dvc repro`)"
         how = f"{ours['images']:,} images" if ours else found["missing"].get(name, no_folder)
         rows.append(("ours, of the released weights", f"`{name}`", *top, how))
@@ -323,7 +339,9 @@ def imagenet(found, paper, others):
 
 def transfer(found):
     rows = pd.DataFrame(found["rows"])
-    texts = [interval(*(100 * rows.loc[i, key] for key in ("accuracy", "accuracy_low", "accuracy_high"))) for i in rows.index]
+    texts = [
+        interval(*(100 * rows.loc[i, key] for key in ("accuracy", "accuracy_low", "accuracy_high"))) for i in rows.index
+    ]
     return pd.DataFrame({"network": rows.network, "top-1, %": texts})
 
 
@@ -339,4 +357,3 @@ def provenance(trainings, recipe):
     facts["images"] = f"{trainings.train_images.iloc[0]:,} for training, {trainings.test_images.iloc[0]:,} for testing"
     facts |= {f"`train.{key}`": value for key, value in recipe.items()}
     return pd.DataFrame({"what": facts.keys(), "value": facts.values()})
-
