@@ -80,8 +80,9 @@ class Job(NamedTuple):
         """What a row has to have in common with params.yaml, so as to count."""
         options, recipe = self.settings()
         data = read("dataset", Dataset)
+        no_matter = {"source"} if data.name == "folder" else {"source", "folder"}
         return {
-            "dataset": data.model_dump(mode="json", exclude={"source"} | {"folder"} * (data.name != "folder")),
+            "dataset": data.model_dump(mode="json", exclude=no_matter),
             "train": recipe.model_dump(mode="json", exclude={"seeds", "epochs"}),
             "variant": options,
         }

@@ -1,8 +1,9 @@
 """Every number that the paper prints about architecture, size, ratio and compression, held against ours.
 
-Each row of data/paper has a quantity, and each quantity a function in `MEASURES` that computes it
-from the Keras models at ImageNet's size, from the authors' released file (as stage `compress`
-decodes it) or from other numbers that the paper prints.
+Each row of data/paper has a quantity, and each quantity a function in `MEASURES`. It answers from the Keras models at
+ImageNet's size, from the authors' released file (as stage `authors` decodes it), from our own files of its weights,
+from other numbers that the paper prints, or from the papers that it cites. Where a printed number can be read in
+several ways, a measure gives them all: a number is contradicted only when every reading has failed.
 """
 
 import math
@@ -21,43 +22,86 @@ from squeezenet import costs, models
 CLASSES = 1000  # of ImageNet
 CROP = 227  # pixels, of the authors' train_val.prototxt
 FILES = ("table1", "table2", "table3", "figure3", "text")
-COMPUTED, DECODED, NOT_HERE = ("computed", "decoded from the authors' file", "not testable here")
-EXACT, ROUNDED, CONTRADICTED = "exact", "within printed rounding", "contradicted"
-NEEDS_IMAGENET, NEEDS_FILE = "needs ImageNet", "needs the authors' file"
-VERDICTS = (EXACT, ROUNDED, CONTRADICTED, NEEDS_IMAGENET, NEEDS_FILE)
+DRAWN_TO = 0.1  # how far off a number may be that is read off a drawing
+
+# How ours is known
+BUILT, COMPUTED, DECODED = ("read back from our model", "computed from our model", "decoded from the authors' file")
+MEASURED, PRINTED, CITED = ("measured on our file", "from other printed numbers", "from a cited source")
+NOT_HERE = "not testable here"
+
+# Verdicts
+EXACT, ROUNDED, STATED, AS_BUILT = ("exact", "rounded to nearest", "under a stated reading", "as built")
+ATTAINABLE, CONTRADICTED, DRAWN = ("attainable", "contradicted", "drawn, not printed")
+NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = ("needs ImageNet", "needs a file of the authors", "an example")
+VERDICTS = (
+    EXACT, ROUNDED, STATED, ATTAINABLE, AS_BUILT, CONTRADICTED, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
+)  # fmt: skip
+HOLDS = (EXACT, ROUNDED, STATED, ATTAINABLE)
 FIRE_PARTS = ("squeeze1x1", "expand1x1", "expand3x3")
+UNITS = {"MiB of 2^20 bytes": costs.MIB, "MB of 10^6 bytes": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
+
+
+class Reading(NamedTuple):
+    """One way to read a printed number: our value for it, words that name it, and whether it is the plain way."""
+
+    value: float | str | tuple  # least and most, where only bounds are known
+    words: str = ""
+    plain: bool = True
 
 
 class Found(NamedTuple):
-    """What a printed number is compared with; without `ours`, what it would need."""
+    """What a printed number is held against.
 
-    ours: float | str | None
+    Attributes:
+        readings: of the printed number, the likeliest first; none where it cannot be tested here.
+        how: where our values come from.
+        note: what else a reader needs to check it.
+        verdict: given in place of exact, rounded and stated where the readings do not decide it alone.
+        cut: "up" for sizes and "down" for ratios: the rounding that claims less, and trailing zeros that say nothing.
+    """
+
+    readings: list
     how: str = COMPUTED
     note: str = ""
-    needs: str = ""
+    verdict: str = ""
+    cut: str = ""
+
+
+class Judged(NamedTuple):
+    ours: float | str | tuple | None
+    reading: str
+    difference: float | None
+    verdict: str
 
 
 def read_paper(folder):
-    """The rows of data/paper's tables, figure and text as one frame of strings."""
+    """The rows of data/paper's tables, figure and text as one frame of strings; `source` is printed or drawn."""
     frames = [pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in FILES]
-    return pd.concat(frames, ignore_index=True).fillna("")
+    paper = pd.concat(frames, ignore_index=True).fillna("")
+    return paper.assign(source=paper.source.replace("", "printed"))
 
 
-def audit(paper, variants, authors=None):
+def read_cited(folder):
+    """What the papers and files that the paper rests on say, and where: data/paper/cited.csv."""
+    return pd.read_csv(folder / "cited.csv")
+
+
+def audit(paper, cited, variants, authors=None):
     """Compare each printed number with ours.
 
     Args:
         paper: the frame of `read_paper`. Rows that name a network outside `variants` are left out.
+        cited: the frame of `read_cited`.
         variants: name -> entry of params.yaml.
         authors: data/authors/authors.json, or None where the authors' file has not been decoded.
 
     Returns:
-        A frame with where, subject, quantity, unit, printed, ours, how, difference, verdict, note.
+        A frame with where, subject, quantity, unit, source, printed, ours, reading, how, difference, verdict, note.
 
     Raises:
         ValueError: a row has a quantity that nothing measures.
     """
-    evidence = Evidence(paper, variants, authors)
+    evidence = Evidence(paper, cited, variants, authors)
     rows = []
     for row in paper.itertuples():
         if not {row.variant, row.reference} <= {"", *variants}:
@@ -66,44 +110,81 @@ def audit(paper, variants, authors=None):
         if measure not in MEASURES:
             raise ValueError(f"data/paper: {row.where}, {row.subject}: nothing measures {row.quantity!r}")
         found = MEASURES[measure](evidence, row, part)
-        difference, verdict = judge(row.printed, found.ours)
-        rows.append((*row[1:6], _text(found.ours), found.how, _text(difference), verdict or found.needs, found.note))
-    columns = ["where", "subject", "quantity", "unit", "printed", "ours", "how", "difference", "verdict", "note"]
-    return pd.DataFrame(rows, columns=columns)
+        judged = judge(row.printed, found)
+        note = found.note
+        if row.source == "drawn" and judged.difference is not None:
+            close = abs(judged.difference) <= DRAWN_TO
+            note = f"read off the drawing; {'agrees' if close else 'differs'}, as far as {DRAWN_TO:g} can tell"
+        if row.source == "drawn":
+            judged = judged._replace(verdict=DRAWN)
+        if judged.verdict == CONTRADICTED and len(found.readings) > 1:
+            tried = "; ".join(f"{reading.words or found.how}: {_text(reading.value)}" for reading in found.readings)
+            note = f"tried {tried}" + f". {note}" * bool(note)
+        ours, difference = _text(judged.ours), _text(judged.difference)
+        told = (row.where, row.subject, row.quantity, row.unit, row.source, row.printed)
+        rows.append((*told, ours, judged.reading, found.how, difference, judged.verdict, note))
+    columns = ["where", "subject", "quantity", "unit", "source", "printed", "ours", "reading", "how", "difference"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict", "note"])
 
 
-def judge(printed, ours):
-    """Difference and verdict of one comparison.
+def judge(printed, found):
+    """Hold a printed number against the readings of a `Found`: the first that fits decides.
 
-    A number holds if ours is less than one unit of the last printed digit away, so that rounding up,
-    down and to nearest all pass; a bound (<, >=) holds or not; anything else has to be equal.
+    A number fits if ours rounds to its digits; where `cut` allows it, also if ours rounds to them in that direction,
+    or if its trailing zeros say nothing. A bound (<, >, >=) holds or not; anything else has to be equal.
     """
-    if ours is None:
-        return None, None
-    number = re.fullmatch(r"(<|>=)?([\d,]*\.?\d+)", printed)
-    if not number or isinstance(ours, str):
-        return None, EXACT if printed == ours else CONTRADICTED
+    if not found.readings:
+        return Judged(None, "", None, found.verdict)
+    number = re.fullmatch(r"(<|>=?)?([\d,]*\.?\d+)", printed)
+    for value, words, plain in found.readings:
+        fit = _fit(number, printed, value, found.cut)
+        if fit is not None:
+            verdict = {"": EXACT, "to nearest": ROUNDED}.get(fit, STATED) if plain else STATED
+            reading = ", ".join(filter(None, (words, f"rounded {fit}" * bool(fit))))
+            return Judged(value, reading, _difference(number, value), found.verdict or verdict)
+    value = found.readings[0].value
+    return Judged(value, "", _difference(number, value), CONTRADICTED)
+
+
+def _fit(number, printed, value, cut):
+    """How ours has to be rounded to be the printed number; "" for not at all, None if nothing makes it so."""
+    if not number or isinstance(value, str):
+        return "" if printed == value else None
     bound, digits = number.group(1), number.group(2).replace(",", "")
-    difference = ours - float(digits)
+    target, step = float(digits), 10.0 ** -len(digits.partition(".")[2])
+    if isinstance(value, tuple):
+        return "" if value[0] < target and (bound or target <= value[1]) else None
     if bound:
-        return difference, EXACT if (difference < 0) == (bound == "<") else CONTRADICTED
-    if math.isclose(ours, float(digits), rel_tol=1e-9, abs_tol=1e-12):
-        return 0, EXACT
-    step = 10.0 ** -len(digits.partition(".")[2])
-    return difference, ROUNDED if abs(difference) < step * (1 - 1e-9) else CONTRADICTED
+        holds = {"<": value < target, ">": value > target, ">=": value >= target}[bound]
+        return "" if holds else None
+    if math.isclose(value, target, rel_tol=1e-9, abs_tol=1e-12):
+        return ""
+    if abs(value - target) <= step / 2:
+        return "to nearest"
+    if cut and 0 < (target - value if cut == "up" else value - target) < step:
+        return cut
+    significant = len(digits.rstrip("0"))
+    if cut and "." not in digits and abs(value - target) <= 10.0 ** (len(digits) - significant) / 2:
+        return f"to {significant} significant digit{'s' * (significant > 1)}"
+    return None
+
+
+def _difference(number, value):
+    return value - float(number.group(2).replace(",", "")) if number and not isinstance(value, str | tuple) else None
 
 
 def size_units(paper, variants):
-    """How many sizes of Figure 3 each reading of the paper's "MB" explains: a unit and a rounding."""
-    evidence = Evidence(paper, variants)
+    """How many printed sizes of Figure 3 each reading of the paper's "MB" explains: a unit and a rounding."""
     sizes = paper[paper["where"].str.startswith("Figure 3") & (paper.quantity == "size") & paper.variant.isin(variants)]
+    sizes = sizes[sizes.source == "printed"]
     rows = []
     for unit, size in (("MiB = 2^20 bytes", costs.MIB), ("MB = 10^6 bytes", 10**6)):
         for rounding, rounded in (("up", math.ceil), ("to nearest", round), ("down", math.floor)):
             fits = 0
             for row in sizes.itertuples():
                 scale = 10 ** len(row.printed.partition(".")[2])
-                fits += rounded(evidence.bytes(row)[0] / size * scale) == round(float(row.printed) * scale)
+                ours = 4 * imagenet_model(variants[row.variant]).count_params() / size
+                fits += rounded(ours * scale) == round(float(row.printed) * scale)
             rows.append((unit, rounding, fits, len(sizes)))
     return pd.DataFrame(rows, columns=["unit", "rounded", "fits", "sizes"])
 
@@ -115,25 +196,59 @@ def graph(model):
     return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
 
 
-def imagenet_model(options):
+def imagenet_model(options, side=CROP):
     """A variant, as an entry of params.yaml, for ImageNet's images and classes."""
-    return _build(tuple(sorted(options.items())))
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    options.pop("learning_rate", None)  # of its training
+    return _build(tuple(sorted(options.items())), side)
 
 
 @cache
-def _build(options):
-    return models.create(input_shape=(CROP, CROP, 3), nb_classes=CLASSES, **dict(options))
+def _build(options, side):
+    return models.create(input_shape=(side, side, 3), nb_classes=CLASSES, **dict(options))
+
+
+def pools_rounding_down(model):
+    """The same network without the zeros by which its pools round up, as in Caffe."""
+
+    def copy(layer):
+        if layer.name.endswith("_ceil"):
+            return layers.Identity(name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=copy)
+
+
+def built(value, note=""):
+    """A constant of our model, which was built from the paper: agreeing, it proves nothing."""
+    return Found([Reading(value)], BUILT, note, AS_BUILT)
+
+
+def needs(verdict, note=""):
+    return Found([], NOT_HERE, note, verdict)
+
+
+def sizes(count, words=""):
+    """Readings of a size in bytes as the paper's "MB"; that of 10^6 bytes is the plain one."""
+    return [
+        Reading(count / size, ", ".join(filter(None, (words, unit))), size == 10**6 and not words)
+        for unit, size in UNITS.items()
+    ]
 
 
 class Evidence:
     """What the printed numbers are held against. Each measure takes a row of data/paper and gives a `Found`."""
 
-    def __init__(self, paper, variants, authors=None):
+    def __init__(self, paper, cited, variants, authors=None):
         self.paper, self.variants = paper, variants
+        self.sources = cited.set_index(["subject", "quantity"])
         self.authors = authors if authors and authors["available"] else None
 
     def model(self, variant, **options):
         return imagenet_model(self.variants[variant] | options)
+
+    def layers(self, variant):
+        return pd.DataFrame(costs.per_layer(self.model(variant)))
 
     def printed(self, where, subject, quantity):
         """A number of the paper, as it prints it."""
@@ -141,36 +256,53 @@ class Evidence:
         rows = rows[(rows["where"] == where) & (rows.subject == subject) & (rows.quantity == quantity)]
         return float(rows.printed.iloc[0].replace(",", ""))
 
+    def cited(self, subject, quantity):
+        """A number of another source, and the source."""
+        found = self.sources.loc[(subject, quantity)]
+        return found.value, found.source
+
     # Dimensions
 
     def output(self, row, _):
         model = self.model(row.variant)
         if row.subject == "input":
-            conv1, shape = (model.get_layer("conv1"), tuple(map(int, row.printed.split("x"))))
-            side = conv1.compute_output_shape((1, *shape))[1]
-            return Found(_by(model.input.shape[1:]), note=f"from {row.printed} conv1 gives {side}x{side}")
+            side, kernel = int(row.printed.partition("x")[0]), model.get_layer("conv1").kernel_size[0]
+            tried = ", ".join(f"{pad}: {(side + 2 * pad - kernel) // 2 + 1}" for pad in range(kernel // 2 + 1))
+            conv1 = model.get_layer("conv1").output.shape[1]
+            note = (
+                f"conv1's printed {conv1}x{conv1} needs {model.input.shape[1]} pixels, as the released network has. From "
+                f"{side} pixels, conv1 with a padding of {tried}; the released network pads nothing"
+            )
+            return Found([Reading(_by(model.input.shape[1:]))], note=note)
         shape = model.get_layer(row.subject).output.shape[1:]
-        return Found(_by((1,) * (3 - len(shape)) + shape))
+        note = f"{_by(shape[:2])} whether pools round up or down" if row.subject.startswith("maxpool") else ""
+        return Found([Reading(_by((1,) * (3 - len(shape)) + shape))], note=note)
+
+    def channels(self, row, _):
+        return built(self.model(row.variant).get_layer(row.subject).output.shape[-1])
 
     def filter(self, row, _):
         layer = self.model(row.variant).get_layer(row.subject)
         if isinstance(layer, layers.GlobalAveragePooling2D):
-            return Found(f"{_by(layer.input.shape[1:3])}/1", note="global pooling: one window")
+            return Found([Reading(f"{_by(layer.input.shape[1:3])}/1")], note="global pooling: one window")
         if isinstance(layer, layers.MaxPooling2D):
-            return Found(f"{_by(layer.pool_size)}/{layer.strides[0]}")
-        return Found(f"{_by(layer.kernel_size)}/{layer.strides[0]} (x{layer.filters})")
+            return built(f"{_by(layer.pool_size)}/{layer.strides[0]}")
+        return built(f"{_by(layer.kernel_size)}/{layer.strides[0]} (x{layer.filters})")
 
     def depth(self, row, _):
         model = self.model(row.variant)
         module = [layer.name for layer in model.layers if layer.name.split("_")[0] == row.subject]
         path = nx.dag_longest_path(graph(model).subgraph(module))
-        return Found(sum(isinstance(model.get_layer(name), layers.Conv2D) for name in path))
+        return built(sum(isinstance(model.get_layer(name), layers.Conv2D) for name in path))
 
     def filters(self, row, part):
-        return Found(self.model(row.variant).get_layer(f"{row.subject}_{part}" if part else row.subject).filters)
+        return built(self.model(row.variant).get_layer(f"{row.subject}_{part}" if part else row.subject).filters)
 
     def kernel(self, row, _):
-        return Found(_by(self.model(row.variant).get_layer(row.subject).kernel_size))
+        layer = self.model(row.variant).get_layer(row.subject)
+        table = self.layers(row.variant).set_index("layer").loc[row.subject]
+        note = f"only {_by(layer.kernel_size)} gives the row's {table.parameters:,} parameters"
+        return built(_by(layer.kernel_size), note if "sparsity" in row.quantity else "")
 
     def widths(self, variant):
         """Filters of each fire module, one row a module."""
@@ -183,7 +315,7 @@ class Evidence:
         widths = self.widths(row.variant)
         expand = widths.expand.tolist()
         freq = expand.count(expand[0])
-        return Found(
+        return built(
             {
                 "base_e": expand[0],
                 "incr_e": expand[freq] - expand[0],
@@ -196,199 +328,328 @@ class Evidence:
             }[row.quantity]
         )
 
+    def squeeze_by_expand(self, row, _):
+        widths, largest = self.widths(row.variant), self.printed("Section 5.2", "largest SR", "SR")
+        note = f"not of every network: Section 5.2 goes up to SR = {largest:g}, where s1x1 equals e1x1 + e3x3"
+        return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself", False)], note=note)
+
     def kernel_ratio(self, row, _):
-        per_filter = [
-            math.prod(self.model(row.variant).get_layer(f"fire2_{part}").kernel_size) for part in FIRE_PARTS[1:]
-        ]
-        return Found(per_filter[1] / per_filter[0])
+        kernels = [self.model(row.variant).get_layer(f"fire2_{part}").kernel_size for part in FIRE_PARTS[1:]]
+        return Found([Reading(math.prod(kernels[1]) / math.prod(kernels[0]))])
+
+    def share_1x1(self, row, _):
+        filters = {
+            layer.name: (layer.filters, math.prod(layer.kernel_size) == 1)
+            for layer in self.model(row.variant).layers
+            if isinstance(layer, layers.Conv2D)
+        }
+        small, every = (sum(n for n, one in filters.values() if one or not only) for only in (True, False))
+        return Found(
+            [Reading(100 * small / every)], note=f"{small:,} of {every:,} filters, conv1 and conv10 among them"
+        )
 
     def pooled(self, row, _):
         """The modules that a max pooling follows, in the words of the row."""
         pools = [layer.name for layer in self.model(row.variant).layers if isinstance(layer, layers.MaxPooling2D)]
         numbers = [name.removeprefix("maxpool") for name in pools]
         if row.quantity == "pooling layers":
-            return Found(f"pool_{{{','.join(numbers)}}}")
-        network = graph(self.model(row.variant))
-        before = [next(network.predecessors(name)).split("_")[0] for name in pools]
-        return Found(", ".join(before), note="the pooling after conv10 is Table 1's average pooling")
+            return built(f"pool_{{{','.join(numbers)}}}")
+        before = [{"1": "conv1"}.get(number, f"fire{number}") for number in numbers]
+        return built(", ".join(before), "behind conv10 Table 1 and Figure 2 have an average pooling of stride 1")
 
     def layer_setting(self, row, _):
         found = self.model(row.variant).layers
         if row.quantity == "pooling stride":
             (value,) = {layer.strides[0] for layer in found if isinstance(layer, layers.MaxPooling2D)}
         elif row.quantity == "padding":
-            (value,) = {
-                layer.kernel_size[0] // 2 * (layer.padding == "same")
-                for layer in found
-                if layer.name.endswith("expand3x3")
-            }
+            three = [layer for layer in found if layer.name.endswith("expand3x3")]
+            (value,) = {layer.kernel_size[0] // 2 * (layer.padding == "same") for layer in three}
         elif row.quantity == "dropout":
             (value,) = {100 * layer.rate for layer in found if isinstance(layer, layers.Dropout)}
         else:
             value = sum(isinstance(layer, layers.Dense) for layer in found)
-        return Found(value)
+        return built(value)
 
     def bypassed(self, row, _):
         sums = [layer.name for layer in self.model(row.variant).layers if isinstance(layer, layers.Add)]
-        return Found(", ".join(re.findall(r"\d+", " ".join(sums))))
+        return built(", ".join(re.findall(r"\d+", " ".join(sums))))
 
     # Parameters
 
     def layers_of(self, row):
         """The weighted layers of a Table 1 row, or of the whole network."""
-        table = pd.DataFrame(costs.per_layer(self.model(row.variant)))
+        table = self.layers(row.variant)
         return table if row.subject == "total" else table[table.module == row.subject]
 
     def parameters(self, row, _):
-        return Found(int(self.layers_of(row).parameters.sum()))
+        return Found([Reading(int(self.layers_of(row).parameters.sum()))])
 
     def added_parameters(self, row, _):
-        more, fewer = (
-            pd.DataFrame(costs.per_layer(self.model(name))).parameters.sum() for name in (row.variant, row.reference)
-        )
-        return Found(int(more - fewer))
+        more, fewer = (self.layers(name).parameters.sum() for name in (row.variant, row.reference))
+        return Found([Reading(int(more - fewer))])
 
     def kept_printed(self, layer):
         """Kept share in % that Table 1 prints for one layer."""
         module, _, part = layer.partition("_")
         return self.printed("Table 1", module, f"kept, {part}" if part else "kept")
 
-    def implied(self, row):
-        """Kept share in % that "after pruning" leaves for the largest layer of a Table 1 row, and that layer's name."""
+    def implied(self, row, layer, shares):
+        """Kept share in % that a Table 1 row's parameters after pruning leave for a layer, the others given."""
         table = self.layers_of(row).set_index("layer")
-        largest = table.weights.idxmax()
         after = self.printed("Table 1", row.subject, "parameters after pruning")
-        others = sum(self.kept_printed(name) * table.weights[name] for name in table.index.drop(largest))
-        return (100 * (after - table.biases.sum()) - others) / table.weights[largest], largest
+        others = sum(shares[name] * table.weights[name] for name in table.index.drop(layer))
+        return (100 * (after - table.biases.sum()) - others) / table.weights[layer]
+
+    def shares(self, row):
+        """Kept shares in % of a Table 1 row's layers, the largest layer's from the row's own count if they disagree."""
+        table = self.layers_of(row).set_index("layer")
+        shares, largest = {layer: self.kept_printed(layer) for layer in table.index}, table.weights.idxmax()
+        implied = self.implied(row, largest, shares)
+        if round(implied) == shares[largest]:
+            return shares, ""
+        return shares | {largest: round(implied)}, f"{largest} at {implied:.0f}%, not the printed {shares[largest]:g}%"
 
     def kept(self, row, part):
         layer = f"{row.subject}_{part}" if part else row.subject
-        implied, largest = self.implied(row)
-        note = f"the row's parameters after pruning imply {implied:.4g}%" if layer == largest else ""
+        readings, implied = [], self.implied(row, layer, self.shares(row)[0])
         if self.authors:
             entry = self.authors["layers"][layer]
-            return Found(100 * entry["nonzero"] / entry["weights"], DECODED, note)
-        if layer == largest:
-            return Found(implied, note=note)
-        return Found(None, NOT_HERE, needs=NEEDS_FILE)
+            readings.append(Reading(100 * entry["nonzero"] / entry["weights"]))
+        words = "by the row's own parameters after pruning"
+        note = "Table 1 is the 6-bit network; in the 8-bit file some weights fell on code 0" if self.authors else ""
+        readings.append(Reading(round(implied, 1), words, not self.authors))
+        return Found(readings, DECODED if self.authors else PRINTED, note if row.printed == "100" else "")
 
     def after_pruning(self, row, _):
         """ceil(sum of kept share x weights + biases), module by module."""
         total, corrected = 0, []
         for module, table in self.layers_of(row).groupby("module", sort=False):
-            shares = {layer: self.kept_printed(layer) for layer in table.layer}
-            implied, largest = self.implied(row._replace(subject=module))
-            if judge(f"{shares[largest]:g}", implied)[1] == CONTRADICTED:
-                corrected.append(f"{largest} at {implied:.0f}%, not {shares[largest]:g}%")
-                shares[largest] = round(implied)
+            shares, correction = self.shares(row._replace(subject=module))
+            corrected.append(correction)
             kept = sum(shares[layer.layer] / 100 * layer.weights for layer in table.itertuples())
             total += math.ceil(round(kept + table.biases.sum(), 6))
-        return Found(total, note="with " + ", ".join(corrected) if corrected else "")
+        words = ", ".join(filter(None, corrected))
+        return Found([Reading(total, words, not words)], note="kept share x weights + biases, rounded up")
 
     def kept_in_all(self, row, _):
-        if self.authors:
-            return Found(
-                100 * self.authors["nonzero_weights"] / sum(e["weights"] for e in self.authors["layers"].values()),
-                DECODED,
-                "weights without biases",
-            )
         after = self.printed("Table 1", "total", "parameters after pruning")
-        return Found(100 * after / self.parameters(row._replace(subject="total"), "").ours, note="from Table 1's total")
+        readings = [Reading(100 * after / self.parameters(row._replace(subject="total"), "").readings[0].value)]
+        if self.authors:
+            weights = sum(entry["weights"] for entry in self.authors["layers"].values())
+            readings.insert(0, Reading(100 * self.authors["nonzero_weights"] / weights))
+        note = "weights without biases; pruning is before sharing, so that 8 and 6 bits have the same zeros"
+        return Found(readings, DECODED if self.authors else PRINTED, note, cut="down")
+
+    def sparse_speedup(self, row, _):
+        kept = self.kept_in_all(row, _)
+        readings = [Reading(100 / reading.value) for reading in kept.readings]
+        return kept._replace(readings=readings, note="weights by weights that are not zero", cut="")
 
     # Bytes
 
     def bytes(self, row):
-        """Bytes of a network, how they are known, and a note: 32-bit parameters, the authors' file, or its
-        entries packed with codes of other bits and as many codebook entries as those can tell apart."""
+        """Bytes of a network at its bits: least and most, how they are known, and a note; None without the file."""
+        if not row.variant:
+            return self.alexnet_bytes(row)
         if row.bits in ("", "32"):
-            return int(pd.DataFrame(costs.per_layer(self.model(row.variant))).parameters.sum()) * 4, COMPUTED, ""
+            count = 4 * self.model(row.variant).count_params()
+            return count, count, COMPUTED, f"{count:,} bytes"
         if not self.authors:
-            return None, NOT_HERE, ""
+            return None
         if int(row.bits) == self.file_bits():
-            return self.authors["file_bytes"], DECODED, ""
-        size, bits = self.authors["bytes"], int(row.bits)
-        codebooks = len(self.authors["layers"]) * 2**bits * 4
-        packed = self.authors["stored_entries"] * bits / 8 + size["gaps"] + size["biases"] + codebooks
-        return math.ceil(packed), DECODED, f"; the file's entries at {bits} bits"
+            count = self.authors["file_bytes"]
+            return count, count, DECODED, f"{count:,} bytes, {count / 1024:.4g} KiB, without Huffman coding"
+        return self.coded_bytes(int(row.bits))
 
     def file_bits(self):
         return self.authors["bytes"]["codes"] * 8 / self.authors["stored_entries"]
 
+    def own(self, bits):
+        """Bytes of our own file of the authors' weights, and a note."""
+        for file in self.authors["ours"] if self.authors and bits.isdigit() else ():
+            if file["bits"] == int(bits):
+                same = f"the same first class for {file['top1_agreement']:.1%} of {file['photographs']} images"
+                return file["bytes"], f"our own file of them has {file['bytes']:,} bytes and gives {same}"
+        return None
+
+    def coded_bytes(self, bits):
+        """The authors' network at other bits than those of the file that they released.
+
+        At least: each Huffman code of the file gets shorter by the difference. At most: codes of whole bits and gaps
+        of 4, as in the file.
+        """
+        file, coded = self.authors, self.authors["lossless"]["huffman"]
+        codes, rest = file["stored_entries"] * bits / 8, file["bytes"]["biases"] + len(file["layers"]) * 2**bits * 4
+        shorter = coded["codes"] - (self.file_bits() - bits) * file["nonzero_weights"] / 8
+        least, between = (math.ceil(part + coded["masks"] + rest) for part in (shorter, codes))
+        most, own = math.ceil(codes + file["bytes"]["gaps"] + rest), self.own(str(bits))
+        note = (
+            f"no such file was released. Its weights at {bits} bits take {least:,} to {between:,} bytes with Huffman "
+            f"coding, which Section 2.1 counts as part of Deep Compression, and {most:,} without"
+        )
+        return least, most, MEASURED if own else DECODED, f"{note}; {own[1]}" if own else note
+
+    def alexnet_bytes(self, row):
+        """AlexNet compressed by others: from their parameters, or their kept shares and bits, layer by layer."""
+        if (row.subject, "parameters") in self.sources.index:
+            count, source = self.cited(row.subject, "parameters")
+            return 4 * count, 4 * count, CITED, f"{count:,.0f} parameters of 4 bytes ({source})"
+        table = pd.DataFrame(costs.per_layer(imagenet_model({"model": "alexnet"})))
+        share, source = zip(*(self.cited(layer, "kept") for layer in table.layer), strict=True)
+        kept, biases = table.weights * share / 100, 4 * int(table.biases.sum())
+        if row.bits in ("", "32"):
+            count = round(4 * kept.sum() + biases)
+            return count, count, CITED, f"{count:,} bytes by the share of each layer that is kept ({source[0]})"
+        bits, (gap, source) = (
+            table.layer.map(lambda layer: self.cited(layer[:-1], "bits")[0]),
+            self.cited("gaps", "bits"),
+        )
+        coded, rest = (kept * (bits + gap)).sum() / 8, biases + 4 * (2**bits).sum()
+        saved, _ = self.cited("Huffman coding", "saving, most")
+        least, most = round(coded * (1 - saved / 100) + rest), round(coded + rest)
+        note = (
+            f"{most:,} bytes by kept shares and bits, without fillers, {least:,} if Huffman coding saves {saved:.0f}%"
+        )
+        return least, most, CITED, f"{note} ({source})"
+
     def size(self, row, _):
-        if not row.variant:
-            return Found(None, NOT_HERE, needs=NEEDS_IMAGENET)
-        size, how, note = self.bytes(row)
-        if size is None:
-            return Found(None, how, needs=NEEDS_FILE)
-        return Found(size / costs.MIB, how, f"MiB; {size:,} bytes, {size / 1e6:.4g} MB of 10^6 bytes{note}")
+        found = self.bytes(row)
+        if found is None:
+            return needs(NEEDS_FILE)
+        least, most, how, note = found
+        if least != most:
+            own = self.own(row.bits)
+            readings = [Reading(own[0] / 1e6)] if own and row.variant else []
+            return Found([*readings, Reading((least / 1e6, most / 1e6))], how, note, ATTAINABLE)
+        readings = sizes(least)
+        if row.variant and self.variants[row.variant].get("use_bypass") == "complex":
+            readings += sizes(4 * self.bypassed_everywhere(row.variant), "a 1x1 bypass around all eight")
+        return Found(readings, how, note, cut="up")
+
+    def bypassed_everywhere(self, variant):
+        """Parameters if all eight fire modules had a bypass of 1x1 convolutions, and not every second."""
+        model = self.model(variant)
+        squeezes = [layer for layer in model.layers if layer.name.endswith("squeeze1x1")]
+        fires = [model.get_layer(layer.name.split("_")[0]).output.shape[-1] for layer in squeezes]
+        wanted = sum((layer.input.shape[-1] + 1) * width for layer, width in zip(squeezes, fires, strict=True))
+        there = sum(layer.count_params() for layer in model.layers if layer.name.endswith("bypass1x1"))
+        return model.count_params() - there + wanted
+
+    def in_table2(self, row):
+        """The row of Table 2 for a network, by its name or by its variant and bits."""
+        rows = self.paper[(self.paper["where"] == "Table 2") & (self.paper.quantity == "size")]
+        same = (
+            (rows.variant == row.variant) & (rows.bits == (row.bits or "32"))
+            if row.variant
+            else (rows.subject == row.subject)
+        )
+        return next(rows[same].itertuples())
 
     def size_ratio(self, row, _):
-        (size, how, note), (reference, *_) = self.bytes(row), self.bytes(row._replace(variant=row.reference, bits="32"))
-        if size is None:
-            return Found(None, how, needs=NEEDS_FILE)
-        return Found(reference / size, how, f"{reference:,} by {size:,} bytes{note}")
+        """By the sizes that Table 2 prints, all rows alike; by bytes beside it."""
+        large = row._replace(variant=row.reference, bits="32", subject=row.against)
+        large, small = (self.in_table2(one) for one in (large, row))
+        by_print = float(large.printed) / float(small.printed)
+        readings = [Reading(by_print, f"by Table 2's sizes, {large.printed} by {small.printed} MB", False)]
+        found = [self.bytes(one) for one in (large, small)]
+        if None in found:
+            return Found(readings, PRINTED, cut="down")
+        (low, high, _, _), (least, most, _, note) = found
+        if least == most and low == high:
+            readings.append(Reading(low / least, "by bytes"))
+            return Found(readings, PRINTED, f"by bytes {low / least:.4g}: {low:,.0f} by {least:,.0f}", cut="down")
+        readings.append(Reading((low / most, high / least), "by bytes"))
+        verdict = ATTAINABLE if row.variant and row.bits not in ("", "32") else ""
+        return Found(readings, PRINTED, f"by bytes {low / most:.4g} to {high / least:.4g}: {note}", verdict, "down")
 
-    def parameter_ratio(self, row, _):
-        fewer, more = (self.bytes(row._replace(variant=name))[0] // 4 for name in (row.variant, row.reference))
-        return Found(more / fewer, note=f"{more:,} by {fewer:,} parameters")
+    def parameter_ratio(self, row, part):
+        """A ratio of parameters is one of sizes, of 4 bytes each."""
+        return self.size_ratio(row._replace(bits="32"), part)
 
-    def printed_size_ratio(self, row, _):
-        more, fewer = (self.printed("Table 2", subject, "size") for subject in (row.against, row.subject))
-        return Found(more / fewer, note=f"from Table 2 as printed: {more:g} by {fewer:g} MB")
+    def memory(self, row, _):
+        """Section 1's on-chip memory: the footnote's bits and bytes, and the bound in the text."""
+        bits = self.printed("Section 1", "FPGA's on-chip memory, footnote", "on-chip memory, Mbits")
+        mbytes = self.printed("Section 1", "FPGA's on-chip memory, footnote", "on-chip memory")
+        if row.unit == "Mbits":
+            return Found([Reading(8 * mbytes)], PRINTED, f"8 x {mbytes:g} MBytes")
+        return Found([Reading(bits / 8)], PRINTED, f"{bits:g} Mbits by 8")
 
     def bits(self, row, _):
         if row.bits == "32":
-            return Found(8 * np.dtype(keras.config.floatx()).itemsize, note=keras.config.floatx())
+            return built(8 * np.dtype(keras.config.floatx()).itemsize, keras.config.floatx())
+        if not row.variant:
+            (most, source), (least, _) = (self.cited(kind, "bits") for kind in ("conv", "fc"))
+            return Found([Reading(f"{least:.0f}-{most:.0f}")], CITED, f"fc and conv layers ({source})")
         if self.authors and row.bits == f"{self.file_bits():g}":
-            return Found(self.file_bits(), DECODED)
-        return Found(None, NOT_HERE, needs=NEEDS_IMAGENET if self.authors or not row.bits else NEEDS_FILE)
+            return Found([Reading(self.file_bits())], DECODED)
+        return needs(NEEDS_FILE, "the authors released the 8-bit file, and no other")
 
     def bit_ratio(self, row, _):
-        return Found(32 / int(row.bits), note="32-bit floats by codes")
+        return Found([Reading(32 / int(row.bits))], note="32-bit floats by codes")
 
-    # Computation and accuracy
+    # Computation, accuracy, and what others have measured
 
     def gflops(self, variant):
-        """Of the released network: two operations a MAC."""
+        """Of the released network, two operations a MAC: by how its pools round and by the image's side."""
         released = {} if self.variants[variant]["model"] == "alexnet" else {"as_released": True}
-        return 2 * costs.macs(self.model(variant, **released)) / 1e9
+        model = self.model(variant, **released)
+        smaller = imagenet_model(self.variants[variant] | released, CROP - 3)
+        return {
+            f"{CROP} pixels, pools round up as Caffe's": 2 * costs.macs(model) / 1e9,
+            f"{CROP} pixels, pools round down": 2 * costs.macs(pools_rounding_down(model)) / 1e9,
+            f"{CROP - 3} pixels, pools round down": 2 * costs.macs(pools_rounding_down(smaller)) / 1e9,
+        }
 
     def computation(self, row, _):
-        return Found(self.gflops(row.variant), note=f"2 x MACs at {CROP} pixels, as released")
+        found = self.gflops(row.variant)
+        readings = [Reading(value, words, False) for words, value in found.items()]
+        return Found(readings, note="2 operations a MAC, as released")
 
     def computation_ratio(self, row, _):
         less, more = self.gflops(row.variant), self.gflops(row.reference)
-        return Found(more / less, note=f"{more:.4g} by {less:.4g} GFLOPS at {CROP} pixels")
+        readings = [Reading(more[words] / less[words], words, False) for words in less]
+        return Found(readings, note="; ".join(f"{words}: {more[words]:.4g} by {less[words]:.4g}" for words in less))
 
     def accuracy(self, row, _):
-        """Needs ImageNet, unless Figure 3's panels give one network two accuracies."""
-        rows = self.paper
-        twins = rows[
-            rows["where"].str.startswith("Figure 3")
-            & (rows["where"] != row.where)
-            & (rows.quantity == row.quantity)
-            & (rows.variant == row.variant)
-        ]
-        if row.where.startswith("Figure 3") and len(twins):
-            return Found(float(twins.printed.iloc[0]), note=f"the same network in {twins['where'].iloc[0]}")
-        return Found(None, NOT_HERE, needs=NEEDS_IMAGENET)
+        """Needs ImageNet, unless the paper prints another value for the same network."""
+        rows = self.paper[(self.paper.quantity == row.quantity) & (self.paper.source == "printed")]
+        twins = rows[(rows.variant == row.variant) & (rows.bits == row.bits) & (rows["where"] != row.where)]
+        if row.source == "printed" and row.variant and row.where.startswith(("Table", "Figure")):
+            for twin in twins[twins["where"].str.startswith(("Table", "Figure"))].itertuples():
+                if twin.printed != row.printed:
+                    return Found(
+                        [Reading(float(twin.printed), twin.where)], PRINTED, f"{twin.where} prints another value"
+                    )
+        return needs(NEEDS_IMAGENET)
 
-    def drawn(self, row, _):
-        rows = self.paper
-        rows = rows[(rows["where"] == row.against) & (rows.variant == row.variant) & (rows.quantity == "top-5")]
-        return Found(float(rows.printed.iloc[0]), note=f"from {row.against} as drawn")
+    def label(self, row, _):
+        """An accuracy in the text against the figure's printed labels."""
+        rows = self.paper[(self.paper.quantity == "top-5") & self.paper["where"].str.startswith("Figure 3")]
+        labels = rows[(rows.variant == row.variant) & (rows.source == "printed")]
+        readings = [Reading(float(twin.printed), f"{twin.where}'s label") for twin in labels.itertuples()]
+        same = rows[(rows.printed == row.printed) & (rows.variant != row.variant)]
+        note = "; ".join(f"{one.printed} is {one.source} at {one.subject}" for one in same.itertuples())
+        return Found(readings, PRINTED, note)
 
     def gain(self, row, part):
         rows = self.paper[(self.paper["where"] == "Table 3") & (self.paper.quantity == part)].set_index("variant")
-        gain = float(rows.printed[row.variant]) - float(rows.printed[row.reference])
-        return Found(gain, note="from Table 3 as printed")
+        value = float(rows.printed[row.variant]) - float(rows.printed[row.reference])
+        return Found([Reading(round(value, 9))], PRINTED, "from Table 3 as printed")
 
-    def untested(self, row, _):
-        return Found(None, NOT_HERE, needs=NEEDS_IMAGENET)
+    def cited_value(self, row, _):
+        """A number that the paper takes from elsewhere, as it stands there."""
+        if (row.subject, row.quantity) not in self.sources.index:
+            return needs(NEEDS_IMAGENET)
+        value, source = self.cited(row.subject, row.quantity)
+        return Found([Reading(value)], CITED, source)
+
+    def example(self, row, _):
+        return needs(EXAMPLE, "drawn to explain the module; no network of the paper has these filters")
 
 
 MEASURES = {
     "output": Evidence.output,
+    "channels": Evidence.channels,
     "filter": Evidence.filter,
     "depth": Evidence.depth,
     "filters": Evidence.filters,
@@ -398,7 +659,9 @@ MEASURES = {
         ("base_e", "incr_e", "freq", "SR", "pct3x3", "expand by squeeze", "fire modules", "fire hyperparameters"),
         Evidence.metaparameter,
     ),
+    "squeeze by expand": Evidence.squeeze_by_expand,
     "kernel ratio": Evidence.kernel_ratio,
+    "share of 1x1 filters": Evidence.share_1x1,
     "max-pooled modules": Evidence.pooled,
     "pooling layers": Evidence.pooled,
     **dict.fromkeys(("pooling stride", "padding", "dropout", "fully connected layers"), Evidence.layer_setting),
@@ -408,19 +671,25 @@ MEASURES = {
     "kept": Evidence.kept,
     "parameters after pruning": Evidence.after_pruning,
     "kept in all": Evidence.kept_in_all,
+    "speedup by sparsity": Evidence.sparse_speedup,
     "size": Evidence.size,
     "size ratio": Evidence.size_ratio,
     "parameter ratio": Evidence.parameter_ratio,
-    "ratio of printed sizes": Evidence.printed_size_ratio,
+    "on-chip memory": Evidence.memory,
     "bits": Evidence.bits,
     "bit ratio": Evidence.bit_ratio,
     "computation": Evidence.computation,
     "computation ratio": Evidence.computation_ratio,
     "top-1": Evidence.accuracy,
     "top-5": Evidence.accuracy,
-    "top-5 as drawn": Evidence.drawn,
+    "top-5 in the figure": Evidence.label,
     "gain": Evidence.gain,
-    "gain by DSD": Evidence.untested,
+    "learning rate": Evidence.cited_value,
+    "layers": Evidence.cited_value,
+    "gain by residual connections": Evidence.cited_value,
+    "gain by DSD": Evidence.cited_value,
+    "loss by Ristretto": Evidence.cited_value,
+    "filters of the example": Evidence.example,
 }
 
 
@@ -430,6 +699,8 @@ def _by(shape):
 
 def _text(value):
     """As in the tables: counts whole, the rest with four digits."""
+    if isinstance(value, tuple):
+        return " to ".join(map(_text, value))
     if value is None or isinstance(value, str):
         return value or ""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from keras import layers
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 from replication.report.audit import graph
@@ -43,19 +44,41 @@ def encode(figure):
     return files
 
 
-def microarchitecture(paper, ours, seeds, xlabel, dataset):
+def _panels(count, narrow, width=8.2, height=3.5, **options):
+    """Axes for panels that stand in two columns, or on a narrow screen in one."""
+    columns = 1 if narrow else 2
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(width * columns / 2, height * rows), squeeze=False, **options)
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, axes.flat[:count]
+
+
+def microarchitecture(paper, ours, seeds, xlabel, dataset, narrow=False):
     """Figure 3: the paper's ImageNet top-5 (left) and our accuracy (right) against model size.
 
     Args:
-        paper: frame with label, size (MB as printed) and accuracy (%).
+        paper: frame with label, size (MB), accuracy (%) and source: printed, or drawn, which has an empty marker.
         ours: frame with label, mebibytes, accuracy, low and high (%), in the order of the metaparameter.
         seeds: frame with mebibytes and accuracy (%) of each training; drawn where there are several to a network.
         xlabel: what the labels beside the points are.
         dataset: of our accuracy, with epochs, seeds and n.
+        narrow: whether the panels stand below each other.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.5))
+    figure, (left, right) = _panels(2, narrow)
     _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
-    left.set(title="Paper: ImageNet", xlabel="model size, MB as printed", ylabel="top-5 accuracy, %")
+    drawn = paper[paper.source == "drawn"]
+    left.plot(
+        drawn["size"],
+        drawn.accuracy,
+        "s",
+        color=ORANGE,
+        markerfacecolor="white",
+        zorder=4,
+        label="read off the drawing",
+    )
+    left.legend(fontsize="x-small", loc="lower right")
+    left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
     errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
     _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
     if len(seeds) > len(ours):
@@ -116,47 +139,69 @@ def _plain_log(axis):
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-def compression(steps, dataset):
-    """Deep Compression, a row a network: accuracy after each step against bytes, and what the bytes are for.
+STEPS = {  # what a step's name contains -> its colour and marker in every panel
+    "none": ("black", "o"),
+    "svd": ("tab:brown", "X"),
+    "pruned": ("tab:orange", "s"),
+    "shared": ("tab:green", "^"),
+    "Huffman": ("tab:blue", "v"),
+    "coded": ("tab:purple", "D"),
+    "dense, retrained": ("0.45", "P"),
+    "dense, fine-tuned": ("0.65", "P"),
+}
+
+
+def compression(steps, dataset, narrow=False):
+    """Deep Compression of each network: accuracy after each step against bytes, and what the bytes are for.
 
     Args:
         steps: frame with network, step, bytes, fixed_length (bytes before entropy coding), validation (accuracy)
             and the sections of `sqnt`.
     """
-    networks = steps.groupby("network", sort=False)
-    figure, axes = plt.subplots(networks.ngroups, 2, figsize=(9, 3.2 * networks.ngroups), squeeze=False)
-    for (left, right), (network, rows) in zip(axes, networks, strict=True):
+    networks = list(steps.groupby("network", sort=False))
+    figure, axes = _panels(2 * len(networks), narrow, width=9, height=3.2)
+    for i, (network, rows) in enumerate(networks):
+        left, right = axes[2 * i], axes[2 * i + 1]
         coded = rows[rows.step.str.endswith("bit")]
-        points = pd.concat([rows[~rows.step.str.contains("bit")], coded.assign(step=coded.step + ", coded")])
+        points = pd.concat([rows[~rows.step.str.endswith("bit")], coded.assign(step=coded.step + ", coded")])
         points = pd.concat([points, coded.assign(step=coded.step + ", shared", bytes=coded.fixed_length)])
-        points = points.assign(kB=points.bytes / 1000, accuracy=100 * points.validation)
-        sns.scatterplot(points, x="kB", y="accuracy", hue="step", style="step", s=70, ax=left)
+        for name, (colour, marker) in STEPS.items():
+            these = points[points.step.str.endswith(name)]
+            left.scatter(these.bytes / 1000, 100 * these.validation, s=45, color=colour, marker=marker)
+            for row in these[these.step.str.contains(" bit")].itertuples():
+                bits = row.step.partition(" bit")[0]
+                place = {"textcoords": "offset points", "xytext": (0, 5), "ha": "center", "fontsize": "x-small"}
+                left.annotate(bits, (row.bytes / 1000, 100 * row.validation), **place)
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
         _plain_log(left)
-        left.legend(fontsize="x-small")
         left.margins(0.1, 0.25)
         stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
         stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
+        right.set_title(network)
         right.legend(fontsize="x-small", loc="lower right")
         right.invert_yaxis()
+    handles = [Line2D([], [], linestyle="", color=colour, marker=marker) for colour, marker in STEPS.values()]
+    figure.legend(handles, list(STEPS), loc="outside lower center", ncols=2 if narrow else 4, fontsize="small")
     figure.suptitle(dataset, fontsize="medium")
     return figure
 
 
-def training_curves(history, dataset):
-    """Validation accuracy by epoch, one panel a family: the mean of the seeds with their range."""
-    families = list(history.family.unique())
-    rows = -(-len(families) // 2)
-    figure, axes = plt.subplots(rows, 2, figsize=(8.2, 3.4 * rows), sharex=True, sharey=True, squeeze=False)
-    for axis, family in zip(axes.flat, families, strict=False):
-        part = history[history.family == family]
+def training_curves(history, dataset, narrow=False):
+    """Validation accuracy by epoch, one panel a family: the mean of the seeds with their range.
+
+    Args:
+        history: of `results.curves`.
+    """
+    families = list(history.groupby("family", sort=False))
+    figure, axes = _panels(len(families), narrow, height=3.2, sharex=True, sharey=True)
+    for axis, (family, part) in zip(axes, families, strict=True):
         sns.lineplot(
             part.assign(percent=100 * part.val_accuracy),
             x="epoch",
             y="percent",
             hue="variant",
             style="variant",
-            palette=sns.color_palette("viridis", part.variant.nunique()),
+            palette=sns.color_palette("colorblind", part.variant.nunique()),
             markers=True,
             dashes=False,
             errorbar=("pi", 100),
@@ -165,28 +210,37 @@ def training_curves(history, dataset):
             linewidth=1,
             ax=axis,
         )
-        axis.set(title=family, ylabel="validation accuracy, %")
+        axis.set_title(textwrap.fill(family, 48))
+        axis.set(ylabel="validation accuracy, %")
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
-        axis.legend(fontsize="x-small", loc="lower right", ncols=2 if part.variant.nunique() > 5 else 1)
-    for axis in axes.flat[len(families) :]:
-        axis.axis("off")
+        axis.legend(fontsize="x-small", loc="lower right")
     figure.suptitle(dataset, fontsize="medium")
     return figure
 
 
-def convergence(trainings, dataset):
-    """Validation accuracy of networks trained for different numbers of epochs: the mean of the seeds, and each.
+def lengths(effects, paper, narrow=False):
+    """What the bypasses gain at each training length (left), and the training accuracy that goes with it (right).
 
     Args:
-        trainings: frame with variant, epochs, seed and validation_accuracy.
+        effects: of `results.lengths`.
+        paper: bypass -> the paper's effect in points of top-1, on ImageNet.
     """
-    figure, axis = plt.subplots(figsize=(6.4, 3.8))
-    looks = {"x": "epochs", "y": "percent", "hue": "variant", "ax": axis}
-    trainings = trainings.assign(percent=100 * trainings.validation_accuracy)
-    sns.lineplot(trainings, errorbar=None, style="variant", markers=True, dashes=False, **looks)
-    sns.scatterplot(trainings, s=12, legend=False, **looks)
-    axis.set(xscale="log", title=dataset, xlabel="epochs, each a training of its own", ylabel="validation accuracy, %")
-    _plain_log(axis)
+    figure, (left, right) = _panels(2, narrow)
+    looks = zip(effects.groupby("bypass", sort=False), (BLUE, ORANGE), "os", strict=False)
+    for (bypass, rows), colour, marker in looks:
+        errors = np.array([rows.effect - rows.low, rows.high - rows.effect])
+        left.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
+        left.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
+        right.plot(rows.epochs, rows["training accuracy"], color=colour, marker=marker, label=bypass)
+    vanilla = effects.drop_duplicates("epochs").sort_values("epochs")
+    right.plot(vanilla.epochs, vanilla["of vanilla"], color=GREY, marker="^", label="vanilla")
+    left.axhline(0, color=GREY, linewidth=0.8)
+    left.set(title="bypass minus vanilla; dashed: the paper's", ylabel="points of top-1")
+    right.set(title="accuracy on the training images", ylabel="%")
+    for axis in (left, right):
+        axis.set(xscale="log", xlabel="epochs")
+        _plain_log(axis)
+        axis.legend(fontsize="x-small")
     return figure
 
 

@@ -1,7 +1,7 @@
-"""What the report takes from the stages, and its own figures of merit."""
+"""What the report takes from the stages, and the frames that its tables and figures are made of."""
 
+import base64
 import json
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from replication import paths
-from replication.report import audit
+from replication.report import audit, claims
+from replication.report.comparison import estimate
+from replication.results import strongest
 from squeezenet import costs
 
 PANELS = {  # a figure or table of the paper -> what its networks vary
@@ -18,7 +20,15 @@ PANELS = {  # a figure or table of the paper -> what its networks vary
     "Figure 3(a)": "squeeze ratio (Figure 3a)",
     "Figure 3(b)": "share of 3x3 filters (Figure 3b)",
 }
+POOLING = ("squeezenet", "early_pools", "pools_11", "stem_11", "squeezenet_11")
+DOWNSAMPLING = "downsampling (Section 3.1, v1.1)"
 OTHERS = "other networks"
+MOST_CURVES = 5  # in one panel
+CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
+    "SVD": "none",
+    "Network Pruning": "none, retrained",
+    "Deep Compression": "none, retrained and fine-tuned",
+}
 
 
 class Others(NamedTuple):
@@ -50,6 +60,19 @@ def read_others(variants, folder=paths.DATA):
     return Others(compression, *(read(f"{stage}/{stage}.json") for stage in ("authors", "imagenet", "transfer")))
 
 
+def read_compressed(run, folder=paths.EVIDENCE):
+    """What was compressed after the trainings of an evidence run: seed -> network -> rows and `correct`, as in `Others`."""
+    found = {}
+    for path in sorted((Path(folder) / "compress").glob("*.json")):
+        row = json.loads(path.read_text())
+        if row["epochs"] in set(run.trainings.epochs) and (row["variant"], row["seed"]) in run.correct:
+            bits = {name: np.frombuffer(base64.b64decode(code), np.uint8) for name, code in row["correct"].items()}
+            count = row["rows"][0]["n"]
+            correct = {name: np.unpackbits(packed)[:count].astype(bool) for name, packed in bits.items()}
+            found.setdefault(row["seed"], {})[row["variant"]] = {"rows": row["rows"], "correct": correct}
+    return found
+
+
 def summarise(trainings, paper):
     """One row a network: where the paper has it, size, MACs, mean accuracy in % with its 95% interval.
 
@@ -70,7 +93,7 @@ def summarise(trainings, paper):
             {
                 "variant": variant,
                 "paper": ", ".join(places.unique()),
-                "family": next((title for place, title in PANELS.items() if place in set(places)), OTHERS),
+                "family": family_of(variant, set(places)),
                 "parameters": first.parameters,
                 "mebibytes": costs.mebibytes(first.parameters),
                 "macs": first.macs,
@@ -88,11 +111,142 @@ def summarise(trainings, paper):
     return pd.DataFrame(rows)
 
 
+def family_of(variant, places):
+    found = next((title for place, title in PANELS.items() if place in places), None)
+    return found or (DOWNSAMPLING if variant in POOLING else OTHERS)
+
+
+def families(paper, trained):
+    """Family -> its networks among the trained, in the paper's order; a network may be in several."""
+    found = {}
+    for place, title in PANELS.items():
+        found[title] = [name for name in paper.variant[paper["where"] == place].unique() if name in trained]
+    found[DOWNSAMPLING] = [name for name in POOLING if name in trained] if set(POOLING[1:]) & set(trained) else []
+    found[OTHERS] = [name for name in trained if not any(name in names for names in found.values())]
+    return {title: names for title, names in found.items() if names}
+
+
+def curves(paper, run):
+    """A run's history once for each panel that shows a network; no panel has more than five networks.
+
+    Returns:
+        The history with family (the panel's title) and place (0 to 4, of the network within it).
+    """
+    parts = []
+    for title, names in families(paper, list(run.trainings.variant.unique())).items():
+        for part, few in enumerate(names[i : i + MOST_CURVES] for i in range(0, len(names), MOST_CURVES)):
+            shown = title + ", continued" * bool(part)
+            parts += [
+                run.history[run.history.variant == name].assign(family=shown, place=place)
+                for place, name in enumerate(few)
+            ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def strongest_of_each(variants, runs):
+    """The trainings of each network in the strongest run that has it with all seeds, with the run's name."""
+    found = [strongest([name], runs) for name in variants]
+    return pd.concat([run.trainings.assign(run=run.name) for run in found], ignore_index=True)
+
+
+def lengths(bypasses, runs, vanilla="squeezenet"):
+    """What a bypass gains at each training length: effect in points with its interval, and training accuracies.
+
+    Args:
+        bypasses: names of networks.
+        runs: whole or not; the seeds that both networks have count.
+    """
+    rows = []
+    for run in runs:
+        for bypass in bypasses:
+            seeds = [seed for seed in run.seeds if {(bypass, seed), (vanilla, seed)} <= set(run.correct)]
+            if not seeds:
+                continue
+            both = run.trainings[run.trainings.variant.isin([bypass, vanilla]) & run.trainings.seed.isin(seeds)]
+            found = estimate({bypass: 1, vanilla: -1}, run._replace(seeds=seeds), both)
+            low, high = found.interval()
+            last = run.history[run.history.seed.isin(seeds)].groupby(["variant", "seed"]).accuracy.last()
+            rows.append(
+                {
+                    "run": run.name,
+                    "epochs": int(both.epochs.iloc[0]),
+                    "seeds": len(seeds),
+                    "bypass": bypass,
+                    "effect": found.value,
+                    "low": low,
+                    "high": high,
+                    "training accuracy": 100 * last[bypass].mean(),
+                    "of vanilla": 100 * last[vanilla].mean(),
+                }
+            )
+    columns = ["run", "epochs", "seeds", "bypass", "effect", "low", "high", "training accuracy", "of vanilla"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
+
+
+def ranking(runs, fewest=4):
+    """How far the laptop's ranking of the networks agrees with each longer run's: Spearman's rho with its interval."""
+    laptop, *longer = runs
+    rows = []
+    for run in longer:
+        whole = [name for name, group in run.trainings.groupby("variant", sort=False) if len(group) == len(run.seeds)]
+        names = [name for name in whole if name in set(laptop.trainings.variant)]
+        if len(names) >= fewest:
+            ranks = [stats.rankdata(each.trainings.groupby("variant").accuracy.mean()[names]) for each in (laptop, run)]
+            found = stats.pearsonr(*ranks)  # of ranks: Spearman's rho
+            rows.append((run.name, len(names), found.statistic, *found.confidence_interval()))
+    return pd.DataFrame(rows, columns=["run", "networks", "rho", "low", "high"])
+
+
+def compressed_summary(runs):
+    """One row for each network, method and bits of `claims.compressed` runs: bytes, accuracy, cost against its control.
+
+    The cost is in points, with its 95% interval, against the same network trained on for as long without compression.
+    """
+    rows = []
+    for run in runs:
+        every = set(run.trainings.variant)
+        for name, group in run.trainings.groupby("variant", sort=False):
+            network, method, bits = name.split("/")
+            method = method.replace("_", " ")
+            control = f"{network}/{CONTROLS.get(method, '').replace(' ', '_')}/32"
+            cost = (np.nan,) * 3
+            if control in every:
+                found = estimate({name: 1, control: -1}, run._replace(seeds=list(group.seed)), run.trainings)
+                cost = found.value, *found.interval()
+            accuracy = 100 * group.accuracy
+            low, high = 100 * group.accuracy_low.mean(), 100 * group.accuracy_high.mean()
+            if len(group) > 1:
+                low, high = stats.t.interval(0.95, len(group) - 1, accuracy.mean(), accuracy.sem() or 1e-9)
+            sizes = (group.bytes.mean(), group.ratio.mean(), accuracy.mean(), low, high)
+            rows.append((run.name, network, method, bits, len(group), group.n.iloc[0], *sizes, *cost))
+    columns = ["run", "network", "method", "bits", "seeds", "n", "bytes", "ratio", "accuracy", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "cost", "cost_low", "cost_high"])
+
+
+KINDS = {
+    "holds": (claims.REPLICATED, claims.HOLDS),
+    "contradicted": (claims.CONTRADICTED, claims.FAILS),
+    "towards": (claims.TOWARDS,),
+    "against": (claims.AGAINST,),
+    "undecided": (claims.UNDECIDED,),
+}
+
+
+def kind_of(verdict):
+    """A claim's verdict as one of `KINDS`, or "untested"."""
+    return next((kind for kind, verdicts in KINDS.items() if verdict in verdicts), "untested")
+
+
 def metrics_of(summary, audited, tested):
-    """reports/metrics.json: what `dvc metrics` compares between runs."""
-    networks = summary.drop(columns="family").set_index("variant").to_dict("index")
+    """reports/metrics.json, what `dvc metrics` compares between runs: accuracies in %, and how many of each verdict."""
+
+    def count(kinds):
+        return {name: int(n) for name, n in kinds.value_counts().sort_index().items()}
+
+    holds = audited.verdict.where(~audited.verdict.isin(audit.HOLDS), "holds")
+    holds = holds.where(holds.isin(["holds", audit.CONTRADICTED, audit.AS_BUILT]), "open").str.replace(" ", "_")
     return {
-        "networks": networks,
-        "audit": {re.sub(r"\W+", "_", verdict): int((audited.verdict == verdict).sum()) for verdict in audit.VERDICTS},
-        "claims": dict(zip(tested.id, tested.verdict, strict=True)),
+        "accuracy": summary.set_index("variant").accuracy.round(2).to_dict(),
+        "audit": count(holds),
+        "claims": count(tested.verdict.map(kind_of)),
     }
