@@ -270,8 +270,8 @@ class Evidence:
             tried = ", ".join(f"{pad}: {(side + 2 * pad - kernel) // 2 + 1}" for pad in range(kernel // 2 + 1))
             conv1 = model.get_layer("conv1").output.shape[1]
             note = (
-                f"conv1's printed {conv1}x{conv1} needs {model.input.shape[1]} pixels, as the released network has. From "
-                f"{side} pixels, conv1 with a padding of {tried}; the released network pads nothing"
+                f"conv1's printed {conv1}x{conv1} needs {model.input.shape[1]} pixels, as the released network has. "
+                f"From {side} pixels, conv1 with a padding of {tried}; the released network pads nothing"
             )
             return Found([Reading(_by(model.input.shape[1:]))], note=note)
         shape = model.get_layer(row.subject).output.shape[1:]
@@ -438,7 +438,9 @@ class Evidence:
             weights = sum(entry["weights"] for entry in self.authors["layers"].values())
             readings.insert(0, Reading(100 * self.authors["nonzero_weights"] / weights))
         note = "weights without biases; pruning is before sharing, so that 8 and 6 bits have the same zeros"
-        return Found(readings, DECODED if self.authors else PRINTED, note, cut="down")
+        if not self.authors:
+            return Found(readings, PRINTED, note, cut="down")
+        return Found(readings, DECODED, note)
 
     def sparse_speedup(self, row, _):
         kept = self.kept_in_all(row, _)
@@ -448,7 +450,9 @@ class Evidence:
     # Bytes
 
     def bytes(self, row):
-        """Bytes of a network at its bits: least and most, how they are known, and a note; None without the file."""
+        """Bytes of a network at its bits: least and most, how they are known, a note; None without network or file."""
+        if row.variant not in {"", *self.variants}:
+            return None
         if not row.variant:
             return self.alexnet_bytes(row)
         if row.bits in ("", "32"):
@@ -496,7 +500,7 @@ class Evidence:
             return 4 * count, 4 * count, CITED, f"{count:,.0f} parameters of 4 bytes ({source})"
         table = pd.DataFrame(costs.per_layer(imagenet_model({"model": "alexnet"})))
         share, source = zip(*(self.cited(layer, "kept") for layer in table.layer), strict=True)
-        kept, biases = table.weights * share / 100, 4 * int(table.biases.sum())
+        kept, biases = table.weights * np.array(share) / 100, 4 * int(table.biases.sum())
         if row.bits in ("", "32"):
             count = round(4 * kept.sum() + biases)
             return count, count, CITED, f"{count:,} bytes by the share of each layer that is kept ({source[0]})"

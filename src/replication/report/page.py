@@ -168,7 +168,6 @@ def context(found):
         "compressed": bool(found.compressed),
         "lengths": found.lengths,
         "length_runs": found.lengths.epochs.nunique(),
-        "pooling": len(found.runs[0].trainings[found.runs[0].trainings.variant.isin(results.POOLING[1:])]) > 0,
         "strange": strange,
         "missing": missing,
         "alpha": claims.ALPHA,
@@ -179,7 +178,6 @@ def context(found):
 def _tables(found, units):
     """Name -> frame of texts, for what there is."""
     audited, paper, runs, others = found.audited, found.paper, found.runs, found.others
-    ranking, evidence = results.ranking(runs), tables.evidence(runs)
     made = {
         "contradictions": tables.contradictions(audited),
         "by_place": tables.by_place(audited),
@@ -187,15 +185,17 @@ def _tables(found, units):
         "claims": tables.claims_table(found.tested),
         "units": units.rename(columns={"rounded": "rounded to the printed digits"}),
         "networks": tables.networks(paper, runs),
-        "downsampling": tables.downsampling(paper, runs),
         "rates": tables.rates(found.rates),
         "imagenet": tables.imagenet(others.imagenet, paper, found.imagenet),
         "provenance": tables.provenance(runs[0].trainings, found.recipe),
         "lengths": tables.lengths(found.lengths),
     }
-    for name, frame in (("evidence", evidence), ("ranking", tables.ranking(ranking))):
-        if len(frame):
-            made[name] = frame
+    sometimes = {
+        "evidence": tables.evidence(runs),
+        "ranking": tables.ranking(results.ranking(runs)),
+        "downsampling": tables.downsampling(paper, runs),
+    }
+    made |= {name: frame for name, frame in sometimes.items() if len(frame)}
     for place, maker in (("Table 1", tables.table1), ("Table 2", tables.table2)):
         if (audited["where"] == place).any():
             made[place] = maker(audited)

@@ -61,7 +61,7 @@ def read_others(variants, folder=paths.DATA):
 
 
 def read_compressed(run, folder=paths.EVIDENCE):
-    """What was compressed after the trainings of an evidence run: seed -> network -> rows and `correct`, as in `Others`."""
+    """What was compressed after an evidence run's trainings: seed -> network -> rows and `correct`, as in `Others`."""
     found = {}
     for path in sorted((Path(folder) / "compress").glob("*.json")):
         row = json.loads(path.read_text())

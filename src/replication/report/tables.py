@@ -143,7 +143,8 @@ def table3(audited, paper, runs):
 def claims_table(tested):
     """Claim, verdict, the difference that decides with its interval, and the paper's own."""
     rows = []
-    for row in tested.fillna({"upper": "", "run": "", "paper_words": "", "words": ""}).itertuples():
+    texts = ["upper", "lower", "run", "paper_words", "words"]
+    for row in tested.assign(**tested[texts].astype(object).fillna("")).itertuples():
         effect = row.words
         if row.upper:
             bounds = f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}] {row.unit}"
@@ -195,6 +196,8 @@ def networks(paper, runs):
 def downsampling(paper, runs):
     """The networks that differ in where they pool, and in their stem."""
     names = [name for name in POOLING if name in set(runs[0].trainings.variant)]
+    if set(names) <= {"squeezenet"}:
+        return pd.DataFrame()
     run = strongest(names, runs)
     rows = summarise(run.trainings, paper).set_index("variant").loc[names]
     vanilla = rows.accuracy.get("squeezenet")
