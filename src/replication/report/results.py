@@ -191,9 +191,12 @@ def ranking(runs, fewest=4):
         whole = [name for name, group in run.trainings.groupby("variant", sort=False) if len(group) == len(run.seeds)]
         names = [name for name in whole if name in set(laptop.trainings.variant)]
         if len(names) >= fewest:
-            ranks = [stats.rankdata(each.trainings.groupby("variant").accuracy.mean()[names]) for each in (laptop, run)]
-            found = stats.pearsonr(*ranks)  # of ranks: Spearman's rho
-            rows.append((run.name, len(names), found.statistic, *found.confidence_interval()))
+            first, second = (each.trainings.groupby("variant").accuracy.mean()[names].rank() for each in (laptop, run))
+            found = stats.pearsonr(first, second)  # of ranks: Spearman's rho
+            low, high = found.confidence_interval()
+            if first.equals(second):  # of a perfect order the interval is a point: take that of one swap instead
+                low, _ = stats.pearsonr(first, second.replace({1.0: 2.0, 2.0: 1.0})).confidence_interval()
+            rows.append((run.name, len(names), found.statistic, low, high))
     return pd.DataFrame(rows, columns=["run", "networks", "rho", "low", "high"])
 
 
