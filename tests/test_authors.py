@@ -1,118 +1,65 @@
-"""The authors' file against the paper's Table 1, the reference logits, and thousands of damaged files."""
+"""Stage authors: photographs that repeat, files held against the network they are of, and a file that is not here."""
 
-import tracemalloc
+import json
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
-import keras
 import numpy as np
-import pandas as pd
 import pytest
-from damage import damaged
-from hypothesis import given, settings
 
-from squeezenet import authors, codec, compression, config, models, pretrained
-
-PARAMS = config.load_params().authors
-SHARED = config.ROOT.parent / "shared"
-COPY = next((p for p in (config.ROOT / PARAMS.file, SHARED / "weights" / PARAMS.file.name) if p.exists()), None)
-needs_file = pytest.mark.skipif(COPY is None, reason=f"neither {PARAMS.file} nor ../shared/weights is here")
+from replication import paths
+from replication.authors import files, images
+from squeezenet import models, weights
 
 
 @pytest.fixture(scope="module")
-def decoded():
-    return authors.decode(COPY.read_bytes())
+def network():
+    return models.create(**files.ARCHITECTURE)
 
 
-@needs_file
-def test_kept_weights_are_those_of_table_1(decoded):
-    _, layers = decoded
-    assert layers.nonzero.sum() + layers.biases.sum() == 419_897
-    assert (layers.stored.sum(), layers.nonzero.sum()) == (422_083, 415_921)
-    table = pd.read_csv(config.PAPER / "table1.csv")
-    table = table[table.quantity.str.startswith("kept") & (table.subject != "total")]
-    kept = 100 * layers.nonzero / layers.weights
-    printed = {"_".join([row.subject, *row.quantity.split(", ")[1:]]): float(row.printed) for row in table.itertuples()}
-    assert set(printed) == set(kept.index)
-    off = (kept - pd.Series(printed)).abs()
-    assert off.pop("fire8_expand3x3") == pytest.approx(33 - 29.94, abs=0.01)  # a misprint: its row's count says 30%
-    assert off.pop("conv1") < 1.5 and off.max() < 1.1
+@pytest.fixture
+def photographs():
+    return np.random.default_rng(0).integers(0, 256, (4, 30, 40, 3), dtype=np.uint8)
 
 
-@needs_file
-def test_bytes_add_up(decoded):
-    assert authors.byte_table(COPY.read_bytes()).sum() == COPY.stat().st_size == 675_763
+def test_crops_repeat_and_are_as_the_network_takes_them(photographs):
+    first, again, other = (images.crops(photographs[0], 3, seed) for seed in (0, 0, 1))
+    assert first.shape == (3, 227, 227, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
 
 
-@needs_file
-def test_logits_are_those_of_an_independent_implementation(decoded):
-    oracle = SHARED / "oracles/squeezenet_v1.0_logits.npz"
-    if not oracle.exists():
-        pytest.skip("../shared/oracles is not here")
-    network = models.create(**authors.ARCHITECTURE)
-    compression.set_tensors(network, decoded[0])
-    with np.load(oracle) as expected:
-        logits = keras.Model(network.input, network.get_layer("avgpool10").output).predict_on_batch(
-            pretrained.preprocess_input(expected["rgb_uint8"])
-        )
-        np.testing.assert_allclose(logits, expected["logits"], atol=1e-3)
+def test_the_same_weights_agree_and_others_do_not(network, photographs):
+    """The network has its own weights again afterwards."""
+    tensors = weights.tensors(network)
+    negated = {name: -tensor if name.startswith("conv10") else tensor for name, tensor in tensors.items()}
+    coded = [files.lossless(each)["range"] for each in (tensors, negated)]
+    unseen = {"small": images.enlarged(photographs[:3]), "portrait": images.enlarged(photographs[3:])}
+    quantiser = SimpleNamespace(errors=lambda tensors: [{"layer": "conv1", "weights": 0.0, "output": 0.0}])
+    compared, errors = files.compare(network, dict(zip((8, 7), coded, strict=True)), quantiser, unseen, nonzero=1)
+    same, other = compared.to_dict("records")
+    assert (same["bits"], same["bytes"], same["photographs"], same["small photographs"]) == (8, len(coded[0]), 4, 3)
+    assert same["top1_agreement"] == same["portrait top5_agreement"] == 1 and same["logits_relative_error"] == 0
+    assert other["top1_agreement"] == 0 and other["logits_relative_error"] > 0 and list(errors) == [8, 7]
+    for name, tensor in weights.tensors(network).items():
+        np.testing.assert_array_equal(tensor, tensors[name])
 
 
-@needs_file
-def test_our_file_without_loss_is_small(decoded):
-    tensors, _ = decoded
-    data = codec.encode(tensors, authors.ARCHITECTURE)
-    assert len(data) < 545_000
-    architecture, restored = codec.decode(data)
-    assert architecture == authors.ARCHITECTURE
-    for name, tensor in tensors.items():
-        np.testing.assert_array_equal(restored[name].view(np.uint32), tensor.view(np.uint32), err_msg=name)
-
-
-def forged(stored, seed=0):
-    """A file of our making with so many stored entries in each layer."""
-    rng, kernels = np.random.default_rng(seed), authors._kernels()
-    content = [np.full(len(kernels), stored, "<u4")]
-    for shape in kernels.values():
-        codebook = rng.normal(size=authors.CODEBOOK).astype("<f4")
-        codebook[0] = 0
-        pairs = rng.integers(0, 256, -(-stored // 2), dtype=np.uint8)
-        if stored % 2:
-            pairs[-1] &= 15
-        codes = rng.integers(1, 256, stored, dtype=np.uint8)
-        content += [codebook, rng.normal(size=shape[-1]).astype("<f4"), codes, pairs]
-    return b"".join(part.tobytes() for part in content)
-
-
-@pytest.mark.parametrize("stored", [0, 1, 40, 41])
-def test_forged_files_decode(stored):
-    tensors, layers = authors.decode(forged(stored))
-    assert (layers.nonzero == stored).all() and len(tensors) == 2 * len(layers)
-
-
-SMALL = forged(41)
-
-
-@settings(max_examples=600, deadline=None)
-@given(damaged(SMALL))
-def test_damage_ends_in_one_error_within_bounds(data):
-    """The format has no checksum (`find` compares the sha256): flipped weights decode, nothing else does."""
-    tracemalloc.start()
-    try:
-        tensors, _ = authors.decode(data)
-        assert len(data) == len(SMALL)
-        assert all(np.isfinite(tensor).all() for tensor in tensors.values())
-    except ValueError as error:
-        assert str(error).startswith("damaged authors' file: ")
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 2**25
-
-
-def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch):
-    copy = tmp_path / "copy.net"
-    copy.write_bytes(SMALL)
-    with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
-        authors.find(PARAMS.model_copy(update={"file": copy}))
-    monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: (_ for _ in ()).throw(Exception("no route")))
-    with pytest.raises(FileNotFoundError, match=r"did not serve it .no route."):
-        authors.find(PARAMS.model_copy(update={"file": tmp_path / "none.net"}))
+def test_without_the_file_the_notebook_ends_well_and_says_what_to_do(tmp_path):
+    """In a copy of the project, from where nothing can be downloaded."""
+    shutil.copytree(paths.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(paths.PARAMS, tmp_path)
+    environment = {
+        "PYTHONPATH": str(tmp_path / "src"),
+        "KERAS_HOME": str(tmp_path),
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    command = [sys.executable, "-m", "papermill", str(paths.NOTEBOOKS / "authors.ipynb"), str(tmp_path / "out.ipynb")]
+    result = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, text=True, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "data/authors/authors.json").read_text())
+    assert found["available"] is False
+    assert "Download https://" in found["reason"] and "to data/external/compressed_SqueezeNet.net" in found["reason"]

@@ -1,11 +1,15 @@
 """Exact parameters and graphs: shape tests alone do not see a bypass in the wrong place."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
+import yaml
 
-from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, config, costs, models
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, models
 from squeezenet.models import create, fire_widths
 
 FIGURE_3A = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
@@ -67,8 +71,8 @@ def test_figure_3b(pct3x3, parameters):
 
 
 def test_table_1_module_by_module():
-    by_module = costs.per_layer(SqueezeNet()).groupby("module").parameters.sum().to_dict()
-    assert by_module == TABLE_1
+    by_module = pd.DataFrame(costs.per_layer(SqueezeNet())).groupby("module").parameters.sum()
+    assert by_module.to_dict() == TABLE_1
 
 
 def test_macs_at_227():
@@ -123,12 +127,13 @@ def test_compression_scales_every_width():
         assert [model.get_layer(f"fire{i}_{kind}").filters for kind in kinds] == [w // 2 for w in widths]
 
 
-def test_every_variant_of_params_builds_with_its_own_parameters():
-    variants = config.load_params().variants
-    counts = {name: create(input_shape=(32, 32, 3), nb_classes=10, **v).count_params() for name, v in variants.items()}
-    # simple bypass adds no parameter; nothing else may coincide
-    assert counts["simple_bypass"] == counts["squeezenet"]
-    assert len(set(counts.values())) == len(counts) - 1
+def test_every_variant_of_params_is_a_network_of_its_own():
+    variants = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["variants"]
+    networks = [create(input_shape=(32, 32, 3), nb_classes=10, **options) for options in variants.values()]
+    built = {(network.count_params(), *(layer.name for layer in network.layers[1:])) for network in networks}
+    assert len(built) == len(variants)
+    counts = dict(zip(variants, (network.count_params() for network in networks), strict=True))
+    assert counts["simple_bypass"] == counts["squeezenet"]  # and no pool has a parameter
 
 
 def test_dropout_follows_the_last_sum():
@@ -141,7 +146,14 @@ def test_dropout_follows_the_last_sum():
     [
         {"input_shape": (224, 224)},
         {"input_shape": (8, 8, 3)},
-        {"input_shape": (None, None, 3)},
+        {"input_shape": (None, None, None)},
+        {"base_e": 0},
+        {"incr_e": -1},
+        {"freq": 1.5},
+        {"version": "1.2"},
+        {"version": 1.1},
+        {"pools": "conv1"},
+        {"pools": ["fire10"]},
         {"nb_classes": 1},
         {"use_bypass": "both"},
         {"use_bypass": ["simple"]},
@@ -158,6 +170,95 @@ def test_bad_arguments_say_what_was_received(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=f"{name} must .* Received: "):
         SqueezeNet(**arguments)
+
+
+def test_expand_filters_follow_section_5():
+    model = SqueezeNet((64, 64, 3), 10, base_e=32, incr_e=16, freq=4, pct3x3=0.75)
+    widths = [model.get_layer(f"fire{i}").output.shape[-1] for i in range(2, 10)]
+    assert widths == [32, 32, 32, 32, 48, 48, 48, 48]
+    assert model.get_layer("fire9_expand3x3").filters == 36
+    with pytest.raises(ValueError, match=r"use_bypass goes around fire3, which must keep the width"):
+        SqueezeNet(freq=1, use_bypass=True)
+
+
+@pytest.mark.parametrize("model", [SqueezeNet, SqueezeNet_11])
+def test_pools_are_where_they_are_put(model):
+    network = model((64, 64, 3), 10, pools=["fire2", "fire9"])
+    pools = [layer.name for layer in network.layers if isinstance(layer, keras.layers.MaxPooling2D)]
+    assert pools == ["maxpool2", "maxpool9"]
+    assert network.get_layer("maxpool2").input._keras_history.operation.name.startswith(("fire2", "maxpool2_ceil"))
+    assert sizes(network, "fire2", "fire9")[0] == sizes(network, "conv1")[0]
+    own = model((64, 64, 3), 10)
+    again = model((64, 64, 3), 10, pools=models.VARIANTS[own.name].pools)
+    assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in own.layers[1:]]
+    with pytest.raises(ValueError, match="too small for maxpool6"):
+        model((32, 32, 3), 10, pools=[f"fire{i}" for i in range(2, 10)])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 98), (98, 75), (113, 131), (227, 227)], ids=str)
+@pytest.mark.parametrize("model", [SqueezeNet, SqueezeNet_11, AlexNet])
+def test_pools_round_up_for_images_of_any_size(model, size):
+    """A network of no fixed size against the network of this size."""
+    keras.utils.set_random_seed(0)
+    dynamic, static = model(include_top=False), model((*size, 3), include_top=False)
+    assert dynamic.input_shape == (None, None, None, 3)
+    static.set_weights(dynamic.get_weights())
+    images = np.random.default_rng(0).normal(0, 50, (2, *size, 3)).astype("float32")
+    np.testing.assert_array_equal(dynamic(images), static(images))
+    if model is not AlexNet:
+        whole = model((None, None, 3), 10, dropout_rate=None)
+        fixed = model((*size, 3), 10, dropout_rate=None)
+        fixed.set_weights(whole.get_weights())
+        np.testing.assert_array_equal(whole(images), fixed(images))
+
+
+@pytest.mark.parametrize("side", range(65, 73))
+def test_pools_round_up_as_caffe_does(side):
+    conv1 = (side - 3) // 2 + 1
+    assert sizes(SqueezeNet_11((side, side, 3), 10), "conv1", "maxpool1") == [conv1, -(-(conv1 - 3) // 2) + 1]
+
+
+def test_names_tell_the_variants_apart_and_fit_into_one_graph():
+    x = keras.Input((32, 32, 3))
+    options = [{}, {"use_bypass": True}, {"use_bypass": "complex"}, {"name": "mine"}, {"version": "1.1"}]
+    networks = [SqueezeNet((32, 32, 3), 10, **each) for each in options]
+    assert [network.name for network in networks] == [
+        "squeezenet_1_0",
+        "squeezenet_1_0_simple",
+        "squeezenet_1_0_complex",
+        "mine",
+        "squeezenet_1_1",
+    ]
+    ensemble = keras.Model(x, keras.layers.Average()([network(x) for network in networks]))
+    assert ensemble.count_params() == sum(network.count_params() for network in networks)
+
+
+def test_classes_are_another_name():
+    assert AlexNet((64, 64, 3), classes=7).output_shape == SqueezeNet_11(nb_classes=7, classes=7).output_shape
+    for model in (SqueezeNet, SqueezeNet_11, AlexNet):
+        assert model(include_top=True).output_shape == (None, 1000)
+        with pytest.raises(ValueError, match=r"another name of nb_classes: give one. Received: 10 and 1000"):
+            model(nb_classes=1000, classes=10)
+
+
+def test_one_line_says_what_to_do(monkeypatch):
+    for model in (SqueezeNet, SqueezeNet_11):
+        with pytest.raises(ValueError, match=r"for other classes give include_top=False. Received: nb_classes=10"):
+            model(nb_classes=10, weights="imagenet")
+    with pytest.raises(ValueError, match=r"weights of AlexNet must be a .keras or .sqnt file"):
+        AlexNet(weights="imagenet")
+    with pytest.raises(ValueError, match="fc6 needs a fixed size, or include_top=False"):
+        AlexNet((None, None, 3))
+    with pytest.raises(ValueError, match="input_tensor must come from"):
+        SqueezeNet(input_tensor=np.zeros((1, 64, 64, 3)))
+    with pytest.raises(ValueError, match="input_shape must be that of input_tensor"):
+        SqueezeNet((64, 64, 3), input_tensor=keras.Input((65, 65, 3)))
+    with pytest.raises(ValueError, match="need images of a fixed size"):
+        costs.macs(SqueezeNet(include_top=False))
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    for model in (SqueezeNet, SqueezeNet_11, AlexNet):
+        with pytest.raises(ValueError, match=r"set_image_data_format..channels_last"):
+            model()
 
 
 def test_unknown_model():

@@ -1,4 +1,4 @@
-"""The whole pipeline in a temporary clone on a tiny budget: parallel, serial, interrupted, edited."""
+"""The whole pipeline in a temporary clone on a tiny budget: parallel, serial, interrupted, edited, pushed, pulled."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+import nbformat
 import numpy as np
 import psutil
 import pytest
@@ -18,10 +20,13 @@ BIN = Path(sys.executable).parent
 VARIANTS = ("squeezenet", "complex_bypass", "half_width")
 
 
-def run(folder, *command, **options):
-    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{folder}/src", "JOBS": "2"}
+def environment(folder):
+    return os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{folder}/src", "JOBS": "2"}
+
+
+def run(folder, *command):
     result = subprocess.run(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+        command, cwd=folder, env=environment(folder), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert result.returncode == 0, result.stdout[-5000:]
     return result.stdout
@@ -46,15 +51,22 @@ def clone(folder):
     run(folder, "dvc", "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["dataset"]["limit"] = 300
-    params["budgets"]["laptop"] |= {"epochs": 2, "seeds": [1]}
-    params["budgets"]["full"] |= {"epochs": 3, "dtype": "float32"}
+    params["train"] |= {"epochs": 2, "seeds": [1]}
+    params["evidence"]["parts"] = {"longer": {"epochs": 3, "seeds": [2], "variants": ["half_width"]}}
+    params["evidence"]["rates"]["variants"] = []
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
     params["imagenet"]["agreement"] = 4
-    params["imagenet"]["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
+    params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return folder
+
+
+def planned(folder):
+    """The stages that `dvc repro` would run."""
+    output = run(folder, "dvc", "repro", "--dry")
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 def weights(folder, variant):
@@ -64,7 +76,7 @@ def weights(folder, variant):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    folder = clone(tmp_path_factory.mktemp("parallel") / "squeezenet")
+    folder = clone(tmp_path_factory.mktemp("a päth with spaces") / "squeezenet")
     run(folder, "make", "repro", f"VENV={BIN.parent}")
     return folder
 
@@ -75,11 +87,12 @@ def test_every_variant_leaves_its_results(project):
         assert (metrics["dataset"], metrics["epochs"], metrics["test_images"]) == ("CIFAR-10", 2, 300)
         assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
         assert np.isclose((weights(project, variant)).sum(1), 1, atol=1e-3).all()
+        assert json.loads((project / f"data/runs/train/{variant}/run.json").read_text())["1"]["seconds"] > 0
 
 
 def test_a_variant_is_compressed(project):
     metrics = json.loads((project / "data/compress/squeezenet/metrics.json").read_text())
-    assert [row["bits"] for row in metrics["rows"]] == [32, 8, 6] and metrics["dataset"] == "CIFAR-10"
+    assert [row["bits"] for row in metrics["rows"]] == [32, 8, 6, 32, 32] and metrics["dataset"] == "CIFAR-10"
     for row in metrics["rows"]:
         assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]
         assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] and row["n"] == 300
@@ -89,8 +102,8 @@ def test_a_variant_is_compressed(project):
 def test_the_released_networks_are_looked_at_and_put_to_use(project):
     found = json.loads((project / "data/imagenet/imagenet.json").read_text())
     assert "squeezenet_11" not in found["missing"] and found["evaluated"] == {}
-    assert len(found["transfer"]["rows"]) == 2 and found["transfer"]["test_images"] == 20
-    assert "not run: no ImageNet folder" in (project / "reports/README.md").read_text()
+    transferred = json.loads((project / "data/transfer/transfer.json").read_text())
+    assert len(transferred["rows"]) == 2 and transferred["test_images"] == 20
 
 
 def test_nothing_changed_is_fast_and_runs_nothing(project):
@@ -103,33 +116,82 @@ def test_nothing_changed_is_fast_and_runs_nothing(project):
 def test_one_edited_variant_reruns_alone(project):
     edit(project, variants__half_width={"model": "squeezenet", "compression": 0.25})
     try:
-        planned = [
-            line for line in run(project, "dvc", "repro", "--dry").splitlines() if "Running stage 'train" in line
-        ]
-        assert planned == ["Running stage 'train@half_width':"]
+        assert [stage for stage in planned(project) if stage.startswith("train")] == ["train@half_width"]
     finally:
         edit(project, variants__half_width={"model": "squeezenet", "compression": 0.5})
 
 
-def test_a_training_at_the_full_budget_leaves_its_row(project):
-    """It is a stage of its own; the default run reports it, and neither trains again for it nor trains the others."""
-    run(project, "dvc", "repro", "reports/full/dvc.yaml:train@half_width-2")
-    row = json.loads((project / "reports/full/half_width-2.json").read_text())
+def test_a_saved_output_or_an_edited_sentence_reruns_no_training(project):
+    """As JupyterLab leaves a notebook after Run All, with a changed paragraph."""
+    path = project / "notebooks/train.ipynb"
+    before = path.read_text()
+    notebook = nbformat.reads(before, as_version=4)
+    notebook.metadata["language_info"] = {"name": "python", "file_extension": ".py", "version": "3.12.1"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = 7
+            cell.outputs = [nbformat.v4.new_output("stream", text="hello")]
+        else:
+            cell.source += " A new sentence."
+    try:
+        nbformat.write(notebook, path)
+        assert planned(project)[0] == "code"
+        run(project, "dvc", "repro", "code")
+        assert planned(project) == []
+        notebook.cells[-1].source += "\nprint(1)"
+        nbformat.write(notebook, path)
+        run(project, "dvc", "repro", "code")
+        assert {"train@squeezenet", "train@half_width"} <= set(planned(project))
+    finally:
+        path.write_text(before)
+        run(project, "dvc", "repro", "code")
+
+
+def test_an_identical_training_reruns_nothing_behind_it(project):
+    run(project, "dvc", "repro", "-f", "-s", "--no-run-cache", "train@squeezenet")
+    assert planned(project) == []
+
+
+def test_a_longer_training_leaves_its_row_and_reruns_the_report_alone(project):
+    run(project, "make", "evidence", f"VENV={BIN.parent}")
+    row = json.loads((project / "data/evidence/half_width-3-2.json").read_text())
     assert (row["variant"], row["seed"], row["epochs"], len(row["history"]["epoch"])) == ("half_width", 2, 3, 3)
-    assert (project / "data/full/half_width/2/model.keras").exists()
-    planned = [line for line in run(project, "dvc", "repro", "--dry").splitlines() if "Running stage" in line]
-    assert planned == ["Running stage 'report':"]
+    assert (project / "data/checkpoints/half_width-3-2/model.keras").exists()
+    assert planned(project) == ["report"]
+    assert run(project, sys.executable, "-m", "replication.evidence", "list").split() == []
+    edit(project, train__momentum=0.8)
+    try:
+        command = [sys.executable, "-m", "replication.evidence", "list"]
+        refused = subprocess.run(command, cwd=project, env=environment(project), text=True, capture_output=True)
+        assert refused.returncode == 1 and "half_width-3-2" in refused.stderr
+    finally:
+        edit(project, train__momentum=0.9)
+
+
+def test_a_second_clone_pulls_the_networks_and_trains_nothing(project, tmp_path):
+    """README's push and pull, by a remote on the same machine."""
+    run(project, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    run(project, "dvc", "push")
+    second = tmp_path / "second"
+    shutil.copytree(project, second, ignore=shutil.ignore_patterns("train", "runs", "cache", "tmp", "compress"))
+    shutil.rmtree(second / "data/dataset")
+    run(second, "dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
+    run(second, "dvc", "pull")
+    for variant in VARIANTS:
+        model = keras.models.load_model(second / f"data/train/{variant}/1/model.keras")
+        assert model.predict(np.zeros((1, 32, 32, 3)), verbose=0).shape == (1, 10)
+    assert not [stage for stage in planned(second) if stage.startswith("train")]
 
 
 def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_path):
     """Killed after its first epoch, a training goes on to the same bits, in plain `dvc repro` too."""
     folder = clone(tmp_path / "squeezenet")
-    run(folder, "dvc", "repro", "dataset")
+    run(folder, "dvc", "repro", "code", "dataset")
     target = "train@half_width"
     process = subprocess.Popen(
         ["dvc", "repro", "--no-run-cache", "-s", target],
         cwd=folder,
-        env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{folder}/src"},
+        env=environment(folder),
         stdout=subprocess.DEVNULL,
     )
     while not list(folder.glob("data/interrupted/half_width-1-*/state.keras")):

@@ -9,6 +9,7 @@ import yaml
 from replication import paths
 from replication.dataset.splits import Dataset
 from replication.params import read
+from replication.train.recipe import Train
 
 
 def pins(text):
@@ -40,8 +41,10 @@ def test_jax_gets_the_pins_of_the_lock_file():
 
 
 def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
-    """README's command for ImageNet: 512 images to an update, the paper's solver."""
-    (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", (paths.ROOT / "README.md").read_text(), re.DOTALL)
+    """The command of docs/imagenet.md: 512 images to an update, the paper's solver."""
+    (command,) = re.findall(
+        r"dvc exp run train@squeezenet.*?```", (paths.ROOT / "docs/imagenet.md").read_text(), re.DOTALL
+    )
     values = yaml.safe_load(paths.PARAMS.read_text())
     for key, value in re.findall(r"-S (\S+)=(\S+)", command):
         *sections, name = key.split(".")

@@ -18,7 +18,7 @@ from replication import params, paths, records
 from replication.dataset import cifar10, prepare, splits
 from replication.train import loop, recipe
 from replication.train.resident import Resident
-from squeezenet import SqueezeNet
+from squeezenet import SqueezeNet, models
 
 TRAIN, DATASET = params.read("train", recipe.Train), params.read("dataset", splits.Dataset)
 
@@ -30,6 +30,7 @@ class Settings(NamedTuple):
 
 
 def train(settings, dataset, target):
+    keras.utils.clear_session()  # names are counted from the start, as in a process of its own
     model, _ = loop.train("half_width", 7, settings.options, settings.train, settings.dataset, target, dataset)
     return model
 
@@ -98,15 +99,38 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     recipe.initialise(network, "he_centred", seed=0)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
-    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("variant", params.read("variants", dict))
+def test_every_tap_of_every_filter_meets_the_input(variant):
+    """Else conclusions about 3x3 filters were about padding."""
+    options, settings = recipe.variant_of(variant)
+    network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
+    for layer in network.layers:
+        for within in recipe.taps(layer):
+            assert within.any(axis=0).all(), layer.name
+
+
+def test_taps_are_those_of_a_convolution_of_ones():
+    x = np.ones((1, 5, 2, 1), "float32")
+    for options in (
+        {"padding": "same"},
+        {"padding": "same", "strides": 2},
+        {"padding": "valid", "kernel_size": (3, 1)},
+    ):
+        layer = keras.layers.Conv2D(1, options.pop("kernel_size", 3), kernel_initializer="ones", **options)
+        counted = layer(keras.Input((5, 2, 1))) is not None and np.asarray(layer(x))[0, ..., 0]
+        down, right = (within.sum(1) for within in recipe.taps(layer))
+        np.testing.assert_array_equal(counted, np.outer(down, right))
 
 
 def test_xavier_is_caffes():
     network = SqueezeNet((32, 32, 3), 10)
     recipe.initialise(network, "xavier", seed=0)
     first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
-    limit = np.sqrt(3 / (9 * 48))
+    limit = np.sqrt(3 / (9 * (10 / 12) ** 2 * 48))  # of 4x4 positions: 10 of 12 taps in each direction
     assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
     assert (first != second).all()
 

@@ -24,12 +24,15 @@ def write(path, text):
 
 
 def save_network(network, path):
-    """Save a Keras model as .keras; equal networks give equal bytes, as the time of saving is left out."""
+    """Save a Keras model as .keras; equal networks give equal bytes: no time of saving, no addresses in memory."""
     network.save(path)
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in sorted(archive.namelist())}
-    metadata = json.loads(files["metadata.json"])
-    files["metadata.json"] = json.dumps({"keras_version": metadata["keras_version"]}).encode()
+    for name, passing in (("metadata.json", "date_saved"), ("config.json", "shared_object_id")):
+        stable = json.loads(
+            files[name], object_pairs_hook=lambda pairs, key=passing: {k: v for k, v in pairs if k != key}
+        )
+        files[name] = json.dumps(stable).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content)

@@ -51,6 +51,8 @@ def read(variants, seeds, folder=paths.TRAIN):
 def strongest(variants, runs):
     """The run by which networks are compared: of those that have all of them with all seeds, the longest.
 
+    One or two seeds hardly tell how far seeds differ: it takes three to be chosen.
+
     Args:
         variants: names of networks.
         runs: the laptop's first, which answers where no other can.
@@ -64,7 +66,8 @@ def strongest(variants, runs):
         return len(rows) == len(set(variants)) * len(run.seeds)
 
     laptop, *longer = runs
-    best = max(filter(whole, longer), key=lambda run: (run.trainings.epochs.max(), len(run.seeds)), default=laptop)
+    longer = [run for run in longer if len(run.seeds) >= 3 and whole(run)]
+    best = max(longer, key=lambda run: (run.trainings.epochs.max(), len(run.seeds)), default=laptop)
     chosen = best.trainings.variant.isin(variants)
     return best._replace(trainings=best.trainings[chosen], history=best.history[best.history.variant.isin(variants)])
 

@@ -6,6 +6,7 @@ module is fire3_bypass, a complex bypass' convolution fire2_bypass1x1. Geometry 
 the networks come from: conv1 is not padded and pools round up.
 """
 
+import copy
 import functools
 from typing import NamedTuple
 
@@ -440,15 +441,20 @@ def restore(architecture, size):
 
     Args:
         architecture: keywords of `create`, or {"keras": Keras' configuration of any other model}.
-        size: how many weights the file has; a network of more is refused before they are allocated.
+        size: how many weights the file has; a much larger network is refused before it is allocated, one that is
+            nearly right is left to `set_tensors`, which names the layer.
 
     Raises:
         ValueError: it describes no network.
     """
     try:
-        with network.at_most(size):
+        with network.at_most(2 * size + 2**20):
             if "keras" in architecture:
-                return keras.saving.deserialize_keras_object(architecture["keras"], safe_mode=True)
+                config = copy.deepcopy(architecture["keras"])  # Keras empties it
+                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+                if not isinstance(model, keras.Model):
+                    raise ValueError(f"{type(model).__name__} is no model")
+                return model
             if max(side or 0 for side in architecture["input_shape"]) > LARGEST_SIDE:
                 raise ValueError(f"images of {architecture['input_shape']}")
             if not {"weights", "input_tensor"}.isdisjoint(architecture):

@@ -35,7 +35,8 @@ def compress(job, options, recipe, folder):
     done = steps.Steps(job.variant, options, model, settings, recipe, parts, job.seed, folder)
     done.run()
     row = {"variant": job.variant, "epochs": job.epochs, "seed": job.seed, "rows": done.rows, **records.provenance()}
-    row |= {"params": job.params() | {"compress": settings.model_dump(mode="json", exclude_none=True)}}
+    row |= {"correct": {file: rows.pack(correct) for file, correct in done.correct.items()}}
+    row |= {"params": rows.compress_params(job)}
     records.write(job.compressed, json.dumps(row, indent=1) + "\n")
 
 

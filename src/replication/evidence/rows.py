@@ -55,7 +55,8 @@ class Job(NamedTuple):
 
     @property
     def name(self):
-        return f"{self.variant}-{self.epochs}-{self.seed}" + f"-{self.learning_rate:g}" * bool(self.learning_rate)
+        rate = f"-{self.learning_rate:g}" if self.learning_rate else ""
+        return f"{self.variant}-{self.epochs}-{self.seed}{rate}"
 
     @property
     def path(self):
@@ -79,8 +80,9 @@ class Job(NamedTuple):
         """What a row has to have in common with params.yaml, so as to count."""
         options, recipe = self.settings()
         data = read("dataset", Dataset)
+        no_matter = {"source"} if data.name == "folder" else {"source", "folder"}
         return {
-            "dataset": data.model_dump(mode="json", exclude={"source"} | {"folder"} * (data.name != "folder")),
+            "dataset": data.model_dump(mode="json", exclude=no_matter),
             "train": recipe.model_dump(mode="json", exclude={"seeds", "epochs"}),
             "variant": options,
         }
@@ -128,8 +130,18 @@ def record(job, folder, run):
     with np.load(folder / "predictions.npz") as predictions:
         correct = predictions["probabilities"].argmax(1) == predictions["labels"]
     row |= {"params": job.params(), "history": pd.read_csv(folder / "history.csv").to_dict("list")}
-    row |= {"correct": base64.b64encode(np.packbits(correct)).decode(), **run}
+    row |= {"correct": pack(correct), **run}
     records.write(job.path, json.dumps(row, indent=1) + "\n")
+
+
+def pack(correct):
+    """A bool array as text, eight to a byte."""
+    return base64.b64encode(np.packbits(correct)).decode()
+
+
+def unpack(text, count):
+    """The first `count` values that `pack` packed."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
 
 
 def _load(job):
@@ -148,13 +160,34 @@ def read_runs():
         rows = [row for row in rows if row]
         correct, history = {}, []
         for row in rows:
-            bits = np.unpackbits(np.frombuffer(base64.b64decode(row.pop("correct")), np.uint8))
-            correct[row["variant"], row["seed"]] = bits[: row["test_images"]].astype(bool)
+            correct[row["variant"], row["seed"]] = unpack(row.pop("correct"), row["test_images"])
             history.append(pd.DataFrame(row.pop("history")).assign(variant=row["variant"], seed=row["seed"]))
         history = pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=["variant", "seed"])
         trainings = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "epochs"])
         runs.append(Run(name, trainings, history, correct, part.seeds))
     return runs
+
+
+def read_compressed(run):
+    """What compressing the networks of a run left: seed -> network -> {"rows", "correct": file -> bool array}."""
+    part, found = read("evidence", Plan).parts[run.name], {}
+    for job in (Job(variant, part.epochs, seed) for seed in part.seeds for variant in part.variants):
+        if not is_compressed(job) or not job.compressed.exists():
+            continue
+        row = json.loads(job.compressed.read_text())
+        if row["params"] != compress_params(job):
+            continue
+        sizes = {each["file"]: each["n"] for each in row["rows"]}
+        correct = {file: unpack(bits, sizes[file]) for file, bits in row["correct"].items()}
+        found.setdefault(job.seed, {})[job.variant] = {"rows": row["rows"], "correct": correct}
+    return found
+
+
+def compress_params(job):
+    """What a row of a compressed network has to have in common with params.yaml, so as to count."""
+    settings = read("compress", dict)
+    plan = {"learning_rate": settings["learning_rate"], **settings["variants"][job.variant]}
+    return job.params() | {"compress": plan}
 
 
 def read_rates():

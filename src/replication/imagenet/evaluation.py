@@ -1,13 +1,21 @@
 """Accuracy of a network on a folder of photographs, such as ImageNet's validation images."""
 
+import functools
 import itertools
 import time
 
 import keras
 import numpy as np
 
-from replication import measures
+from replication import measures, paths
 from replication.dataset import photographs
+from squeezenet.weights import imagenet
+
+
+def validation_images(settings):
+    """The files of the folder that the section imagenet names, with ImageNet's labels: see `photographs.index`."""
+    wnids = [wnid for wnid, _ in imagenet.labels()]
+    return photographs.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
 
 
 def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photographs.THREADS):
@@ -19,8 +27,8 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photog
         side, crop: images are warped to `side` pixels, their middle `crop` are shown.
 
     Returns:
-        images, top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...), `refused` (file, reason)
-        with the index's own, seconds and images_per_second.
+        A dict of images, top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...), `refused` (file,
+        reason) with the index's own; and the seconds that it took.
 
     Raises:
         ValueError: no file could be read.
@@ -29,9 +37,8 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photog
     refused, better = list(index.refused), []
 
     def readable():
-        images = photographs.in_order(
-            lambda name: photographs.try_read(index.folder / name, side), index.files, 2 * batch_size, threads
-        )
+        read = functools.partial(photographs.try_read, side=side)
+        images = photographs.in_order(read, [index.folder / name for name in index.files], 2 * batch_size, threads)
         for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
             if reason:
                 refused.append((str(name), reason))
@@ -45,6 +52,4 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photog
         better.extend(measures.classes_better(scores, labels))
     if not better:
         raise ValueError(f"{index.folder}: none of {len(index.files)} files is an image that can be read")
-    seconds = time.perf_counter() - began
-    counts = {"images": len(better), **measures.top(better)}
-    return counts | {"refused": refused, "seconds": seconds, "images_per_second": len(better) / seconds}
+    return {"images": len(better), **measures.top(better), "refused": refused}, time.perf_counter() - began

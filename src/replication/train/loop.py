@@ -123,7 +123,7 @@ def train(variant, seed, options, recipe, data, target, dataset=paths.DATASET):
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     with devices.one_device():
-        bare = keras.Sequential([keras.Input(model.input_shape[1:]), *model.layers], name=variant)
+        bare = keras.Sequential([keras.Input(model.input_shape[1:], name="images"), *model.layers], name=variant)
         records.save_network(bare, scratch / "model.keras")  # needs no optimiser
     history.to_csv(scratch / "history.csv", index=False)
     np.savez_compressed(scratch / "predictions.npz", probabilities=probabilities, labels=test.labels)

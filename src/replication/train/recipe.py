@@ -124,15 +124,14 @@ def build(name, options, recipe, statistics, seed):
     if statistics["kind"] == "folder":
         augmentation, shape = [], (side, side, 3)
     else:
-        augmentation = [layers.RandomFlip("horizontal")] if recipe.mirror else []
+        augmentation = [layers.RandomFlip("horizontal", name="mirror")] if recipe.mirror else []
         if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
             reach = [recipe.shift / size for size in shape[:2]]
-            augmentation.append(layers.RandomTranslation(*reach, fill_mode="constant", interpolation="nearest"))
-        augmentation.append(layers.CenterCrop(side, side))
-    return keras.Sequential(
-        [keras.Input(shape), *augmentation, layers.Normalization(mean=statistics["mean"], variance=variance), network],
-        name=name,
-    )
+            look = {"fill_mode": "constant", "interpolation": "nearest"}
+            augmentation.append(layers.RandomTranslation(*reach, **look, name="shift"))
+        augmentation.append(layers.CenterCrop(side, side, name="crop"))
+    standardised = layers.Normalization(mean=statistics["mean"], variance=variance, name="standardise")
+    return keras.Sequential([keras.Input(shape, name="images"), *augmentation, standardised, network], name=name)
 
 
 def initialise(network, rule, seed):
@@ -140,13 +139,13 @@ def initialise(network, rule, seed):
 
     "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
     behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, and it is
-    what holds the loss at ln(classes) for epochs under xavier.
+    what holds the loss at ln(classes) for epochs under xavier. Fan-in counts what a filter sees: no padding.
     """
     rng = np.random.default_rng(seed)
     *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
     for layer in hidden:
         shape = layer.kernel.shape
-        fan_in = np.prod(shape[:-1])
+        fan_in = np.prod(shape[:-1]) * np.prod([within.mean() for within in taps(layer)])
         if rule == "xavier":
             kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
         else:
@@ -154,6 +153,23 @@ def initialise(network, rule, seed):
             kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
         layer.kernel.assign(kernel)
     last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
+
+
+def taps(layer):
+    """Whether the taps of a layer's filters see its input, and not padding.
+
+    Returns:
+        For height and width a bool array (positions of the output, taps); nothing for a dense layer.
+    """
+    if not isinstance(layer, layers.Conv2D):
+        return []
+    found = []
+    for axis, (kernel, stride) in enumerate(zip(layer.kernel_size, layer.strides, strict=True), start=1):
+        size, positions = layer.input.shape[axis], layer.output.shape[axis]
+        padding = max((positions - 1) * stride + kernel - size, 0) if layer.padding == "same" else 0
+        seen = np.arange(positions)[:, None] * stride + np.arange(kernel) - padding // 2
+        found.append((seen >= 0) & (seen < size))
+    return found
 
 
 def compile_for(model, recipe, updates):

@@ -12,7 +12,7 @@ try:
     from squeezenet.deep_compression.quantisation import Quantiser, second_moments
     from squeezenet.deep_compression.sharing import kmeans, share, share_network
     from squeezenet.deep_compression.svd import factorise
-except ModuleNotFoundError as error:
+except ImportError as error:
     raise ImportError(f"Deep Compression needs {error.name}: pip install 'squeezenet[deep_compression]'") from None
 
 __all__ = [

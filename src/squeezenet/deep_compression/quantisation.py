@@ -62,7 +62,9 @@ class Quantiser:
         @functools.cache
         def excess(scale, feedback):
             steps = np.exp(scale) * ratios
-            if not np.float16(steps).all() or np.isinf(np.float16(steps)).any():
+            with np.errstate(over="ignore"):
+                stored = np.float16(steps)
+            if not stored.all() or np.isinf(stored).any():
                 raise ValueError(f"no steps make a file of {budget:,} bytes")
             data = sqnt.encode(self._quantise(dict(zip(self.layers, steps, strict=True)), feedback), architecture)
             if feedback and len(data) <= budget:

