@@ -1,6 +1,5 @@
 """The report, on fabricated trainings: tables, figures, page, and any subset of the networks."""
 
-import base64
 import json
 import re
 
@@ -263,18 +262,6 @@ def test_imagenet_is_measured_or_said_to_be_missing():
     )
     assert ours.how["`squeezenet_11`"] == "50,000 images" and ours["top-1, %"]["`squeezenet_11`"] == "50.0 [50.0, 50.0]"
     assert {"torchvision", "imgclsmob", "authors' DSD", "authors' residual", "xevolesi"} <= set(table.who)
-
-
-def test_evidence_of_compression_is_read(tmp_path):
-    ours = longer()[0]
-    right = np.arange(1000) % 3 == 0
-    row = {"variant": "squeezenet", "epochs": 20, "seed": 1, "rows": [{"file": "none.sqnt", "n": 1000}]}
-    row["correct"] = {"none.sqnt": base64.b64encode(np.packbits(right)).decode()}
-    (tmp_path / "compress").mkdir()
-    for name, changes in (("a", {}), ("b", {"epochs": 60}), ("c", {"seed": 9})):
-        (tmp_path / f"compress/{name}.json").write_text(json.dumps(row | changes))
-    read = found.read_compressed(ours, tmp_path)
-    assert list(read) == [1] and np.array_equal(read[1]["squeezenet"]["correct"]["none.sqnt"], right)
 
 
 def test_numbers_are_aligned_right():

@@ -1,6 +1,5 @@
 """What the report takes from the stages, and the frames that its tables and figures are made of."""
 
-import base64
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -58,19 +57,6 @@ def read_others(variants, folder=paths.DATA):
         with np.load(Path(folder) / "compress" / name / "correct.npz") as arrays:
             found["correct"] = dict(arrays)
     return Others(compression, *(read(f"{stage}/{stage}.json") for stage in ("authors", "imagenet", "transfer")))
-
-
-def read_compressed(run, folder=paths.EVIDENCE):
-    """What was compressed after an evidence run's trainings: seed -> network -> rows and `correct`, as in `Others`."""
-    found = {}
-    for path in sorted((Path(folder) / "compress").glob("*.json")):
-        row = json.loads(path.read_text())
-        if row["epochs"] in set(run.trainings.epochs) and (row["variant"], row["seed"]) in run.correct:
-            bits = {name: np.frombuffer(base64.b64decode(code), np.uint8) for name, code in row["correct"].items()}
-            count = row["rows"][0]["n"]
-            correct = {name: np.unpackbits(packed)[:count].astype(bool) for name, packed in bits.items()}
-            found.setdefault(row["seed"], {})[row["variant"]] = {"rows": row["rows"], "correct": correct}
-    return found
 
 
 def summarise(trainings, paper):
@@ -180,7 +166,8 @@ def lengths(bypasses, runs, vanilla="squeezenet"):
                 }
             )
     columns = ["run", "epochs", "seeds", "bypass", "effect", "low", "high", "training accuracy", "of vanilla"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
+    rows = pd.DataFrame(rows, columns=columns).sort_values("seeds", kind="stable")  # of one length: the most seeds
+    return rows.drop_duplicates(["bypass", "epochs"], keep="last").sort_values(["bypass", "epochs"], ignore_index=True)
 
 
 def ranking(runs, fewest=4):
