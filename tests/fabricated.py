@@ -5,7 +5,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from replication import results
-from replication.report import audit
+from replication.report.answers import Answers
 from squeezenet import costs
 from squeezenet.weights import sqnt
 
@@ -14,12 +14,12 @@ ACCURACY = {"squeezenet": 0.60, "simple_bypass": 0.63, "complex_bypass": 0.62, "
 
 def authors(paper, cited, variants):
     """As stage `authors` leaves it: layers keep what Table 1 prints, but fire8's 3x3 filters 30%, and 98.9 of 100%."""
-    evidence = audit.Evidence(paper, cited, variants)
-    kept = {layer.layer: evidence.kept_printed(layer.layer) for layer in costs.per_layer(evidence.model("squeezenet"))}
+    answers = Answers(paper, cited, variants)
+    kept = {layer.layer: answers.kept_printed(layer.layer) for layer in costs.per_layer(answers.model("squeezenet"))}
     kept = {layer: 98.9 if share == 100 else share for layer, share in kept.items()} | {"fire8_expand3x3": 30}
     layers = {
         layer.layer: {"weights": layer.weights, "nonzero": round(layer.weights * kept[layer.layer] / 100)}
-        for layer in costs.per_layer(evidence.model("squeezenet"))
+        for layer in costs.per_layer(answers.model("squeezenet"))
     }
     nonzero = sum(entry["nonzero"] for entry in layers.values())
     size = {

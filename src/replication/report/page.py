@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import audit, claims, figures, results, tables
+from replication.report import answers, audit, claims, figures, readings, results, tables
 from replication.results import conditions, strongest
 
 TEMPLATES = jinja2.Environment(
@@ -116,9 +116,9 @@ def draw(found, narrow=False):
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
     if narrow:
         return drawn
-    drawn["figure1_fire_module"] = figures.fire_module(audit.imagenet_model({"model": "squeezenet"}))
+    drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
     macro = found.paper[found.paper["where"] == "Table 3"].drop_duplicates("subject").set_index("variant").subject
-    shown = {macro[name]: audit.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
+    shown = {macro[name]: answers.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
     if shown:
         drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
     named = (results.OTHERS, results.DOWNSAMPLING, results.PANELS["Table 3"])
@@ -155,8 +155,10 @@ def context(found):
         "highest": summary.loc[summary.accuracy.idxmax()],
         "networks": len(summary),
         "audited": len(audited),
-        "verdicts": {verdict: int(verdicts[verdict]) for verdict in audit.VERDICTS if verdict in verdicts},
-        "audit": audit,
+        "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
+        "readings": readings,
+        "pixels": answers.CROP,
+        "classes": answers.CLASSES,
         "claims": named,
         "longest": longest.name,
         "panel": {place: bool(found.panel(place)) for place in results.PANELS}

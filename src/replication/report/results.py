@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from replication import paths
-from replication.report import audit, claims
+from replication.report import claims, readings
 from replication.report.comparison import estimate
 from replication.results import strongest
 from squeezenet import costs
@@ -233,8 +233,8 @@ def metrics_of(summary, audited, tested):
     def count(kinds):
         return {name: int(n) for name, n in kinds.value_counts().sort_index().items()}
 
-    holds = audited.verdict.where(~audited.verdict.isin(audit.HOLDS), "holds")
-    holds = holds.where(holds.isin(["holds", audit.CONTRADICTED, audit.AS_BUILT]), "open").str.replace(" ", "_")
+    holds = audited.verdict.where(~audited.verdict.isin(readings.HOLDS), "holds")
+    holds = holds.where(holds.isin(["holds", readings.CONTRADICTED, readings.AS_BUILT]), "open").str.replace(" ", "_")
     return {
         "accuracy": summary.set_index("variant").accuracy.round(2).to_dict(),
         "audit": count(holds),
