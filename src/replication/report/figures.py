@@ -14,7 +14,7 @@ from keras import layers
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from replication.report.audit import graph
+from replication.report.answers import graph
 from squeezenet.weights import sqnt
 
 BLUE, ORANGE, *_ = sns.color_palette("colorblind")

@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import audit, claims, figures, results, tables
+from replication.report import answers, audit, claims, figures, readings, results, tables
 from replication.results import conditions, strongest
 
 TEMPLATES = jinja2.Environment(
@@ -116,9 +116,9 @@ def draw(found, narrow=False):
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
     if narrow:
         return drawn
-    drawn["figure1_fire_module"] = figures.fire_module(audit.imagenet_model({"model": "squeezenet"}))
+    drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
     macro = found.paper[found.paper["where"] == "Table 3"].drop_duplicates("subject").set_index("variant").subject
-    shown = {macro[name]: audit.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
+    shown = {macro[name]: answers.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
     if shown:
         drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
     named = (results.OTHERS, results.DOWNSAMPLING, results.PANELS["Table 3"])
@@ -155,8 +155,10 @@ def context(found):
         "highest": summary.loc[summary.accuracy.idxmax()],
         "networks": len(summary),
         "audited": len(audited),
-        "verdicts": {verdict: int(verdicts[verdict]) for verdict in audit.VERDICTS if verdict in verdicts},
-        "audit": audit,
+        "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
+        "readings": readings,
+        "pixels": answers.CROP,
+        "classes": answers.CLASSES,
         "claims": named,
         "longest": longest.name,
         "panel": {place: bool(found.panel(place)) for place in results.PANELS}
@@ -168,7 +170,6 @@ def context(found):
         "compressed": bool(found.compressed),
         "lengths": found.lengths,
         "length_runs": found.lengths.epochs.nunique(),
-        "pooling": len(found.runs[0].trainings[found.runs[0].trainings.variant.isin(results.POOLING[1:])]) > 0,
         "strange": strange,
         "missing": missing,
         "alpha": claims.ALPHA,
@@ -179,7 +180,6 @@ def context(found):
 def _tables(found, units):
     """Name -> frame of texts, for what there is."""
     audited, paper, runs, others = found.audited, found.paper, found.runs, found.others
-    ranking, evidence = results.ranking(runs), tables.evidence(runs)
     made = {
         "contradictions": tables.contradictions(audited),
         "by_place": tables.by_place(audited),
@@ -187,15 +187,17 @@ def _tables(found, units):
         "claims": tables.claims_table(found.tested),
         "units": units.rename(columns={"rounded": "rounded to the printed digits"}),
         "networks": tables.networks(paper, runs),
-        "downsampling": tables.downsampling(paper, runs),
         "rates": tables.rates(found.rates),
         "imagenet": tables.imagenet(others.imagenet, paper, found.imagenet),
         "provenance": tables.provenance(runs[0].trainings, found.recipe),
         "lengths": tables.lengths(found.lengths),
     }
-    for name, frame in (("evidence", evidence), ("ranking", tables.ranking(ranking))):
-        if len(frame):
-            made[name] = frame
+    sometimes = {
+        "evidence": tables.evidence(runs),
+        "ranking": tables.ranking(results.ranking(runs)),
+        "downsampling": tables.downsampling(paper, runs),
+    }
+    made |= {name: frame for name, frame in sometimes.items() if len(frame)}
     for place, maker in (("Table 1", tables.table1), ("Table 2", tables.table2)):
         if (audited["where"] == place).any():
             made[place] = maker(audited)

@@ -1,6 +1,5 @@
 """What the report takes from the stages, and the frames that its tables and figures are made of."""
 
-import base64
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from replication import paths
-from replication.report import audit, claims
+from replication.report import claims, readings
 from replication.report.comparison import estimate
 from replication.results import strongest
 from squeezenet import costs
@@ -58,19 +57,6 @@ def read_others(variants, folder=paths.DATA):
         with np.load(Path(folder) / "compress" / name / "correct.npz") as arrays:
             found["correct"] = dict(arrays)
     return Others(compression, *(read(f"{stage}/{stage}.json") for stage in ("authors", "imagenet", "transfer")))
-
-
-def read_compressed(run, folder=paths.EVIDENCE):
-    """What was compressed after the trainings of an evidence run: seed -> network -> rows and `correct`, as in `Others`."""
-    found = {}
-    for path in sorted((Path(folder) / "compress").glob("*.json")):
-        row = json.loads(path.read_text())
-        if row["epochs"] in set(run.trainings.epochs) and (row["variant"], row["seed"]) in run.correct:
-            bits = {name: np.frombuffer(base64.b64decode(code), np.uint8) for name, code in row["correct"].items()}
-            count = row["rows"][0]["n"]
-            correct = {name: np.unpackbits(packed)[:count].astype(bool) for name, packed in bits.items()}
-            found.setdefault(row["seed"], {})[row["variant"]] = {"rows": row["rows"], "correct": correct}
-    return found
 
 
 def summarise(trainings, paper):
@@ -180,7 +166,8 @@ def lengths(bypasses, runs, vanilla="squeezenet"):
                 }
             )
     columns = ["run", "epochs", "seeds", "bypass", "effect", "low", "high", "training accuracy", "of vanilla"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
+    rows = pd.DataFrame(rows, columns=columns).sort_values("seeds", kind="stable")  # of one length: the most seeds
+    return rows.drop_duplicates(["bypass", "epochs"], keep="last").sort_values(["bypass", "epochs"], ignore_index=True)
 
 
 def ranking(runs, fewest=4):
@@ -191,9 +178,12 @@ def ranking(runs, fewest=4):
         whole = [name for name, group in run.trainings.groupby("variant", sort=False) if len(group) == len(run.seeds)]
         names = [name for name in whole if name in set(laptop.trainings.variant)]
         if len(names) >= fewest:
-            ranks = [stats.rankdata(each.trainings.groupby("variant").accuracy.mean()[names]) for each in (laptop, run)]
-            found = stats.pearsonr(*ranks)  # of ranks: Spearman's rho
-            rows.append((run.name, len(names), found.statistic, *found.confidence_interval()))
+            first, second = (each.trainings.groupby("variant").accuracy.mean()[names].rank() for each in (laptop, run))
+            found = stats.pearsonr(first, second)  # of ranks: Spearman's rho
+            low, high = found.confidence_interval()
+            if first.equals(second):  # of a perfect order the interval is a point: take that of one swap instead
+                low, _ = stats.pearsonr(first, second.replace({1.0: 2.0, 2.0: 1.0})).confidence_interval()
+            rows.append((run.name, len(names), found.statistic, low, high))
     return pd.DataFrame(rows, columns=["run", "networks", "rho", "low", "high"])
 
 
@@ -243,8 +233,8 @@ def metrics_of(summary, audited, tested):
     def count(kinds):
         return {name: int(n) for name, n in kinds.value_counts().sort_index().items()}
 
-    holds = audited.verdict.where(~audited.verdict.isin(audit.HOLDS), "holds")
-    holds = holds.where(holds.isin(["holds", audit.CONTRADICTED, audit.AS_BUILT]), "open").str.replace(" ", "_")
+    holds = audited.verdict.where(~audited.verdict.isin(readings.HOLDS), "holds")
+    holds = holds.where(holds.isin(["holds", readings.CONTRADICTED, readings.AS_BUILT]), "open").str.replace(" ", "_")
     return {
         "accuracy": summary.set_index("variant").accuracy.round(2).to_dict(),
         "audit": count(holds),

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from replication.report import audit, claims
+from replication.report import claims, readings
+from replication.report.answers import FIRE_PARTS
 from replication.report.results import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
 from squeezenet.weights import sqnt
@@ -37,7 +38,7 @@ def code(names):
 
 def contradictions(audited):
     """The audit's contradicted numbers, one row for each; repeats of a number in other places are joined."""
-    rows = audited[audited.verdict == audit.CONTRADICTED]
+    rows = audited[audited.verdict == readings.CONTRADICTED]
     joined = rows.groupby(["quantity", "printed", "ours", "note"], sort=False).agg(
         {"where": lambda places: ", ".join(dict.fromkeys(places)), "subject": "first", "unit": "first"}
     )
@@ -56,7 +57,7 @@ def by_place(audited):
     """How many numbers of each table, figure and section got each verdict."""
     places = audited["where"].str.replace(r"Section (\d).*", r"Section \1", regex=True)
     places = pd.Categorical(places, places.unique())
-    verdicts = pd.Categorical(audited.verdict, [v for v in audit.VERDICTS if v in set(audited.verdict)])
+    verdicts = pd.Categorical(audited.verdict, [v for v in readings.VERDICTS if v in set(audited.verdict)])
     counts = pd.crosstab(places, verdicts, margins=True, margins_name="all")
     return counts.rename_axis("where").reset_index()
 
@@ -71,11 +72,11 @@ def whole_audit(audited):
 def table1(audited):
     """Table 1, ours beside the paper's; a printed value that ours contradicts has ours in bold behind it."""
     part = audited[audited["where"] == "Table 1"]
-    wrong = part.verdict == audit.CONTRADICTED
+    wrong = part.verdict == readings.CONTRADICTED
     cells = part.assign(cell=part.printed + (" (**" + part.ours + "**)").where(wrong, ""))
     cell, ours = (cells.pivot(index="subject", columns="quantity", values=values) for values in ("cell", "ours"))
     order = part.subject.unique()
-    shares = [name for name in ("kept", *(f"kept, {part}" for part in audit.FIRE_PARTS)) if name in cell]
+    shares = [name for name in ("kept", *(f"kept, {part}" for part in FIRE_PARTS)) if name in cell]
     kept = cell.loc[order, shares].apply(lambda row: " / ".join(row.dropna()), axis=1)
     kernel = cell["kernel in the sparsity column"][order]
     rows = {
@@ -83,7 +84,7 @@ def table1(audited):
         "output": cell.output[order],
         "filter size/stride": cell["filter"][order],
         "depth": cell.depth[order],
-        **{part[0] + part[-3:]: cell[f"filters, {part}"][order] for part in audit.FIRE_PARTS},  # s1x1, e1x1, e3x3
+        **{part[0] + part[-3:]: cell[f"filters, {part}"][order] for part in FIRE_PARTS},  # s1x1, e1x1, e3x3
         "kept, %": kept.where(kernel.isna(), kept + ", " + kernel),
         "bits": cell.bits[order],
         "before pruning, paper": cell.parameters[order],
@@ -143,7 +144,8 @@ def table3(audited, paper, runs):
 def claims_table(tested):
     """Claim, verdict, the difference that decides with its interval, and the paper's own."""
     rows = []
-    for row in tested.fillna({"upper": "", "run": "", "paper_words": "", "words": ""}).itertuples():
+    texts = ["upper", "lower", "run", "paper_words", "words"]
+    for row in tested.assign(**tested[texts].astype(object).fillna("")).itertuples():
         effect = row.words
         if row.upper:
             bounds = f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}] {row.unit}"
@@ -195,6 +197,8 @@ def networks(paper, runs):
 def downsampling(paper, runs):
     """The networks that differ in where they pool, and in their stem."""
     names = [name for name in POOLING if name in set(runs[0].trainings.variant)]
+    if set(names) <= {"squeezenet"}:
+        return pd.DataFrame()
     run = strongest(names, runs)
     rows = summarise(run.trainings, paper).set_index("variant").loc[names]
     vanilla = rows.accuracy.get("squeezenet")
