@@ -38,8 +38,8 @@ jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
 
 repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro code dataset
-	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc repro -s {}
-	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc repro -s {}
+	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
+	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
 	dvc repro
 
 evidence: venv ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git

@@ -1,0 +1,88 @@
+"""Rows of longer trainings: what is asked for, in order; what counts; what is left out by name."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replication import paths, results
+from replication.evidence import rows
+from replication.params import read
+
+PLAN = read("evidence", rows.Plan)
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "EVIDENCE", tmp_path / "evidence")
+    return tmp_path / "evidence"
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """What `loop.train` leaves, made up."""
+    (tmp_path / "result").mkdir()
+    labels = np.arange(50) % 10
+    probabilities = np.eye(10)[np.where(np.arange(50) < 37, labels, (labels + 1) % 10)]
+    np.savez(tmp_path / "result/predictions.npz", probabilities=probabilities, labels=labels)
+    pd.DataFrame({"epoch": [1], "val_accuracy": [0.5]}).to_csv(tmp_path / "result/history.csv", index=False)
+    metrics = {"variant": "squeezenet", "epochs": 20, "seed": 1, "test_images": 50, "accuracy": 0.74}
+    (tmp_path / "result/metrics.json").write_text(json.dumps(metrics))
+    return tmp_path / "result"
+
+
+def test_bits_come_back():
+    correct = np.random.default_rng(0).random(10_001) < 0.7
+    np.testing.assert_array_equal(rows.unpack(rows.pack(correct), len(correct)), correct)
+
+
+def test_every_training_is_asked_for_once_in_the_order_of_params():
+    jobs = rows.jobs()
+    assert len(set(jobs)) == len({job.path for job in jobs}) == len(jobs)
+    longer = [job for job in jobs if not job.learning_rate]
+    first, *_ = PLAN.parts.values()
+    assert [job.variant for job in longer[: len(first.variants)]] == first.variants
+    assert {job.seed for job in longer[: len(first.variants)]} == {first.seeds[0]}
+
+
+def test_a_row_differs_from_the_laptops_recipe_as_params_say():
+    job = next(job for job in rows.jobs() if not job.learning_rate)
+    laptop, longer = read("train", dict), job.settings()[1].model_dump()
+    differ = {key for key in laptop if laptop[key] != longer[key]}
+    assert differ <= {"epochs", "seeds", "learning_rate", *PLAN.recipe} and {"epochs", *PLAN.recipe} <= differ
+
+
+def test_a_row_is_read_back_with_what_it_got_right(folder, trained):
+    job = rows.Job("squeezenet", 20, 1)
+    rows.record(job, trained, {"seconds": 3.0})
+    run = rows.read_runs()[0]
+    assert run.trainings.variant.tolist() == ["squeezenet"] and run.trainings.seconds.tolist() == [3.0]
+    assert run.correct["squeezenet", 1].tolist() == [True] * 37 + [False] * 13
+    strange, missing = rows.left_out()
+    assert strange == [] and job.name not in missing and len(missing) == len(rows.jobs()) - 1
+
+
+@pytest.mark.parametrize("change", [("train", "momentum"), ("dataset", "limit"), ("variant", "model")])
+def test_a_row_of_other_parameters_is_left_out_by_name(folder, trained, change):
+    job = rows.Job("squeezenet", 20, 1)
+    rows.record(job, trained, {})
+    section, key = change
+    row = json.loads(job.path.read_text())
+    row["params"][section][key] = "another"
+    job.path.write_text(json.dumps(row))
+    assert rows.read_runs()[0].trainings.empty and rows.left_out()[0] == [job.name]
+
+
+def run_of(name, epochs, seeds, variants):
+    trainings = pd.DataFrame([{"variant": v, "seed": s, "epochs": epochs} for v in variants for s in seeds])
+    return results.Run(name, trainings, trainings, {}, list(seeds))
+
+
+def test_the_longest_whole_run_of_three_seeds_answers():
+    laptop = run_of("laptop", 2, [42], "abc")
+    longer = [run_of("whole", 20, range(3), "ab"), run_of("short", 6, range(3), "ab"), run_of("pair", 60, [0, 1], "ab")]
+    assert results.strongest(["a", "b"], [laptop, *longer]).name == "whole"
+    assert results.strongest(["a", "c"], [laptop, *longer]).name == "laptop"
+    cut = longer[0]._replace(trainings=longer[0].trainings.iloc[:-1])
+    assert results.strongest(["a", "b"], [laptop, cut, *longer[1:]]).name == "short"
