@@ -178,15 +178,18 @@ class Answers:
         return Found([Reading(math.prod(kernels[1]) / math.prod(kernels[0]))])
 
     def share_1x1(self, row, _):
-        filters = {
-            layer.name: (layer.filters, math.prod(layer.kernel_size) == 1)
-            for layer in self.model(row.variant).layers
-            if isinstance(layer, layers.Conv2D)
-        }
-        small, every = (sum(n for n, one in filters.values() if one or not only) for only in (True, False))
-        return Found(
-            [Reading(100 * small / every)], note=f"{small:,} of {every:,} filters, conv1 and conv10 among them"
+        filters = pd.DataFrame(
+            [
+                (layer.name, layer.filters, layer.filters * (math.prod(layer.kernel_size) == 1))
+                for layer in self.model(row.variant).layers
+                if isinstance(layer, layers.Conv2D)
+            ],
+            columns=["layer", "all", "small"],
         )
+        inside = filters[filters.layer.str.startswith("fire")]
+        note = f"{filters.small.sum():,} of {filters['all'].sum():,} filters"
+        note += f"; {inside.small.sum():,} of {inside['all'].sum():,} in the fire modules"
+        return Found([Reading(100 * filters.small.sum() / filters["all"].sum())], note=note)
 
     def pooled(self, row, _):
         """The modules that a max pooling follows, in the words of the row."""
@@ -398,13 +401,14 @@ class Answers:
         found = [self.bytes(one) for one in (large, small)]
         if None in found:
             return Found(readings, PRINTED, cut="down")
-        (low, high, _, _), (least, most, _, note) = found
+        (low, high, _, large_note), (least, most, _, note) = found
         if least == most and low == high:
             readings.append(Reading(low / least, "by bytes"))
             return Found(readings, PRINTED, f"by bytes {low / least:.4g}: {low:,.0f} by {least:,.0f}", cut="down")
         readings.append(Reading((low / most, high / least), "by bytes"))
+        beside = note if least < most else large_note
         verdict = ATTAINABLE if row.variant and row.bits not in ("", "32") else ""
-        return Found(readings, PRINTED, f"by bytes {low / most:.4g} to {high / least:.4g}: {note}", verdict, "down")
+        return Found(readings, PRINTED, f"by bytes {low / most:.4g} to {high / least:.4g}: {beside}", verdict, "down")
 
     def parameter_ratio(self, row, part):
         """A ratio of parameters is one of sizes, of 4 bytes each."""
@@ -429,7 +433,7 @@ class Answers:
         return needs(NEEDS_FILE, "the authors released the 8-bit file, and no other")
 
     def bit_ratio(self, row, _):
-        return Found([Reading(32 / int(row.bits))], note="32-bit floats by codes")
+        return Found([Reading(32 / int(row.bits))], PRINTED, f"32 by {row.bits} bits")
 
     # Computation, accuracy, and what others have measured
 

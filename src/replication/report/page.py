@@ -98,12 +98,11 @@ def draw(found, narrow=False):
         narrow: panels below each other, and only the figures that have several.
     """
     figures.style()
-    where, drawn = conditions(found.runs[0].trainings), {}
+    where, drawn = _briefly(found.runs[0].trainings), {}
     for place, (name, knob) in KNOBS.items():
         if found.panel(place):
             points, ours, seeds = figure3(found, place)
-            trained = f"{seeds.dataset.iloc[0]}, {seeds.epochs.iloc[0]} epochs"
-            drawn[name] = figures.microarchitecture(points, ours, seeds, knob, trained, narrow)
+            drawn[name] = figures.microarchitecture(points, ours, seeds, knob, _briefly(seeds), narrow)
     effects = found.lengths
     if effects.epochs.nunique() > 1:
         rows = found.paper[(found.paper["where"] == "Table 3") & (found.paper.quantity == "top-1")]
@@ -126,6 +125,11 @@ def draw(found, narrow=False):
     return drawn
 
 
+def _briefly(trainings):
+    """What a figure says of its trainings where the text beside it says the rest."""
+    return f"{trainings.dataset.iloc[0]}, {trainings.epochs.iloc[0]} epochs"
+
+
 def context(found):
     """What the templates may show, by name."""
     audited, tested, runs = found.audited, found.tested, found.runs
@@ -139,14 +143,12 @@ def context(found):
     reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
     strange, missing = found.left_out
+    sections = {place: found.panel(place) for place in results.PANELS}
+    sections["downsampling"] = [name for name in results.POOLING if name in found.variants]
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
-            **{
-                place: conditions(strongest(found.panel(place), runs).trainings)
-                for place in results.PANELS
-                if found.panel(place)
-            },
+            **{name: conditions(strongest(names, runs).trainings) for name, names in sections.items() if names},
         },
         "dataset": summary.dataset.iloc[0],
         "test_images": summary.test_images.iloc[0],
@@ -161,15 +163,11 @@ def context(found):
         "classes": answers.CLASSES,
         "claims": named,
         "longest": longest.name,
-        "panel": {place: bool(found.panel(place)) for place in results.PANELS}
-        | {place: bool((audited["where"] == place).any()) for place in ("Table 1", "Table 2")},
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
         "reverse": reverse.set_index("id").to_dict("index") if len(reverse) == 2 else {},
         "others": found.others,
-        "compressed": bool(found.compressed),
-        "lengths": found.lengths,
-        "length_runs": found.lengths.epochs.nunique(),
+        "training_lengths": found.lengths.epochs.nunique(),
         "strange": strange,
         "missing": missing,
         "alpha": claims.ALPHA,

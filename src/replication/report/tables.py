@@ -5,6 +5,7 @@ import pandas as pd
 
 from replication.report import claims, readings
 from replication.report.answers import FIRE_PARTS
+from replication.report.comparison import estimate
 from replication.report.results import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
 from squeezenet.weights import sqnt
@@ -23,6 +24,10 @@ def markdown(frame):
 
 def interval(value, low, high, digits=1):
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def signed(value, low, high):
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def accuracies(rows):
@@ -148,7 +153,7 @@ def claims_table(tested):
     for row in tested.assign(**tested[texts].astype(object).fillna("")).itertuples():
         effect = row.words
         if row.upper:
-            bounds = f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}] {row.unit}"
+            bounds = f"{signed(row.effect, row.low, row.high)} {row.unit}"
             effect = f"{_named(row.upper)} minus {_named(row.lower)}: {bounds}"
         more = ""
         if row.verdict == claims.UNDECIDED and not pd.isna(row.seeds_needed):
@@ -201,13 +206,17 @@ def downsampling(paper, runs):
         return pd.DataFrame()
     run = strongest(names, runs)
     rows = summarise(run.trainings, paper).set_index("variant").loc[names]
-    vanilla = rows.accuracy.get("squeezenet")
+    pool = next(each for each in runs if each.name == run.name).trainings
+    gains = [NONE] * len(names)
+    if "squeezenet" in names:
+        found = [estimate({name: 1, "squeezenet": -1}, run, pool) for name in names[1:]]
+        gains = [NONE, *(signed(each.value, *each.interval()) for each in found)]
     shown = {
         "network": code(names),
         "parameters": rows.parameters.map("{:,}".format),
         "MMACs": (rows.macs / 1e6).map("{:,.1f}".format),
         "top-1, %": accuracies(rows),
-        "points from 1.0": (rows.accuracy - vanilla).map("{:+.1f}".format) if vanilla else NONE,
+        "points from 1.0": gains,
     }
     return pd.DataFrame(shown).reset_index(drop=True)
 
@@ -249,7 +258,7 @@ def lengths(effects):
         "bypass": code(effects.bypass),
         "epochs": effects.epochs,
         "seeds": effects.seeds,
-        "points from vanilla": [f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}]" for row in effects.itertuples()],
+        "points from vanilla": [signed(row.effect, row.low, row.high) for row in effects.itertuples()],
         "training accuracy, %": effects["training accuracy"].map("{:.1f}".format),
         "vanilla's": effects["of vanilla"].map("{:.1f}".format),
     }
@@ -273,7 +282,7 @@ def compression(runs, paper):
     for row in ours.itertuples():
         same = [name for name in printed.index if _is_row(name, row) and printed.bits[name] == row.bits]
         theirs = printed.loc[same[0]].fillna(NONE) if same else pd.Series(NONE, printed.columns)
-        cost = NONE if pd.isna(row.cost) else f"{row.cost:+.1f} [{row.cost_low:+.1f}, {row.cost_high:+.1f}]"
+        cost = NONE if pd.isna(row.cost) else signed(row.cost, row.cost_low, row.cost_high)
         rows.append(
             {
                 "network": f"`{row.network}`",
