@@ -45,7 +45,7 @@ repro: venv ## reproduce the paper: data, every variant, the report; JOBS= varia
 evidence: venv ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git
 	dvc repro code dataset
 	python -m replication.evidence list > .dvc/tmp/evidence
-	xargs -a .dvc/tmp/evidence -P $(JOBS) -n 1 python -m replication.evidence train
+	xargs -r -P $(JOBS) -n 1 python -m replication.evidence train < .dvc/tmp/evidence
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"

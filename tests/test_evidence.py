@@ -74,6 +74,15 @@ def test_a_row_of_other_parameters_is_left_out_by_name(folder, trained, change):
     assert rows.read_runs()[0].trainings.empty and rows.left_out()[0] == [job.name]
 
 
+def test_a_compressed_row_of_other_parameters_is_left_out_by_name(folder):
+    job = next(job for job in rows.jobs() if rows.is_compressed(job))
+    job.compressed.parent.mkdir(parents=True)
+    job.compressed.write_text(json.dumps({"params": rows.compress_params(job)}))
+    assert rows.left_out()[0] == []
+    job.compressed.write_text(json.dumps({"params": rows.compress_params(job) | {"compress": {}}}))
+    assert rows.left_out()[0] == [f"compress/{job.name}"]
+
+
 def run_of(name, epochs, seeds, variants):
     trainings = pd.DataFrame([{"variant": v, "seed": s, "epochs": epochs} for v in variants for s in seeds])
     return results.Run(name, trainings, trainings, {}, list(seeds))

@@ -198,7 +198,14 @@ def read_rates():
 
 def left_out():
     """Names of rows that no job asks for or that other parameters made, and of trainings that are not done."""
-    asked = {job.path: job for job in jobs()}
-    there = set(paths.EVIDENCE.glob("*.json")) | set(paths.EVIDENCE.glob("rates/*.json"))
-    strange = [path for path in there if path not in asked or _load(asked[path]) is None]
-    return sorted(path.stem for path in strange), [job.name for job in asked.values() if job.path not in there]
+    asked, there = jobs(), set(paths.EVIDENCE.rglob("*.json"))
+    job_of = {path: job for job in asked for path in (job.path, job.compressed)}
+    strange = [path for path in there if path not in job_of or not _is_asked_for(path, job_of[path])]
+    names = sorted(path.relative_to(paths.EVIDENCE).with_suffix("").as_posix() for path in strange)
+    return names, [job.name for job in asked if job.path not in there]
+
+
+def _is_asked_for(path, job):
+    """Whether a row was made by the parameters that params.yaml has for its job."""
+    params = job.params() if path == job.path else compress_params(job) if is_compressed(job) else None
+    return json.loads(path.read_text())["params"] == params
