@@ -118,7 +118,7 @@ def test_a_plateau_needs_every_later_network_within_the_margin(claimed, paper):
 
 
 def test_no_worse_by_more_than_its_margin(claimed, paper):
-    row = claimed[claimed.id == "v1_1"]
+    row = claimed[claimed.id == "v1.1"]
     options = {"images": 10_000, "spread": 0.05, "seeds": range(5)}
     for points, verdict in ((-0.2, claims.REPLICATED), (-3, claims.CONTRADICTED)):
         run = simulate({"squeezenet": 80, "squeezenet_11": 80 + points}, **options)
@@ -228,7 +228,7 @@ def test_files_of_one_training_are_compared_within_it():
     assert within.value / np.sqrt(within.by_seeds) == pytest.approx(test.statistic)
     apart = comparison.estimate(weights, run, two.drop(columns="training"))
     assert within.by_seeds < apart.by_seeds / 4 and (within.df_seeds, apart.df_seeds) == (2, 4)
-    _, pool = claims._answering(set(names), [run])
+    pool = claims.pool_of(names, run)
     assert comparison.estimate(weights, run, pool).df_seeds == (4 - 1) * 2 + (4 - 1) * 2
     assert not pool.method.isin(["none", "SVD"]).any()
 
@@ -251,15 +251,16 @@ def test_claims_of_arithmetic_are_computed(claimed, paper):
 def test_every_test_gives_the_papers_own_statement_on_the_papers_own_numbers(claimed, paper):
     found = claims.calibrate(claimed, paper).set_index("id")
     without = found[found.says.isna()].index
-    assert list(without) == ["delayed_downsampling", "narrow_squeeze", "v1_1", "imagenet", "communication", "export"]
+    assert list(without) == ["delayed_downsampling", "narrow_squeeze", "v1.1", "imagenet", "communication", "export"]
     assert found.says.dropna().all()
     assert found.words["simple_bypass"] == "+2.9 top-1, +2.2 top-5"
     assert found.words["complex_bypass"] == "+1.3 top-1, +1.7 top-5"
+    assert found.words["squeeze_ratio"] == "+0.7 top-5 (`sr_750` minus `sr_500`)"
     assert found.words["compression_ratio"] == "10.2x"
     parts = found.parts[found.parts.fillna("") != ""]
     assert parts.to_dict() == {
-        "squeeze_ratio_plateau": "`sr_1000` 0.1 points above `sr_750`",
-        "pct3x3_plateau": "`pct_625` 0.3 points above `sr_500`",
+        "squeeze_ratio_plateau": "`sr_1000` 0.1 points above `sr_750`, as drawn",
+        "pct3x3_plateau": "`pct_625` 0.3 points above `sr_500`, as drawn",
     }
 
 

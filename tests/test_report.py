@@ -191,7 +191,10 @@ def test_no_panel_of_curves_has_more_than_five_networks():
 
 
 def test_every_longer_training_stands_with_its_provenance(authors):
-    table = tables.evidence(find(authors, SUBSET, longer=longer()).runs)
+    ours = find(authors, SUBSET, longer=longer())
+    assert list(tables.spread(ours.runs).run) == ["table3", "length"] and tables.spread(ours.runs[:1]).empty
+    assert "Brown-Forsythe" in page.render(ours, {})
+    table = tables.evidence(ours.runs)
     assert len(table) == 9 + 4 and {"commit", "versions", "on", "minutes"} <= set(table)
 
 

@@ -68,6 +68,13 @@ def pools_rounding_down(model):
     return keras.models.clone_model(model, clone_function=copy)
 
 
+def fire_widths(model):
+    """Filters of each fire module, one row a module."""
+    fires = [layer.name for layer in model.layers if isinstance(layer, layers.Concatenate)]
+    widths = {fire: {part: model.get_layer(f"{fire}_{part}").filters for part in FIRE_PARTS} for fire in fires}
+    return pd.DataFrame(widths).T.assign(expand=lambda frame: frame.expand1x1 + frame.expand3x3)
+
+
 def sizes(count, words=""):
     """Readings of a size in bytes as the paper's "MB"; that of 10^6 bytes is the plain one."""
     return [
@@ -144,15 +151,8 @@ class Answers:
         note = f"only {_by(layer.kernel_size)} gives the row's {table.parameters:,} parameters"
         return built(_by(layer.kernel_size), note if "sparsity" in row.quantity else "")
 
-    def widths(self, variant):
-        """Filters of each fire module, one row a module."""
-        model = self.model(variant)
-        fires = [layer.name for layer in model.layers if isinstance(layer, layers.Concatenate)]
-        widths = {fire: {part: model.get_layer(f"{fire}_{part}").filters for part in FIRE_PARTS} for fire in fires}
-        return pd.DataFrame(widths).T.assign(expand=lambda frame: frame.expand1x1 + frame.expand3x3)
-
     def metaparameter(self, row, _):
-        widths = self.widths(row.variant)
+        widths = fire_widths(self.model(row.variant))
         expand = widths.expand.tolist()
         freq = expand.count(expand[0])
         return built(
@@ -169,7 +169,8 @@ class Answers:
         )
 
     def squeeze_by_expand(self, row, _):
-        widths, largest = self.widths(row.variant), self.printed("Section 5.2", "largest SR", "SR")
+        widths = fire_widths(self.model(row.variant))
+        largest = self.printed("Section 5.2", "largest SR", "SR")
         note = f"not of every network: Section 5.2 goes up to SR = {largest:g}, where s1x1 equals e1x1 + e3x3"
         return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself", False)], note=note)
 

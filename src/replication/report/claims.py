@@ -13,9 +13,9 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from replication import params
+from replication.report.answers import fire_widths, imagenet_model
 from replication.report.comparison import estimate
 from replication.results import Run, conditions, strongest
-from squeezenet import models
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 SMALLEST_P = 1e-4  # below this a p value says more of the normal distribution than of the networks
@@ -108,7 +108,7 @@ def assess(claims, runs, compression, paper):
             effect, low, high (95%), unit, threshold: of the difference between `upper` and `lower` that decides;
             p, p_holm (seeds only), p_words: two-sided, of the whole claim;
             n, seeds, run, conditions: what answered;
-            paper_effect, paper_measure, paper_words: the same difference in the paper's own numbers;
+            paper_effect, paper_measure, paper_words, paper_says, paper_parts: of `calibrate`;
             verdict, words; seeds_needed, for undecided claims with several seeds (inf: no number of them would do).
 
     Raises:
@@ -125,7 +125,8 @@ def assess(claims, runs, compression, paper):
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     table["seeds_needed"] = [_seeds_needed(row, ALPHA / max(tested.sum(), 1)) for row in table.itertuples()]
     theirs = calibrate(claims, paper).reset_index(drop=True)
-    table[["paper_effect", "paper_measure", "paper_words"]] = theirs[["effect", "measure", "words"]]
+    for column in ("effect", "measure", "words", "says", "parts"):
+        table[f"paper_{column}"] = theirs[column]
     return table.drop(columns=["against", "estimate"])
 
 
@@ -146,9 +147,10 @@ def p_words(p):
 def _differences(claim, runs, compression):
     wanted = differences_of(claim)
     names = {name for difference in wanted for name in difference.tested()}
-    run, pool = _answering(names, compression if "/" in claim.first else runs)
+    run = answering(names, compression if "/" in claim.first else runs)
     if run is None:
         return []
+    pool = pool_of(names, run)
     rows = []
     for each in wanted:
         shown, tested = (estimate(weights, run, pool) for weights in (each.weights(), each.tested()))
@@ -175,24 +177,28 @@ def _differences(claim, runs, compression):
     return rows
 
 
-def _answering(names, runs):
-    """The strongest run that has all of these networks, and its trainings by which the spread of seeds is known.
+def answering(names, runs):
+    """The strongest run that has all of these networks, with the trainings of all its networks; None if none has."""
+    runs = [run for run in runs if len(run.trainings)]
+    best = strongest(names, runs) if runs else None
+    if best is None or not {(name, seed) for name in names for seed in best.seeds} <= set(best.correct):
+        return None
+    return next(run for run in runs if run.correct is best.correct)
+
+
+def pool_of(names, run):
+    """The trainings of a run by which the spread between seeds is known, where these networks are compared.
 
     These are the trainings of all its networks. Of files they are those whose weights were trained on, which spread
     alike; where another is compared (as trained, or by SVD), the compared ones alone.
     """
-    runs = [run for run in runs if len(run.trainings)]
-    run = strongest(names, runs) if runs else None
-    if run is None or not {(name, seed) for name in names for seed in run.seeds} <= set(run.correct):
-        return None, None
-    pool = next(each for each in runs if each.correct is run.correct).trainings
-    if "training" not in pool:
-        return run, pool
-    trained_on = pool[~pool.method.isin(["none", "SVD"])]
-    pool = trained_on if names <= set(trained_on.variant) else run.trainings
-    if len({name.partition("/")[0] for name in names}) > 1:  # two networks are compared, not two files of one
-        return run, run.trainings.drop(columns="training")
-    return run, pool
+    if "training" not in run.trainings:
+        return run.trainings
+    compared = run.trainings[run.trainings.variant.isin(names)]
+    if compared.network.nunique() > 1:  # two networks are compared, not two files of one
+        return compared.drop(columns="training")
+    trained_on = run.trainings[~run.trainings.method.isin(["none", "SVD"])]
+    return trained_on if set(names) <= set(trained_on.variant) else compared
 
 
 def _answer(claim, runs, compression):
@@ -224,7 +230,7 @@ def _words(upper, lower, effect):
 
 def _compute(claim, compression):
     if claim.test == "smaller":
-        run, _ = _answering({claim.first, claim.second}, compression)
+        run = answering({claim.first, claim.second}, compression)
         if run is None:
             return {}
         size = run.trainings.groupby("variant").bytes.mean()
@@ -242,32 +248,16 @@ def _compute(claim, compression):
     variants = params.read("variants", dict[str, dict])
     if not set(claim.first.split()) <= set(variants):
         return {}
-    built = {name: _for_imagenet(variants[name]) for name in claim.first.split()}
+    built = {name: imagenet_model(variants[name]) for name in claim.first.split()}
     if claim.test == "fits":
         size = 4 * sum(model.count_params() for model in built.values()) / 1e6
         found = {"effect": size, "threshold": float(claim.margin), "unit": "MB", "against": size >= float(claim.margin)}
         return found | {"n": "the 32-bit weights", "words": f"{size:.2f} MB"}
-    wide = {name: sum(map(_too_wide, _fire_modules(model))) for name, model in built.items()}
+    widths = {name: fire_widths(model) for name, model in built.items()}
+    wide = {name: (each.squeeze1x1 >= each.expand).sum() for name, each in widths.items()}
     broken = ", ".join(f"{count} modules of `{name}`" for name, count in wide.items() if count)
     found = {"effect": sum(wide.values()), "threshold": 0, "unit": "modules", "against": bool(broken)}
     return found | {"n": f"{len(built)} networks", "words": f"not so in {broken}" if broken else "so in every module"}
-
-
-def _for_imagenet(options):
-    options = {name: value for name, value in options.items() if name != "learning_rate"}
-    return models.create(input_shape=(227, 227, 3), nb_classes=1000, **options)
-
-
-def _fire_modules(model):
-    """Filters of (squeeze1x1, expand1x1, expand3x3), by module."""
-    filters = {layer.name: layer.filters for layer in model.layers if hasattr(layer, "filters")}
-    squeezes = [name.removesuffix("squeeze1x1") for name in filters if name.endswith("squeeze1x1")]
-    return [[filters[name + part] for part in ("squeeze1x1", "expand1x1", "expand3x3")] for name in squeezes]
-
-
-def _too_wide(module):
-    squeeze, *expand = module
-    return squeeze >= sum(expand)
 
 
 def _verdict(row):
@@ -297,9 +287,9 @@ def calibrate(claims, paper):
     """Each claim put to the paper's own numbers by the rule that ours are put to, without their unknown errors.
 
     Returns:
-        A frame with id, measure, place, effect, threshold, upper and lower (of the difference that decides),
-        words, says (whether the numbers give the claim by the rule; None where the paper prints none) and parts
-        (where the paper's words, taken strictly, and its numbers part).
+        A frame with id, measure, place, effect, threshold, upper and lower (of the difference that decides, which
+        need not be the one that decides for ours), words, says (whether the numbers give the claim by the rule; None
+        where the paper has none) and parts (where the paper's words, taken strictly, and its numbers part).
     """
     numbers = printed(paper)
     rows = [_calibrate(claim, numbers) for claim in claims.itertuples()]
@@ -308,7 +298,7 @@ def calibrate(claims, paper):
 
 
 def printed(paper):
-    """The paper's numbers of networks and files: a frame with place, measure, network and number."""
+    """The paper's numbers of networks and files: a frame with place, measure, network, number and source."""
     rows = paper[paper["where"].str.startswith(("Table 2", "Table 3", "Figure 3")) & paper.quantity.isin(MEASURES)]
     compressing = rows["where"] == "Table 2"
     parts = rows.subject.str.extract(r"^([^,]+)(?:, ([^,(]+))?")
@@ -319,6 +309,7 @@ def printed(paper):
             "measure": rows.quantity,
             "network": rows.variant.where(~compressing, files),
             "number": rows.printed.astype(float),
+            "source": rows.source,
         }
     )
 
@@ -347,11 +338,14 @@ def _calibrate(claim, numbers):
     slack, weakest = min(((_sum(each.tested(), number) + each.margin, each) for each in wanted), key=lambda x: x[0])
     effect = _sum(weakest.weights(), number)
     strict = effect > 0 if claim.test in ("trend", "better") else effect >= 0
-    parts = "" if strict else f"`{weakest.lower}` {abs(effect):.1f} points above `{weakest.upper}`"
+    sources = numbers[(numbers.place == place) & numbers.network.isin([weakest.upper, weakest.lower])].source
+    drawn = ", as drawn" if "drawn" in set(sources) else ""
+    parts = "" if strict else f"`{weakest.lower}` {abs(effect):.1f} points above `{weakest.upper}`{drawn}"
     shown = [
         f"{min(_sum(each.weights(), values) for each in wanted):+.1f} {name}" for name, (_, values) in found.items()
     ]
-    decides = {"upper": weakest.upper, "lower": weakest.lower, "words": ", ".join(shown)}
+    pair = f" (`{weakest.upper}` minus `{weakest.lower}`)" if len(wanted) > 1 else ""
+    decides = {"upper": weakest.upper, "lower": weakest.lower, "words": ", ".join(shown) + pair}
     return row | decides | {"effect": effect, "threshold": effect - slack, "says": slack > 0, "parts": parts}
 
 

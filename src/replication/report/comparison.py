@@ -8,8 +8,8 @@ the variance of a difference is a sum of two parts, and neither is counted twice
   first, minus what the seeds leave in that mean.
 
 The shares of the two in the sum give its degrees of freedom (Satterthwaite). That networks of the same seed saw their
-images in the same order is not made use of, which can only widen an interval. Files made of the same training are
-compared within it. With one seed the first part is unknown: what is left speaks for the trained networks alone.
+images in the same order is not made use of. Files made of the same training are compared within it. With one seed
+the first part is unknown: what is left speaks for the trained networks alone.
 """
 
 from typing import NamedTuple

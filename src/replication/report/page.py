@@ -135,10 +135,7 @@ def context(found):
     audited, tested, runs = found.audited, found.tested, found.runs
     verdicts, summary = audited.verdict.value_counts(), found.laptop
     kinds = tested.verdict.map(results.kind_of)
-    named = {
-        kind: list(tested.id[kinds == kind].str.replace(r"(?<=v1)_", ".", regex=True).str.replace("_", " "))
-        for kind in (*results.KINDS, "untested")
-    }
+    named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*results.KINDS, "untested")}
     units = audit.size_units(found.paper, found.variants)
     reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
@@ -193,6 +190,7 @@ def _tables(found, units):
     sometimes = {
         "evidence": tables.evidence(runs),
         "ranking": tables.ranking(results.ranking(runs)),
+        "spread": tables.spread(runs),
         "downsampling": tables.downsampling(paper, runs),
     }
     made |= {name: frame for name, frame in sometimes.items() if len(frame)}

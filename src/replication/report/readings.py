@@ -35,7 +35,8 @@ class Found(NamedTuple):
         how: where our values come from.
         note: what else a reader needs to check it.
         verdict: given in place of exact, rounded and stated where the readings do not decide it alone.
-        cut: "up" for sizes and "down" for ratios: the rounding that claims less, and trailing zeros that say nothing.
+        cut: "up" for sizes, "down" for ratios: the paper may have rounded in that direction, which claims less than
+            ours would, and to fewer digits than it prints zeros (240, 50). Empty where only the nearest is fair.
     """
 
     readings: list
@@ -55,8 +56,8 @@ class Judged(NamedTuple):
 def judge(printed, found):
     """Hold a printed number against the readings of a `Found`: the first that fits decides.
 
-    A number fits if ours rounds to its digits; where `cut` allows it, also if ours rounds to them in that direction,
-    or if its trailing zeros say nothing. A bound (<, >, >=) holds or not; anything else has to be equal.
+    A number fits if ours rounds to its digits. With `cut` it also fits if ours rounds to them in that direction, or to
+    the digits before its trailing zeros. A bound (<, >, >=) holds or not; anything else has to be equal.
     """
     if not found.readings:
         return Judged(None, "", None, found.verdict)

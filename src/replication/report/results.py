@@ -148,14 +148,14 @@ def lengths(bypasses, runs, vanilla="squeezenet"):
             seeds = [seed for seed in run.seeds if {(bypass, seed), (vanilla, seed)} <= set(run.correct)]
             if not seeds:
                 continue
-            both = run.trainings[run.trainings.variant.isin([bypass, vanilla]) & run.trainings.seed.isin(seeds)]
-            found = estimate({bypass: 1, vanilla: -1}, run._replace(seeds=seeds), both)
+            pool = run.trainings[run.trainings.seed.isin(seeds)]
+            found = estimate({bypass: 1, vanilla: -1}, run._replace(seeds=seeds), pool)
             low, high = found.interval()
             last = run.history[run.history.seed.isin(seeds)].groupby(["variant", "seed"]).accuracy.last()
             rows.append(
                 {
                     "run": run.name,
-                    "epochs": int(both.epochs.iloc[0]),
+                    "epochs": int(pool.epochs.iloc[0]),
                     "seeds": len(seeds),
                     "bypass": bypass,
                     "effect": found.value,
@@ -201,7 +201,8 @@ def compressed_summary(runs):
             control = f"{network}/{CONTROLS.get(method, '').replace(' ', '_')}/32"
             cost = (np.nan,) * 3
             if control in every:
-                found = estimate({name: 1, control: -1}, run._replace(seeds=list(group.seed)), run.trainings)
+                pool = claims.pool_of([name, control], run)  # as the claim of the same two has it
+                found = estimate({name: 1, control: -1}, run._replace(seeds=list(group.seed)), pool)
                 cost = found.value, *found.interval()
             accuracy = 100 * group.accuracy
             low, high = 100 * group.accuracy_low.mean(), 100 * group.accuracy_high.mean()

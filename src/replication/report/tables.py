@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from replication.report import claims, readings
+from replication.report import claims, comparison, readings
 from replication.report.answers import FIRE_PARTS
-from replication.report.comparison import estimate
 from replication.report.results import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
 from squeezenet.weights import sqnt
@@ -147,14 +146,16 @@ def table3(audited, paper, runs):
 
 
 def claims_table(tested):
-    """Claim, verdict, the difference that decides with its interval, and the paper's own."""
+    """Claim, verdict, the difference that decides with its interval and what it has to be above, the paper's own."""
     rows = []
-    texts = ["upper", "lower", "run", "paper_words", "words"]
+    texts = ["upper", "lower", "run", "paper_words", "paper_parts", "words"]
     for row in tested.assign(**tested[texts].astype(object).fillna("")).itertuples():
-        effect = row.words
+        effect, above = row.words, ""
         if row.upper:
             bounds = f"{signed(row.effect, row.low, row.high)} {row.unit}"
-            effect = f"{_named(row.upper)} minus {_named(row.lower)}: {bounds}"
+            effect, above = f"{_named(row.upper)} minus {_named(row.lower)}: {bounds}", f"{row.threshold + 0:+.1f}"
+        theirs = row.paper_words + " (which do not give it)" * (row.paper_says is False)
+        theirs += f"; strictly not: {row.paper_parts}" * bool(row.paper_parts)
         more = ""
         if row.verdict == claims.UNDECIDED and not pd.isna(row.seeds_needed):
             more = (
@@ -162,8 +163,8 @@ def claims_table(tested):
             )
         run = f"{row.run}, {row.seeds:.0f} seed{'s' * (row.seeds > 1)}" if row.seeds > 0 else row.run
         claim = f"{row.claim} ({row.where})"
-        rows.append((claim, f"**{row.verdict}**{more}", effect, row.paper_words, row.p_words, run))
-    columns = ["claim", "verdict", "what decides, with its 95% interval", "the paper's own", "p", "run"]
+        rows.append((claim, f"**{row.verdict}**{more}", effect, above, theirs, row.p_words, run))
+    columns = ["claim", "verdict", "what decides, with its 95% interval", "to be above", "the paper's own", "p", "run"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -209,7 +210,7 @@ def downsampling(paper, runs):
     pool = next(each for each in runs if each.name == run.name).trainings
     gains = [NONE] * len(names)
     if "squeezenet" in names:
-        found = [estimate({name: 1, "squeezenet": -1}, run, pool) for name in names[1:]]
+        found = [comparison.estimate({name: 1, "squeezenet": -1}, run, pool) for name in names[1:]]
         gains = [NONE, *(signed(each.value, *each.interval()) for each in found)]
     shown = {
         "network": code(names),
@@ -269,6 +270,16 @@ def ranking(frame):
     texts = [interval(row.rho, row.low, row.high, 2) for row in frame.itertuples()]
     shown = {"longer run": frame.run, "networks in both": frame.networks, "Spearman's rho [95%]": texts}
     return pd.DataFrame(shown)
+
+
+def spread(runs):
+    """How far the seeds of a network lie apart, by run, and whether all its networks may share one variance."""
+    rows = comparison.spread(runs)
+    shown = [
+        (name, len(each), f"{each.deviation.min():.2f} to {each.deviation.max():.2f}", f"{each.p.iloc[0]:.2f}")
+        for name, each in rows.groupby("run", sort=False)
+    ]
+    return pd.DataFrame(shown, columns=["run", "networks", "standard deviation of a network, points", "p"])
 
 
 # Compression
@@ -342,10 +353,10 @@ def imagenet(found, paper, others):
         no_folder = "not run: no ImageNet folder (`imagenet.folder` in params.yaml, then `dvc repro`)"
         how = f"{ours['images']:,} images" if ours else found["missing"].get(name, no_folder)
         rows.append(("ours, of the released weights", f"`{name}`", *top, how))
-    shown = others.astype(str).replace("", NONE)
+    shown = others.astype(str).replace("", NONE).to_dict("records")
     rows += [
-        (row.who, f"`{row.network}`", row._3, row._4, f"{row.how}; {row.source}".removeprefix("-; "))
-        for row in shown.itertuples()
+        (row["who"], f"`{row['network']}`", row["top-1"], row["top-5"], f"{row['how']}; {row['source']}".lstrip("-; "))
+        for row in shown
     ]
     return pd.DataFrame(rows, columns=["who", "network", "top-1, %", "top-5, %", "how"])
 
@@ -362,11 +373,9 @@ def transfer(found):
 
 
 def provenance(trainings, recipe):
-    """Commit, versions and hardware of the laptop's trainings, where they are known, and the recipe."""
-    facts = {}
-    for name in ("commit", "backend", "hardware", "source"):
-        if name in trainings:
-            facts[name] = ", ".join(map(str, trainings[name].dropna().unique()))
-    facts["images"] = f"{trainings.train_images.iloc[0]:,} for training, {trainings.test_images.iloc[0]:,} for testing"
+    """The recipe of the laptop's trainings, and their images."""
+    facts = {
+        "images": f"{trainings.train_images.iloc[0]:,} for training, {trainings.test_images.iloc[0]:,} for testing"
+    }
     facts |= {f"`train.{key}`": value for key, value in recipe.items()}
     return pd.DataFrame({"what": facts.keys(), "value": facts.values()})
