@@ -68,7 +68,7 @@ def pools_rounding_down(model):
     return keras.models.clone_model(model, clone_function=copy)
 
 
-def fire_widths(model):
+def widths_of(model):
     """Filters of each fire module, one row a module."""
     fires = [layer.name for layer in model.layers if isinstance(layer, layers.Concatenate)]
     widths = {fire: {part: model.get_layer(f"{fire}_{part}").filters for part in FIRE_PARTS} for fire in fires}
@@ -152,7 +152,7 @@ class Answers:
         return built(_by(layer.kernel_size), note if "sparsity" in row.quantity else "")
 
     def metaparameter(self, row, _):
-        widths = fire_widths(self.model(row.variant))
+        widths = widths_of(self.model(row.variant))
         expand = widths.expand.tolist()
         freq = expand.count(expand[0])
         return built(
@@ -169,7 +169,7 @@ class Answers:
         )
 
     def squeeze_by_expand(self, row, _):
-        widths = fire_widths(self.model(row.variant))
+        widths = widths_of(self.model(row.variant))
         largest = self.printed("Section 5.2", "largest SR", "SR")
         note = f"not of every network: Section 5.2 goes up to SR = {largest:g}, where s1x1 equals e1x1 + e3x3"
         return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself", False)], note=note)

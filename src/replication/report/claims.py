@@ -13,7 +13,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from replication import params
-from replication.report.answers import fire_widths, imagenet_model
+from replication.report.answers import imagenet_model, widths_of
 from replication.report.comparison import estimate
 from replication.results import Run, conditions, strongest
 
@@ -253,7 +253,7 @@ def _compute(claim, compression):
         size = 4 * sum(model.count_params() for model in built.values()) / 1e6
         found = {"effect": size, "threshold": float(claim.margin), "unit": "MB", "against": size >= float(claim.margin)}
         return found | {"n": "the 32-bit weights", "words": f"{size:.2f} MB"}
-    widths = {name: fire_widths(model) for name, model in built.items()}
+    widths = {name: widths_of(model) for name, model in built.items()}
     wide = {name: (each.squeeze1x1 >= each.expand).sum() for name, each in widths.items()}
     broken = ", ".join(f"{count} modules of `{name}`" for name, count in wide.items() if count)
     found = {"effect": sum(wide.values()), "threshold": 0, "unit": "modules", "against": bool(broken)}

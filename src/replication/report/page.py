@@ -163,6 +163,7 @@ def context(found):
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
         "reverse": reverse.set_index("id").to_dict("index") if len(reverse) == 2 else {},
+        "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
         "others": found.others,
         "training_lengths": found.lengths.epochs.nunique(),
         "strange": strange,
