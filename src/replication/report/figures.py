@@ -187,14 +187,14 @@ def compression(steps, dataset, narrow=False):
 
 
 def training_curves(history, dataset, narrow=False):
-    """Validation accuracy by epoch, one panel a family: the mean of the seeds with their range.
+    """Validation accuracy by epoch: the mean of the seeds with their range.
 
     Args:
         history: of `results.curves`.
     """
-    families = list(history.groupby("family", sort=False))
-    figure, axes = _panels(len(families), narrow, height=3.2, sharex=True, sharey=True)
-    for axis, (family, part) in zip(axes, families, strict=True):
+    panels = list(history.groupby("panel", sort=False))
+    figure, axes = _panels(len(panels), narrow, height=3.2, sharex=True, sharey=True)
+    for axis, (title, part) in zip(axes, panels, strict=True):
         sns.lineplot(
             part.assign(percent=100 * part.val_accuracy),
             x="epoch",
@@ -210,7 +210,7 @@ def training_curves(history, dataset, narrow=False):
             linewidth=1,
             ax=axis,
         )
-        axis.set_title(textwrap.fill(family, 48))
+        axis.set_title(textwrap.fill(title, 48))
         axis.set(ylabel="validation accuracy, %")
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
         axis.legend(fontsize="x-small", loc="lower right")

@@ -113,19 +113,12 @@ def families(paper, trained):
 
 
 def curves(paper, run):
-    """A run's history once for each panel that shows a network; no panel has more than five networks.
-
-    Returns:
-        The history with family (the panel's title) and place (0 to 4, of the network within it).
-    """
+    """A run's history with family and panel, once for each panel that shows a network: of `MOST_CURVES` at most."""
     parts = []
     for title, names in families(paper, list(run.trainings.variant.unique())).items():
         for part, few in enumerate(names[i : i + MOST_CURVES] for i in range(0, len(names), MOST_CURVES)):
-            shown = title + ", continued" * bool(part)
-            parts += [
-                run.history[run.history.variant == name].assign(family=shown, place=place)
-                for place, name in enumerate(few)
-            ]
+            shown = {"family": title, "panel": title + ", continued" * bool(part)}
+            parts += [run.history[run.history.variant == name].assign(**shown) for name in few]
     return pd.concat(parts, ignore_index=True)
 
 
