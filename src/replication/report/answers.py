@@ -172,11 +172,11 @@ class Answers:
         widths = widths_of(self.model(row.variant))
         largest = self.printed("Section 5.2", "largest SR", "SR")
         note = f"not of every network: Section 5.2 goes up to SR = {largest:g}, where s1x1 equals e1x1 + e3x3"
-        return Found([Reading((widths.squeeze1x1 / widths.expand).max(), "of SqueezeNet itself", False)], note=note)
+        return built((widths.squeeze1x1 / widths.expand).max(), note)
 
     def kernel_ratio(self, row, _):
         kernels = [self.model(row.variant).get_layer(f"fire2_{part}").kernel_size for part in FIRE_PARTS[1:]]
-        return Found([Reading(math.prod(kernels[1]) / math.prod(kernels[0]))])
+        return built(math.prod(kernels[1]) / math.prod(kernels[0]))
 
     def share_1x1(self, row, _):
         filters = pd.DataFrame(
@@ -348,10 +348,8 @@ class Answers:
         if row.bits in ("", "32"):
             count = round(4 * kept.sum() + biases)
             return count, count, CITED, f"{count:,} bytes by the share of each layer that is kept ({source[0]})"
-        bits, (gap, source) = (
-            table.layer.map(lambda layer: self.cited(layer[:-1], "bits")[0]),
-            self.cited("gaps", "bits"),
-        )
+        bits = table.layer.map(lambda layer: self.cited(layer[:-1], "bits")[0])  # of conv1: conv's
+        gap, source = self.cited("gaps", "bits")
         coded, rest = (kept * (bits + gap)).sum() / 8, biases + 4 * (2**bits).sum()
         saved, _ = self.cited("Huffman coding", "saving, most")
         least, most = round(coded * (1 - saved / 100) + rest), round(coded + rest)
