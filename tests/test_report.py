@@ -11,7 +11,7 @@ from fabricated import authors as fabricated_authors
 from fabricated import compressed, run
 
 from replication import params, paths, results
-from replication.report import audit, claims, figures, page, readings, tables
+from replication.report import audit, claims, comparison, figures, page, readings, tables
 from replication.report import results as found
 
 VARIANTS = params.read("variants", dict[str, dict])
@@ -51,9 +51,8 @@ def find(authors, variants, seeds=(42,), longer=(), rates=(), compression=None):
 
 
 def write(ours, folder):
-    page.write(
-        ours, page.draw(ours), page.draw(ours, narrow=True), {"results": ours.laptop, "claims": ours.tested}, folder
-    )
+    frames = {"audit": ours.audited, "claims": ours.tested, "spread": comparison.spread(ours.runs)}
+    page.write(ours, page.draw(ours), page.draw(ours, narrow=True), frames, folder)
     return folder
 
 
@@ -76,7 +75,7 @@ def test_any_subset_of_the_variants_makes_a_report(tmp_path, authors, variants, 
     folder = write(find(authors, variants, seeds), tmp_path / "reports")
     text = (folder / "README.md").read_text()
     for link in re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", text):
-        assert (folder / link).exists() or link == "tables/audit.csv"
+        assert (folder / link).exists(), link
     networks = text[text.index("## All networks") :]
     networks = re.sub(" +", " ", networks[: networks.index("\n## ")])
     for variant in VARIANTS:
@@ -169,6 +168,8 @@ def test_effect_against_training_length(authors):
     assert list(effects.loc["simple_bypass"].index) == [1, 20, 60]
     row = effects.loc[("simple_bypass", 20)]
     assert row.effect == pytest.approx(6, abs=0.5) and row.low < 6 < row.high and row.seeds == 3
+    claim = ours.tested.set_index("id").loc["simple_bypass"]
+    assert (row.low, row.high) == pytest.approx((claim.low, claim.high))  # one difference, one interval
     assert "effect_against_length" in page.draw(ours, narrow=True)
     assert "effect_against_length" not in page.draw(find(authors, SUBSET), narrow=True)
     plt.close("all")

@@ -127,7 +127,8 @@ def draw(found, narrow=False):
 
 def _briefly(trainings):
     """What a figure says of its trainings where the text beside it says the rest."""
-    return f"{trainings.dataset.iloc[0]}, {trainings.epochs.iloc[0]} epochs"
+    epochs = trainings.epochs.iloc[0]
+    return f"{trainings.dataset.iloc[0]}, {epochs} epoch{'s' * (epochs > 1)}"
 
 
 def context(found):
