@@ -59,6 +59,11 @@ def closure(name):
     """The files of src that a notebook imports, directly or not, as dvc.yaml names them."""
     arrows, direct = graph(), imported(notebook_code(name))
     files = direct.union(*(nx.descendants(arrows, path) for path in direct))
+    code = [notebook_code(name), *(path.read_text() for path in files if "replication" in path.parts)]
+    if any(
+        re.search(r"(weights=|lambda: )\"imagenet\"", text) for text in code
+    ):  # whose reader is imported when asked for
+        files |= {SRC / "squeezenet/weights/imagenet.py"}
     return {str(path.relative_to(paths.ROOT)) for path in files}
 
 

@@ -1,6 +1,7 @@
 """Folders of photographs: who is of which class, what is left out, what a pixel is, how many are right."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -241,6 +242,11 @@ def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
     assert set(reasons) == {"readme", "0/cut.JPEG", "5/notes.txt", "5/empty.JPEG"}
     assert "truncated" in reasons["0/cut.JPEG"] and reasons["5/notes.txt"] == "no image"
     assert seconds > 0
+
+
+def test_imagenets_folders_have_imagenets_labels(by_class):
+    found = evaluation.validation_images(SimpleNamespace(folder=by_class, truth=None))
+    assert len(found.classes) == 1000 and found.labels.tolist() == [0, 0, 1, 1, 2, 2]  # tench, goldfish, great white
 
 
 @pytest.mark.parametrize("score", [0.0, np.nan])
