@@ -53,7 +53,7 @@ def clone(folder):
     params["dataset"]["limit"] = 300
     params["train"] |= {"epochs": 2, "seeds": [1]}
     params["evidence"]["parts"] = {"longer": {"epochs": 3, "seeds": [2], "variants": ["half_width"]}}
-    params["evidence"]["rates"]["variants"] = []
+    params["evidence"]["rates"]["variants"] = {}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
     params["imagenet"]["agreement"] = 4

@@ -11,8 +11,7 @@ from fabricated import authors as fabricated_authors
 from fabricated import compressed, run
 
 from replication import params, paths, results
-from replication.report import audit, claims, comparison, figures, page, readings, tables
-from replication.report import results as found
+from replication.report import audit, claims, comparison, figures, page, readings, summaries, tables
 
 VARIANTS = params.read("variants", dict[str, dict])
 SUBSET = ("squeezenet", "simple_bypass", "complex_bypass", "sr_500", "half_width")
@@ -38,7 +37,7 @@ def find(authors, variants, seeds=(42,), longer=(), rates=(), compression=None):
     """All that the report tells, of made-up trainings."""
     chosen = {name: VARIANTS[name] for name in variants}
     runs = [run(variants, seeds), *longer]
-    others = found.Others(compression or {}, authors, None, None)
+    others = summaries.Others(compression or {}, authors, None, None)
     files = [claims.compressed({runs[0].seeds[0]: compression}, runs[0])] if compression else []
     if tuple(variants) not in AUDITED:
         AUDITED[tuple(variants)] = audit.audit(PAPER, CITED, chosen, authors)
@@ -100,7 +99,7 @@ def test_metrics_are_few():
         claims.AGAINST,
         claims.NOT_TESTED,
     )
-    metrics = found.metrics_of(summary, audited, pd.DataFrame({"verdict": every}))
+    metrics = summaries.metrics_of(summary, audited, pd.DataFrame({"verdict": every}))
     assert sum(len(values) for values in metrics.values()) <= 40
     assert metrics["audit"] == {"as_built": 1, "contradicted": 1, "holds": 4, "open": 4}
     assert "seconds" not in json.dumps(metrics)
@@ -159,7 +158,7 @@ def test_longer_runs_answer_where_they_are_whole(authors):
     every = tables.networks(PAPER, ours.runs).set_index("network")
     assert every["epochs x seeds"]["`simple_bypass`"] == "20 x 3" and every["longer, %"]["`half_width`"] == "-"
     incomplete = [each._replace(seeds=[0, 1, 2, 3]) for each in longer()]
-    assert found.strongest_of_each(["squeezenet"], [ours.runs[0], *incomplete]).run.unique() == ["laptop"]
+    assert summaries.strongest_of_each(["squeezenet"], [ours.runs[0], *incomplete]).run.unique() == ["laptop"]
 
 
 def test_effect_against_training_length(authors):
@@ -180,14 +179,14 @@ def test_agreement_of_the_rankings():
     same = {name: 0.5 + 0.05 * i for i, name in enumerate(names)}
     other = same | {"n4": 0.75, "n5": 0.70}
     runs = [run(names, accuracy=same, images=2000), run(names, (0, 1), 20, other, 2000, "long")]
-    (row,) = found.ranking(runs).itertuples()
+    (row,) = summaries.ranking(runs).itertuples()
     assert row.rho == pytest.approx(1 - 6 * 2 / (6 * 35)) and row.low < row.rho < row.high and row.networks == 6
-    assert found.ranking(runs[:1]).empty
+    assert summaries.ranking(runs[:1]).empty
 
 
 def test_no_panel_of_curves_has_more_than_five_networks():
-    history = found.curves(PAPER, run(list(VARIANTS)))
-    assert history.groupby("panel").variant.nunique().max() <= found.MOST_CURVES
+    history = summaries.curves(PAPER, run(list(VARIANTS)))
+    assert history.groupby("panel").variant.nunique().max() <= summaries.MOST_CURVES
     assert set(history.variant) == set(VARIANTS) and history.family.nunique() <= 5  # a colour each in `dvc plots`
 
 

@@ -31,10 +31,9 @@ class Part(Section):
 class Rates(Section):
     """Short trainings that the learning rates were chosen by, on validation images."""
 
-    variants: list[str]
-    learning_rates: list[PositiveFloat]
     epochs: PositiveInt
     seed: NonNegativeInt
+    variants: dict[str, list[PositiveFloat]]
 
 
 class Plan(Section):
@@ -93,8 +92,8 @@ def jobs():
     plan = read("evidence", Plan)
     rates = [
         Job(variant, plan.rates.epochs, plan.rates.seed, rate)
-        for variant in plan.rates.variants
-        for rate in plan.rates.learning_rates
+        for variant, learning_rates in plan.rates.variants.items()
+        for rate in learning_rates
     ]
     parts = [
         Job(variant, part.epochs, seed)

@@ -82,7 +82,7 @@ def compressed(found, run):
                 name = f"{network}/{row['method'].replace(' ', '_')}/{row['bits']}"
                 rows.append({**row, **origin, "variant": name})
                 correct[name, seed] = metrics["correct"][row["file"]]
-    return Run(run.name, pd.DataFrame(rows), run.history.iloc[:0], correct, list(found))
+    return Run(run.name, pd.DataFrame(rows), run.history.iloc[:0], correct, run.seeds)
 
 
 def assess(claims, runs, compression, paper):

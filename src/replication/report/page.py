@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import answers, audit, claims, figures, readings, results, tables
+from replication.report import answers, audit, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
 
 TEMPLATES = jinja2.Environment(
@@ -41,7 +41,7 @@ class Found(NamedTuple):
         paper: of `audit.read_paper`.
         runs: `results.Run`s, the laptop's first.
         compressed: `claims.compressed` runs, the laptop's first; or none.
-        others: `results.Others`.
+        others: `summaries.Others`.
         audited, tested: of `audit.audit` and `claims.assess`.
         rates, imagenet: frames: short trainings at several learning rates; what others found on ImageNet.
         left_out: rows of evidence that other parameters made, and trainings that are not done.
@@ -52,7 +52,7 @@ class Found(NamedTuple):
     paper: pd.DataFrame
     runs: list
     compressed: list
-    others: results.Others
+    others: summaries.Others
     audited: pd.DataFrame
     tested: pd.DataFrame
     rates: pd.DataFrame
@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
     @property
     def laptop(self):
-        return results.summarise(self.runs[0].trainings, self.paper)
+        return summaries.summarise(self.runs[0].trainings, self.paper)
 
     @property
     def networks(self):
@@ -71,7 +71,7 @@ class Found(NamedTuple):
     @property
     def lengths(self):
         bypasses = self.paper.variant[self.paper["where"] == "Table 3"].unique()[1:]
-        return results.lengths([name for name in bypasses if name in self.variants], self.runs)
+        return summaries.lengths([name for name in bypasses if name in self.variants], self.runs)
 
     def panel(self, place):
         """Names of our networks in a table or figure of the paper."""
@@ -86,9 +86,9 @@ def figure3(found, place):
     points = points.join(part.pivot(index="subject", columns="quantity", values="printed").astype(float)).reset_index()
     points = points.rename(columns={"top-5": "accuracy"}).assign(label=points.subject.str.extract(r"([\d.]+%?)")[0])
     run = strongest(found.panel(place), found.runs)
-    ours = points[["label", "variant"]].merge(results.summarise(run.trainings, found.paper), on="variant")
+    ours = points[["label", "variant"]].merge(summaries.summarise(run.trainings, found.paper), on="variant")
     seeds = run.trainings.assign(accuracy=100 * run.trainings.accuracy)
-    return points, ours, seeds.assign(mebibytes=results.costs.mebibytes(seeds.parameters))
+    return points, ours, seeds.assign(mebibytes=summaries.costs.mebibytes(seeds.parameters))
 
 
 def draw(found, narrow=False):
@@ -111,7 +111,7 @@ def draw(found, narrow=False):
     if found.others.compression:
         steps = pd.concat([pd.DataFrame(entry["steps"]) for entry in found.others.compression.values()])
         drawn["compression"] = figures.compression(steps, where, narrow)
-    curves = results.curves(found.paper, found.runs[0])
+    curves = summaries.curves(found.paper, found.runs[0])
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
     if narrow:
         return drawn
@@ -120,7 +120,7 @@ def draw(found, narrow=False):
     shown = {macro[name]: answers.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
     if shown:
         drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
-    named = (results.OTHERS, results.DOWNSAMPLING, results.PANELS["Table 3"])
+    named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
     drawn["accuracy_against_size"] = figures.accuracy_against_size(found.laptop, where, named)
     return drawn
 
@@ -135,14 +135,14 @@ def context(found):
     """What the templates may show, by name."""
     audited, tested, runs = found.audited, found.tested, found.runs
     verdicts, summary = audited.verdict.value_counts(), found.laptop
-    kinds = tested.verdict.map(results.kind_of)
-    named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*results.KINDS, "untested")}
+    kinds = tested.verdict.map(summaries.kind_of)
+    named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*summaries.KINDS, "untested")}
     units = audit.size_units(found.paper, found.variants)
     reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
     strange, missing = found.left_out
-    sections = {place: found.panel(place) for place in results.PANELS}
-    sections["downsampling"] = [name for name in results.POOLING if name in found.variants]
+    sections = {place: found.panel(place) for place in summaries.PANELS}
+    sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
@@ -191,7 +191,7 @@ def _tables(found, units):
     }
     sometimes = {
         "evidence": tables.evidence(runs),
-        "ranking": tables.ranking(results.ranking(runs)),
+        "ranking": tables.ranking(summaries.ranking(runs)),
         "spread": tables.spread(runs),
         "downsampling": tables.downsampling(paper, runs),
     }
@@ -243,7 +243,7 @@ def write(found, drawn, narrow, frames, folder=paths.REPORTS):
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     pictures = {name: kinds["svg"] for name, kinds in encoded.items()}
     pictures |= {f"{name}_narrow": figures.encode(figure)["svg"] for name, figure in narrow.items()}
-    metrics = results.metrics_of(found.laptop, found.audited, found.tested)
+    metrics = summaries.metrics_of(found.laptop, found.audited, found.tested)
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary) / "reports"  # copying the private folder itself would make `folder` private
         for name in ("figures", "tables"):

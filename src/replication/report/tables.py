@@ -5,7 +5,7 @@ import pandas as pd
 
 from replication.report import claims, comparison, readings
 from replication.report.answers import FIRE_PARTS
-from replication.report.results import POOLING, compressed_summary, strongest_of_each, summarise
+from replication.report.summaries import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
 from squeezenet.weights import sqnt
 
