@@ -43,16 +43,30 @@ def row_of(variant, dtype):
     return ROWS / f"{variant}-{dtype}.json"
 
 
-def launch(variant, dtype):
-    """Start the processes in a namespace of their own, and leave the row of what they counted."""
+def isolated(*command):
+    """Run a command in a network namespace of its own."""
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = [sys.executable, "-m", "replication.advantages.communication", "together", variant, dtype]
     subprocess.run(["unshare", *user, "--net", *command], check=True)
 
 
-def together(variant, dtype):
-    """Inside the namespace: switch its loopback on, and run the processes over it."""
+def switch_on():
+    """Of a new namespace the loopback interface is off."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def loopback():
+    """Bytes that have been sent over the loopback interface: what one process sends another counts once."""
+    return psutil.net_io_counters(pernic=True)["lo"].bytes_sent
+
+
+def launch(variant, dtype):
+    """Start the processes in a namespace of their own; the first of them leaves the row."""
+    isolated(sys.executable, "-m", "replication.advantages.communication", "together", variant, dtype)
+
+
+def together(variant, dtype):
+    """Inside the namespace: run the processes, and wait for them."""
+    switch_on()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -114,11 +128,11 @@ def _counted(work):
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices("before")
-    before, began = psutil.net_io_counters(pernic=True)["lo"].bytes_sent, time.perf_counter()
+    before, began = loopback(), time.perf_counter()
     work()
     seconds = time.perf_counter() - began
     multihost_utils.sync_global_devices("after")
-    return psutil.net_io_counters(pernic=True)["lo"].bytes_sent - before, seconds
+    return loopback() - before, seconds
 
 
 def main():

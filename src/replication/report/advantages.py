@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -208,7 +209,7 @@ def communication_figure(rows):
         axis.annotate(name, (each.parameters.iloc[0], each.bytes.mean() / 1e6), **place)
     axis.set(xscale="log", yscale="log", xlabel="parameters", ylabel="MB between two processes, an update")
     axis.margins(0.12)
-    axis.legend(fontsize="small", loc="lower right")
+    axis.legend(fontsize="small", loc="upper left")
     return figure
 
 
@@ -374,16 +375,16 @@ def memory_figure(variants, paper, narrow=False):
         live = costs.live_activations(network)
         place, weights = np.arange(len(live)), 4e-6 * network.count_params()
         held = np.array([4e-6 * each.activations for each in live])
-        axis.bar(place, weights, 1, color=figures.BLUE, label="weights")
+        axis.bar(place, weights, 1, color=figures.BLUE, label="weights", linewidth=0)
         axis.bar(
             place, held, 1, bottom=weights, color=figures.ORANGE, label="live activations", edgecolor="white", lw=0.2
         )
         axis.plot(place, (weights + held) / 4, color="black", linewidth=1, label="both at 8 bits")
         for limit, style in zip(_limits(paper), ("-", "--"), strict=True):
             axis.axhline(limit, color=figures.GREY, linestyle=style, linewidth=1, label=f"{limit:g} MB")
-        ticks = [i for i, each in enumerate(live) if "_" not in each.layer or "bypass" in each.layer]
+        ticks = [i for i, each in enumerate(live) if re.fullmatch(r"(conv|fire|fc)\d+", each.layer)]
         axis.set(title=name, ylabel="MB", xlim=(-0.5, len(live) - 0.5), xticks=ticks)
-        axis.set_xticklabels([live[i].layer for i in ticks], rotation=90, fontsize="xx-small")
+        axis.set_xticklabels([live[i].layer for i in ticks], rotation=90, fontsize="x-small")
         axis.grid(axis="x", visible=False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow else 5, fontsize="small")
