@@ -375,7 +375,7 @@ def memory_figure(variants, paper, narrow=False):
         live = costs.live_activations(network)
         place, weights = np.arange(len(live)), 4e-6 * network.count_params()
         held = np.array([4e-6 * each.activations for each in live])
-        axis.bar(place, weights, 1, color=figures.BLUE, label="weights", linewidth=0)
+        axis.bar(place, weights, 1, color=figures.BLUE, alpha=0.6, label="weights", linewidth=0)
         axis.bar(
             place, held, 1, bottom=weights, color=figures.ORANGE, label="live activations", edgecolor="white", lw=0.2
         )
