@@ -6,7 +6,8 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
   $(addprefix transfer.,per_class=25 test=500 epochs=1) \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000))
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000) \
+  $(addprefix advantages.variants.$(net).images.,dense=3000 pruned=3000 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -16,7 +17,7 @@ export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax repro evidence test test-jax quick lab lock
+.PHONY: help venv jax repro evidence communication test test-jax quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,13 +40,18 @@ jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
 repro: venv ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro code dataset
 	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
+	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e advantages -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
+	dvc stage list --name-only | grep advantages@ | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
 	dvc repro
 
 evidence: venv ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git
 	dvc repro code dataset
 	python -m replication.evidence list > .dvc/tmp/evidence
 	xargs -r -P $(JOBS) -n 1 python -m replication.evidence train < .dvc/tmp/evidence
+
+communication: jax ## what two processes send each other in training, counted once; each network leaves a row for git
+	dvc repro code dataset
+	KERAS_BACKEND=jax python -m replication.advantages.communication all
 
 quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
 	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"

@@ -5,11 +5,26 @@ import numpy as np
 import pytest
 
 from replication.compress.retraining import SharedSGD, retrain
+from replication.compress.steps import Compress, Steps
 from replication.dataset.cifar10 import CLASSES
 from replication.dataset.splits import Split
 from replication.params import read
 from replication.train.recipe import Train, build
 from squeezenet import deep_compression, weights
+
+
+def test_a_variant_without_a_plan_is_told_which_have_one():
+    with pytest.raises(ValueError, match=r"compress\.variants has no 'sr_250'\. It has squeezenet, alexnet"):
+        Steps(
+            "sr_250",
+            {},
+            keras.Sequential([keras.layers.Dense(1)]),
+            read("compress", Compress),
+            None,
+            [None] * 3,
+            0,
+            None,
+        )
 
 
 def test_shared_gradient_is_the_sum_over_the_members():

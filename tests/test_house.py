@@ -15,7 +15,8 @@ from replication import paths
 SRC = paths.ROOT / "src"
 PIPELINE = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = sorted(set(PIPELINE) - {"code"})
-LEVELS = ("dataset", "train", "compress", "authors", "imagenet", "transfer", "evidence", "report")  # imports go left
+# Imports go left.
+LEVELS = ("dataset", "train", "compress", "authors", "imagenet", "transfer", "evidence", "advantages", "report")
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}
 
 

@@ -59,6 +59,9 @@ def clone(folder):
     params["imagenet"]["agreement"] = 4
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
+    measured = params["advantages"]["variants"]["squeezenet"]
+    measured |= {"images": {"dense": 100, "pruned": 100, "shared": 100}, "arenas": {}}
+    params["advantages"]["variants"] = {"squeezenet": measured}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return folder
 
@@ -97,6 +100,14 @@ def test_a_variant_is_compressed(project):
         assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]
         assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] and row["n"] == 300
     assert "Deep Compression of our networks" in (project / "reports/README.md").read_text()
+
+
+def test_downloads_and_updates_are_measured(project):
+    found = json.loads((project / "data/advantages/squeezenet/advantages.json").read_text())
+    rows = {(row["form"], row["how"]): row for row in found["updates"]}
+    assert len(rows) == 1 + 2 * 3 and {form for form, _ in rows} == {"32 bits", "pruned", "8 bits", "6 bits"}
+    assert rows["6 bits", "shared values tuned"]["update"] < rows["6 bits", "compressed anew"]["update"]
+    assert "The three advantages" in (project / "reports/README.md").read_text()
 
 
 def test_the_released_networks_are_looked_at_and_put_to_use(project):

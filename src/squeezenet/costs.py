@@ -41,3 +41,61 @@ def macs(model):
 def mebibytes(parameters):
     """Size of 32-bit parameters in MiB, the unit that the paper prints as MB."""
     return parameters * 4 / MIB
+
+
+class Live(NamedTuple):
+    layer: str
+    activations: int  # values of one image that memory has to hold while this layer computes
+    moved: int  # values that it reads and writes, its weights among them
+
+
+VIEWS = (layers.Dropout, layers.Flatten, layers.Reshape)  # at inference their output is their input
+
+
+def live_activations(model, keep_input=False):
+    """A `Live` for each layer that computes, in the model's order: its inputs, its output, and what later layers need.
+
+    An activation lives from the layer that makes it to the last one that reads it: a bypass keeps it alive. Sums and
+    concatenations are written beside their inputs, not over them.
+
+    Args:
+        model: of layers with one output each, and an input of a fixed size.
+        keep_input: whether the image stays to the end, as in LiteRT.
+    """
+    memory, steps, sizes = {}, [], {}  # memory: a tensor -> the one in whose place it stands
+    for layer in model.operations:
+        inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+        inputs, output = [memory.get(id(x), id(x)) for x in inputs], layer.output
+        if None in output.shape[1:]:
+            raise ValueError(f"memory needs images of a fixed size: build the model with an input_shape. {layer.name}")
+        memory[id(output)] = inputs[0] if isinstance(layer, VIEWS) else id(output)
+        if not isinstance(layer, VIEWS):
+            steps.append((layer, id(output), inputs))
+            sizes[id(output)] = math.prod(output.shape[1:])
+    last = {tensor: i for i, (*_, inputs) in enumerate(steps) for tensor in inputs}
+    if keep_input:
+        last[id(model.input)] = len(steps)
+    rows, live = [], {}
+    for i, (layer, output, inputs) in enumerate(steps):
+        live[output] = sizes[output]
+        moved = layer.count_params() + sum(sizes[tensor] for tensor in [*inputs, output])
+        rows.append(Live(layer.name, sum(live.values()), moved))
+        live = {tensor: size for tensor, size in live.items() if last.get(tensor, len(steps)) > i}
+    return rows
+
+
+MERGES = (layers.Add, layers.Concatenate)
+
+
+def peak_memory(model, weight_bytes=4, activation_bytes=4, in_place=False):
+    """Bytes of inference on one image: all weights, and the most that ever lives of the activations.
+
+    Args:
+        weight_bytes: of a weight; of a compressed network its file's bytes by the number of weights.
+        activation_bytes: of an activation.
+        in_place: whether sums and concatenations take no memory beside their inputs'.
+    """
+    live = live_activations(model)
+    if in_place:
+        live = [each for each in live if not isinstance(model.get_layer(each.layer), MERGES)]
+    return model.count_params() * weight_bytes + max(each.activations for each in live) * activation_bytes

@@ -51,9 +51,15 @@ class Steps:
         splits: training, validation and test `splits.Split`.
         seed: of the drawn images.
         folder: where the files go.
+
+    Raises:
+        ValueError: params.yaml does not say how to compress this variant.
     """
 
     def __init__(self, variant, options, model, settings, recipe, splits, seed, folder):
+        if variant not in settings.variants:
+            known = ", ".join(settings.variants)
+            raise ValueError(f"params.yaml: compress.variants has no {variant!r}. It has {known}")
         self.variant, self.model, self.network = variant, model, model.layers[-1]
         self.settings, self.plan, self.recipe = settings, settings.variants[variant], recipe
         self.train, self.validation, self.test = splits

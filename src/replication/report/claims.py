@@ -22,9 +22,11 @@ SMALLEST_P = 1e-4  # below this a p value says more of the normal distribution t
 REPLICATED, CONTRADICTED, UNDECIDED = "replicated", "contradicted", "undecided"
 TOWARDS, AGAINST = "leans towards", "leans against"  # one seed: no verdict
 HOLDS, FAILS = "holds by computation", "does not hold by computation"
+HOLDS_MEASURED, FAILS_MEASURED = "holds as measured", "does not hold as measured"
 NOT_TESTED = "not tested: its networks or files are missing"
 STATISTICAL = ("trend", "plateau", "better", "no worse")
 COMPUTED = ("smaller", "fits", "narrow squeeze")
+MEASURED = ("proportional", "less to send")  # of `advantages`
 MEASURES = {"top-1": "points", "top-5": "points", "size": ""}
 COLUMNS = [
     *("effect", "low", "high", "unit", "threshold", "upper", "lower", "p", "against"),
@@ -85,7 +87,7 @@ def compressed(found, run):
     return Run(run.name, pd.DataFrame(rows), run.history.iloc[:0], correct, run.seeds)
 
 
-def assess(claims, runs, compression, paper):
+def assess(claims, runs, compression, paper, measured=None):
     """Test each claim of data/paper/claims.csv.
 
     Args:
@@ -97,11 +99,14 @@ def assess(claims, runs, compression, paper):
             smaller: the file `first` is more than `margin` times smaller than the file `second`;
             fits: the 32-bit weights of `first`, for ImageNet, take less than `margin` MB;
             narrow squeeze: each fire module of the networks `first` has fewer squeeze than expand filters;
+            proportional: an update's bytes grow as the first power of the parameters of `first`, within `margin`;
+            less to send: each download and update of `first` is more than `margin` times smaller than of `second`;
             none: `needs` says what is missing.
             A network may be a file of stage `compress`, named as by `compressed`.
         runs: `results.Run`s, the laptop's first.
         compression: Runs of files, as by `compressed`, the laptop's first; or none.
         paper: the frame of `audit.read_paper`.
+        measured: claim -> some of COLUMNS, for "proportional" and "less to send"; `against` None is undecided.
 
     Returns:
         The claims with
@@ -115,7 +120,7 @@ def assess(claims, runs, compression, paper):
         ValueError: an unknown test, or predictions for different test sets.
     """
     table = claims.reset_index(drop=True)
-    found = [_answer(claim, runs, compression) for claim in table.itertuples()]
+    found = [_answer(claim, runs, compression, measured) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
     tested = table.p.notna() & (table.seeds > 1)
     table["p_holm"] = np.nan
@@ -201,8 +206,10 @@ def pool_of(names, run):
     return trained_on if set(names) <= set(trained_on.variant) else compared
 
 
-def _answer(claim, runs, compression):
+def _answer(claim, runs, compression, measured):
     """The columns COLUMNS of one claim."""
+    if claim.test in MEASURED:
+        return measured(claim) if measured else {}
     if claim.test == "none":
         return {}
     if claim.test in COMPUTED:
@@ -267,6 +274,8 @@ def _verdict(row):
         return NOT_TESTED
     if row.test in COMPUTED:
         return FAILS if row.against else HOLDS
+    if row.test in MEASURED:
+        return UNDECIDED if pd.isna(row.against) else FAILS_MEASURED if row.against else HOLDS_MEASURED
     holds, fails, p = (REPLICATED, CONTRADICTED, row.p_holm) if row.seeds > 1 else (TOWARDS, AGAINST, row.p)
     if p >= ALPHA:
         return UNDECIDED
@@ -274,7 +283,7 @@ def _verdict(row):
 
 
 def _seeds_needed(row, alpha):
-    if row.verdict != UNDECIDED:
+    if row.verdict != UNDECIDED or row.test in MEASURED:
         return None
     tested, threshold = row.estimate
     return tested.seeds_needed(threshold, alpha / 2 / (row.against or 1))

@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import answers, audit, claims, figures, readings, summaries, tables
+from replication.report import advantages, answers, audit, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
 
 TEMPLATES = jinja2.Environment(
@@ -45,6 +45,7 @@ class Found(NamedTuple):
         audited, tested: of `audit.audit` and `claims.assess`.
         rates, imagenet: frames: short trainings at several learning rates; what others found on ImageNet.
         left_out: rows of evidence that other parameters made, and trainings that are not done.
+        measured: `advantages.Advantages`.
     """
 
     variants: dict
@@ -58,6 +59,7 @@ class Found(NamedTuple):
     rates: pd.DataFrame
     imagenet: pd.DataFrame
     left_out: tuple
+    measured: advantages.Advantages = advantages.Advantages()
 
     @property
     def laptop(self):
@@ -113,6 +115,7 @@ def draw(found, narrow=False):
         drawn["compression"] = figures.compression(steps, where, narrow)
     curves = summaries.curves(found.paper, found.runs[0])
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
+    drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
     if narrow:
         return drawn
     drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
@@ -170,6 +173,7 @@ def context(found):
         "strange": strange,
         "missing": missing,
         "alpha": claims.ALPHA,
+        "advantages": advantages.context(found.measured, found.variants, found.others, found.paper),
         "tables": _tables(found, units),
     }
 

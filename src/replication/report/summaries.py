@@ -208,8 +208,8 @@ def compressed_summary(runs):
 
 
 KINDS = {
-    "holds": (claims.REPLICATED, claims.HOLDS),
-    "contradicted": (claims.CONTRADICTED, claims.FAILS),
+    "holds": (claims.REPLICATED, claims.HOLDS, claims.HOLDS_MEASURED),
+    "contradicted": (claims.CONTRADICTED, claims.FAILS, claims.FAILS_MEASURED),
     "towards": (claims.TOWARDS,),
     "against": (claims.AGAINST,),
     "undecided": (claims.UNDECIDED,),

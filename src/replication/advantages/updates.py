@@ -1,0 +1,128 @@
+"""What a client has to be sent for a network it has none of, and for the next version of one that it has.
+
+An update is a .sqnt file of differences, so that the same entropy coder writes downloads and updates. Of each weight
+tensor it has what is shortest to say:
+
+    nothing           it is as it was
+    values            every value that weights share has moved: the new ones, in the order of the old
+    levels, codes     it has few values: all of them, and how far each weight is from the one next to its old value
+    byte0 to byte3    differences of the bit patterns, where the old weight is not zero if all zeros have stayed
+    new               biases, as they are
+
+The general tool beside it is deflate, once alone and once with the old version as its dictionary.
+"""
+
+import zlib
+
+import numpy as np
+
+from squeezenet.weights import sqnt
+
+BLOCK = 2**14  # bytes: deflate looks back 2^15, at as many of the old version and of the new
+STREAM = -zlib.MAX_WBITS, 6  # raw deflate, the usual level
+
+
+def encode(old, new):
+    """An update.
+
+    Args:
+        old, new: name -> float32 array, as `weights.tensors` gives them.
+
+    Returns:
+        The bytes of its file.
+
+    Raises:
+        ValueError: the versions are of different networks.
+    """
+    if {name: x.shape for name, x in old.items()} != {name: x.shape for name, x in new.items()}:
+        raise ValueError("an update is for the same network: names or shapes of the tensors differ")
+    parts = {}
+    for name in new:
+        for part, values in _differences(old[name] + np.float32(0), new[name] + np.float32(0)).items():
+            parts[f"{name}/{part}"] = values.astype(np.float32)
+    return sqnt.encode(parts, {"update": len(new)})
+
+
+def apply(old, data):
+    """The new version, from the old one and an update; equal to the bit, but for the sign of zeros."""
+    received, new = {}, {}
+    for name, values in sqnt.decode(data)[1].items():
+        tensor, _, part = name.rpartition("/")
+        received.setdefault(tensor, {})[part] = values
+    for name, tensor in old.items():
+        parts = {part: values.ravel() for part, values in received.get(name, {}).items()}
+        new[name] = _restored(tensor + np.float32(0), parts).reshape(tensor.shape) if parts else tensor
+    return new
+
+
+def _differences(old, new):
+    if np.array_equal(old, new):
+        return {}
+    if new.ndim == 1:
+        return {"new": new}
+    levels, codes = np.unique(old, return_inverse=True)
+    if len(levels) <= sqnt.MOST_ENTRIES:
+        moved = np.zeros(len(levels), np.float32)
+        moved[codes.ravel()] = new.ravel()
+        if np.array_equal(moved[codes.ravel()], new.ravel()):
+            return {"values": moved}
+    levels = np.unique(new)
+    if len(levels) <= min(sqnt.MOST_ENTRIES, new.size // 2):
+        codes = np.searchsorted(levels, new)
+        return {"levels": levels, "codes": codes - _nearest(levels, old)}
+    where = _support(old, not new[old == 0].any())
+    bits = (new[where].view(np.int32) - old[where].view(np.int32)).astype(np.int32)
+    bits = ((bits << 1) ^ (bits >> 31)).view(np.uint32)  # small differences of either sign are small numbers
+    planes = {f"byte{i}": bits >> 8 * i & 255 for i in range(4)}
+    return {name: plane.reshape(1, -1) for name, plane in planes.items() if plane.any()} or {"new": new}
+
+
+def _restored(old, parts):
+    if "new" in parts:
+        return parts["new"]
+    if "values" in parts:
+        return parts["values"][np.unique(old, return_inverse=True)[1].ravel()]
+    if "levels" in parts:
+        return parts["levels"][(parts["codes"] + _nearest(parts["levels"], old).ravel()).astype(int)]
+    (size,) = {values.size for values in parts.values()}
+    where = _support(old, size < old.size)
+    bits = sum((values.astype(np.uint32) << 8 * int(name[-1]) for name, values in parts.items()), np.uint32(0))
+    bits = (bits >> 1).view(np.int32) ^ -(bits & 1).view(np.int32)
+    new = old.copy()
+    new[where] = (old[where].view(np.int32) + bits).view(np.float32)
+    return new
+
+
+def _support(old, zeros_stay):
+    return old != 0 if zeros_stay else np.ones(old.shape, bool)
+
+
+def _nearest(levels, values):
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+
+
+def raw(tensors):
+    """All weights as they lie in memory, one tensor behind the other."""
+    return b"".join(np.ascontiguousarray(tensor, "<f4").tobytes() for tensor in tensors.values())
+
+
+def deflate(new, old=None):
+    """Bytes, deflated; with an old version of the same length block by block, its bytes as the dictionary."""
+    if old is None:
+        return zlib.compress(new, STREAM[1])
+    blocks = []
+    for i in range(0, len(new), BLOCK):
+        tool = zlib.compressobj(STREAM[1], wbits=STREAM[0], zdict=old[i : i + BLOCK])
+        blocks += [tool.compress(new[i : i + BLOCK]), tool.flush()]
+    return b"".join(blocks)
+
+
+def inflate(data, old):
+    """What `deflate` made with an old version."""
+    new, position = [], 0
+    for i in range(0, len(old), BLOCK):
+        tool = zlib.decompressobj(wbits=STREAM[0], zdict=old[i : i + BLOCK])
+        window = data[position : position + 2 * BLOCK]  # a block never grows by so much
+        new.append(tool.decompress(window) + tool.flush())
+        position += len(window) - len(tool.unused_data)
+    return b"".join(new)

@@ -1,0 +1,112 @@
+"""Downloads and updates of a network in all its forms, and LiteRT's memory for it: what stage `advantages` measures."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from replication.advantages import updates
+from replication.advantages.arena import arena
+from replication.compress.retraining import retrain
+from replication.params import Section
+from squeezenet import costs, deep_compression, models, weights
+from squeezenet.weights import sqnt
+
+
+class Plan(Section):
+    """An entry of params.yaml's advantages.variants."""
+
+    bits: list[PositiveInt] = Field(min_length=1)
+    images: dict[Literal["dense", "pruned", "shared"], PositiveInt]
+    arenas: dict[str, dict]
+
+
+class Advantages(Section):
+    """The section advantages of params.yaml."""
+
+    links: dict[str, PositiveFloat]
+    variants: dict[str, Plan]
+    communication: dict
+
+
+class Versions:
+    """The next version of a network in each form in which a client may have it, and the bytes that it takes.
+
+    Args:
+        variant: its name.
+        options: keywords of `models.create`.
+        model: as stage `train` leaves it; its weights are changed by every step.
+        pruned: tensors of the pruned network, as stage `compress` leaves it.
+        plan: `Plan`.
+        settings: `compress.steps.Compress`: learning rates, and what pruning keeps.
+        recipe: `recipe.Train` of the variant.
+        splits: training and validation `splits.Split`.
+        seed: of the drawn images.
+    """
+
+    def __init__(self, variant, options, model, pruned, plan, settings, recipe, splits, seed):
+        self.variant, self.model, self.network, self.pruned = variant, model, model.layers[-1], pruned
+        self.plan, self.settings, self.recipe, self.seed = plan, settings, recipe, seed
+        self.train, self.validation = splits
+        shape = {"input_shape": list(self.network.input_shape[1:]), "nb_classes": self.network.output_shape[-1]}
+        self.architecture = {**shape, **options}
+        self.trained, self.rows = weights.tensors(self.network), []
+
+    def dense(self):
+        """The network as trained, and trained on."""
+        self.trained_on = self._retrain(self.trained, "dense")
+        self._measure("32 bits", "trained on", self.trained, self.trained_on, "dense")
+
+    def compressed(self):
+        """Pruned and shared, trained on within that; and compressed anew from the network that was trained on.
+
+        Whatever is compressed anew is not trained afterwards, in the old version as in the new one.
+        """
+        tuned = self._retrain(self.pruned, "pruned")
+        self._measure("pruned", "trained on within the zeros", self.pruned, tuned, "pruned")
+        kept = {"kept": self._plan.kept, "quality": self._plan.quality}
+        anew = [deep_compression.prune_network(each, **kept) for each in (self.trained, self.trained_on)]
+        self._measure("pruned", "compressed anew", *anew, "dense")
+        for bits in self.plan.bits:
+            shared = deep_compression.share_network(self.pruned, bits)
+            tuned = self._retrain(shared, "shared")
+            self._measure(f"{bits} bits", "shared values tuned", shared, tuned, "shared")
+            both = (deep_compression.share_network(each, bits) for each in anew)
+            self._measure(f"{bits} bits", "compressed anew", *both, "dense")
+
+    def arenas(self, image_sizes):
+        """LiteRT's memory of activations beside liveness', at 32 and 8 bits.
+
+        Args:
+            image_sizes: (input_shape, nb_classes) of the networks.
+        """
+        rows = []
+        for name, options in self.plan.arenas.items():
+            for shape, classes in image_sizes:
+                network = models.create(input_shape=shape, nb_classes=classes, **options | {"dropout_rate": None})
+                live = max(each.activations for each in costs.live_activations(network, keep_input=True))
+                for bits in (32, 8):
+                    row = {"network": name, "side": shape[0], "classes": classes, "bits": bits}
+                    rows.append(row | {"liveness": live * bits // 8, "litert": int(arena(network, bits))})
+        return rows
+
+    @property
+    def _plan(self):
+        return self.settings.variants[self.variant]
+
+    def _retrain(self, values, kind):
+        weights.set_tensors(self.network, values)
+        rate = self.settings.learning_rate["shared" if kind == "shared" else "pruned"]
+        images = self.plan.images[kind]
+        retrain(self.model, self.train, self.validation, self.recipe, rate, images, self.seed, kind == "shared")
+        return weights.tensors(self.network)
+
+    def _measure(self, form, how, old, new, kind):
+        images = min(self.plan.images[kind], len(self.train.labels))
+        found = {
+            "download": len(sqnt.encode(new, self.architecture)),
+            "update": len(updates.encode(old, new)),
+            "deflated download": len(updates.deflate(updates.raw(new))),
+            "deflated update": len(updates.deflate(updates.raw(new), updates.raw(old))),
+        }
+        self.rows.append({"network": self.variant, "form": form, "how": how, "images": images, **found})
+        print(f"{self.variant}, {form}, {how}: {found}", flush=True)

@@ -1,0 +1,303 @@
+"""The three advantages of Section 1: memory by liveness, updates that round trip, what crosses between processes."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import compressed
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers
+
+from replication import params, paths
+from replication.advantages import arena, communication, updates, versions
+from replication.compress.steps import Compress
+from replication.dataset.splits import Split
+from replication.report import advantages, audit, claims, results
+from replication.train import recipe
+from squeezenet import costs, deep_compression, models, weights
+from squeezenet.weights import sqnt
+
+# Memory
+
+
+def bypassed():
+    """Of 8x8 pixels: a (4 channels), b (8), c (4), sum of a and c, d (2 values)."""
+    image = keras.Input((8, 8, 1), name="image")
+    a = layers.Conv2D(4, 1, name="a")(image)
+    b = layers.Conv2D(8, 1, name="b")(a)
+    c = layers.Conv2D(4, 1, name="c")(layers.Dropout(0.5, name="drop")(b))
+    total = layers.Add(name="sum")([a, c])
+    return keras.Model(image, layers.Dense(2, name="d")(layers.Flatten(name="flat")(total)))
+
+
+def test_liveness_of_a_bypass_worked_out_by_hand():
+    """While c computes, a still lives for the sum; the dropout and the flattening are no memory of their own."""
+    live = {each.layer: each.activations for each in costs.live_activations(bypassed())}
+    pixels = 64
+    by_hand = {
+        "image": pixels,
+        "a": pixels * (1 + 4),
+        "b": pixels * (4 + 8),
+        "c": pixels * (4 + 8 + 4),
+        "sum": pixels * (4 + 4 + 4),
+        "d": pixels * 4 + 2,
+    }
+    assert live == by_hand
+    moved = {each.layer: each.moved for each in costs.live_activations(bypassed())}
+    assert (moved["c"], moved["sum"], moved["d"]) == (36 + pixels * 12, pixels * 12, 514 + pixels * 4 + 2)
+    kept = {each.layer: each.activations for each in costs.live_activations(bypassed(), keep_input=True)}
+    assert kept == {name: size + pixels * (name not in ("image", "a")) for name, size in by_hand.items()}
+
+
+def test_peak_memory_counts_weights_and_the_most_that_lives():
+    model = bypassed()
+    parameters = (1 + 1) * 4 + (4 + 1) * 8 + (8 + 1) * 4 + (256 + 1) * 2
+    assert costs.peak_memory(model) == 4 * (parameters + 64 * 16)
+    assert costs.peak_memory(model, weight_bytes=1, activation_bytes=2) == parameters + 2 * 64 * 16
+    x = keras.Input((4, 4, 2))
+    joined = keras.Model(x, layers.Concatenate()([layers.Conv2D(3, 1)(x), layers.Conv2D(5, 1)(x)]))
+    assert costs.peak_memory(joined, 0, 1) == 16 * (3 + 5 + 8)
+    assert costs.peak_memory(joined, 0, 1, in_place=True) == 16 * (2 + 3 + 5)
+
+
+def test_memory_needs_a_size():
+    with pytest.raises(ValueError, match="images of a fixed size"):
+        costs.live_activations(models.create("squeezenet", (None, None, 3), 10))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")
+@pytest.mark.parametrize("bypass", [False, "complex"])
+@pytest.mark.parametrize("bits", [32, 8])
+def test_liveness_is_what_litert_keeps(bypass, bits):
+    """It keeps the image too, and starts each tensor at a multiple of 64 bytes; its planner leaves few gaps."""
+    model = models.create("squeezenet", (32, 32, 3), 10, use_bypass=bypass, dropout_rate=None)
+    live = max(each.activations for each in costs.live_activations(model, keep_input=True)) * bits / 8
+    assert live <= arena.arena(model, bits) < 1.03 * live
+
+
+# Updates
+
+
+def version(seed, shape=(3, 3, 8, 16)):
+    rng = np.random.default_rng(seed)
+    kernels = {f"conv{i}/kernel": rng.normal(0, 0.1, shape).astype(np.float32) for i in (1, 2)}
+    return kernels | {"conv1/bias": rng.normal(0, 0.1, shape[-1]).astype(np.float32)}
+
+
+def moved(old, step=0.01):
+    rng = np.random.default_rng(7)
+    return {name: x + np.where(x, rng.normal(0, step, x.shape), 0).astype(np.float32) for name, x in old.items()}
+
+
+def same(one, two):
+    return all(np.array_equal(one[name], two[name]) for name in one | two)
+
+
+def test_updates_round_trip():
+    old = version(1)
+    pruned = deep_compression.prune_network(old, {"conv1": 0.3, "conv2": 0.5})
+    shared = deep_compression.share_network(pruned, 4)
+    tuned = {name: np.where(x, 1.25 * x, 0).astype(np.float32) if x.ndim > 1 else x for name, x in shared.items()}
+    anew = deep_compression.share_network(deep_compression.prune_network(moved(old), {"conv1": 0.3, "conv2": 0.5}), 4)
+    for before, after in [
+        (old, moved(old)), (pruned, moved(pruned)), (shared, tuned), (shared, anew), (pruned, anew), (anew, old),
+        (old, old), (old, {name: -x for name, x in old.items()}), (pruned, {name: 0 * x for name, x in old.items()}),
+    ]:  # fmt: skip
+        assert same(updates.apply(before, updates.encode(before, after)), after)
+
+
+def test_an_update_says_what_is_shortest():
+    old = version(1)
+    shared = deep_compression.share_network(deep_compression.prune_network(old, {"conv1": 0.3, "conv2": 0.3}), 6)
+    tuned = {name: 1.25 * x for name, x in shared.items()}
+    anew = deep_compression.share_network(deep_compression.prune_network(moved(old), {"conv1": 0.3, "conv2": 0.3}), 6)
+    size = {name: len(updates.encode(shared, x)) for name, x in (("same", shared), ("tuned", tuned), ("anew", anew))}
+    assert size["same"] < size["tuned"] < size["anew"] < len(sqnt.encode(anew, {}))
+    old = version(1, (3, 3, 64, 64))
+    assert len(updates.encode(old, moved(old, 1e-4))) < 0.8 * len(sqnt.encode(moved(old, 1e-4), {}))
+
+
+def test_an_update_is_for_the_same_network():
+    with pytest.raises(ValueError, match="names or shapes"):
+        updates.encode(version(1), version(1, (1, 1, 8, 16)))
+
+
+@given(st.binary(max_size=3 * updates.BLOCK), st.integers(0, 255))
+def test_the_general_tool_round_trips(old, byte):
+    new = bytes(x ^ byte for x in old[::-1])
+    assert updates.inflate(updates.deflate(new, old), old) == new
+
+
+def test_the_next_versions_of_a_network():
+    """Each form, trained on within it and compressed anew; what keeps its codes is the smallest to send."""
+    settings = params.read("compress", Compress)
+    training = params.read("train", recipe.Train).model_copy(update={"batch_size": 20})
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
+    statistics = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": list("abcdefghij")}
+    statistics |= {"mean": [127.0] * 3, "std": [74.0] * 3}
+    options = {"model": "squeezenet", "compression": 0.5}
+    model = recipe.build("small", options, training, statistics, seed=0)
+    pruned = deep_compression.prune_network(weights.tensors(model.layers[-1]), settings.variants["squeezenet"].kept)
+    plan = versions.Plan(bits=[4], images={"dense": 40, "pruned": 40, "shared": 20}, arenas={})
+    parts = (split, split)
+    made = versions.Versions("squeezenet", options, model, pruned, plan, settings, training, parts, seed=0)
+    made.dense()
+    made.compressed()
+    rows = pd.DataFrame(made.rows).set_index(["form", "how"])
+    assert list(rows.index) == [
+        ("32 bits", "trained on"),
+        ("pruned", "trained on within the zeros"),
+        ("pruned", "compressed anew"),
+        ("4 bits", "shared values tuned"),
+        ("4 bits", "compressed anew"),
+    ]
+    assert (rows["update"] < rows.download).all() and rows.images.max() == 40
+    sent = rows["update"]
+    assert sent["4 bits", "shared values tuned"] < sent["4 bits", "compressed anew"] < sent["pruned", "compressed anew"]
+
+
+def test_a_download_is_what_is_written_about_it():
+    settings = params.read("advantages", versions.Advantages)
+    assert set(settings.variants) <= set(params.read("compress", Compress).variants)
+    assert settings.communication == communication.settings().model_dump()
+
+
+# Communication
+
+SEND = """
+import socket, threading
+from replication.advantages.communication import loopback, switch_on
+
+switch_on()
+server = socket.create_server(("127.0.0.1", 0))
+before = loopback()
+sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
+sending.start()
+connection, received = server.accept()[0], 0
+while received < 10**7:
+    received += len(connection.recv(2**16))
+print(before, loopback() - before)
+"""
+
+
+def test_the_system_counts_what_crosses_and_nothing_else(capfd):
+    try:
+        communication.isolated("true")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no network namespaces here")
+    communication.isolated(sys.executable, "-c", SEND)
+    before, sent = map(int, capfd.readouterr().out.split()[-2:])
+    assert before == 0 and 1e7 < sent < 1.02e7
+
+
+PARAMETERS = {"half_width": 184_938, "squeezenet": 740_554, "complex_bypass": 1_081_802}
+PARAMETERS |= {"sr_500": 2_891_402, "sr_1000": 5_760_906, "alexnet": 23_322_506}
+
+
+def counted(sent, idle=500):
+    """Rows as `make communication` leaves them: so many bytes an update, and as many again when idle."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for variant, parameters in PARAMETERS.items():
+        bytes_ = [10 * sent(parameters) + idle + float(rng.normal(0, 100)) for _ in range(3)]
+        row = {"variant": variant, "dtype": "float32", "parameters": parameters, "tensors": 52, "updates": 10}
+        row |= {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3, "seconds_alone": [3.0] * 3}
+        rows.append(row | {"hardware": "none", "versions": {}, "commit": "0" * 40})
+    return advantages.Advantages(advantages.per_update(rows), cited=advantages.read().cited)
+
+
+def test_the_regression_finds_planted_numbers():
+    found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000).communication)
+    for (value, low, high), planted in ((found.slope, 8), (found.intercept, 100_000)):
+        assert low < planted < high and value == pytest.approx(planted, rel=0.01)
+    assert found.r2[0] > 0.9999 and found.r2[1] <= found.r2[0] <= found.r2[2]
+    value, low, high = found.predict(60_965_224)
+    assert low < 8 * 60_965_224 + 100_000 < high and value == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
+    assert advantages.per_update([]).empty and advantages.fit(pd.DataFrame()) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "verdict"),
+    [
+        (lambda parameters: 8 * parameters, claims.HOLDS_MEASURED),
+        (lambda parameters: parameters**1.2, claims.FAILS_MEASURED),
+        (lambda parameters: 8 * parameters + 3e6, claims.FAILS_MEASURED),  # mostly a constant
+        (lambda parameters: 8 * parameters * (1.3 if parameters > 5e6 else 1), claims.UNDECIDED),
+    ],
+)
+def test_proportional_is_a_power_of_one(sent, verdict):
+    wanted = pd.read_csv(paths.PAPER / "claims.csv", dtype=str, keep_default_na=False)
+    wanted, paper = wanted[wanted.id == "communication"], audit.read_paper(paths.PAPER)
+    assert claims.assess(wanted, [], [], paper, advantages.answer(counted(sent))).verdict.item() == verdict
+    assert claims.assess(wanted, [], [], paper).verdict.item() == claims.NOT_TESTED
+
+
+def test_what_the_networks_for_imagenet_would_move():
+    table = advantages.training_table(counted(lambda parameters: 8 * parameters)).set_index("network, for ImageNet")
+    per_update = 8 * 60_965_224
+    assert table["TB in 170,000 updates"]["`alexnet`"].startswith(f"{per_update * 170_000 / 1e12:.1f} [")
+    assert table["GB an epoch"]["`alexnet`"].startswith(f"{per_update * 1_281_167 / 512 / 1e9:,.0f} [")
+
+
+# The report
+
+
+def sizes(factor):
+    rows = []
+    for network, size in (("squeezenet", 3_000_000), ("alexnet", int(3_000_000 * factor))):
+        for form, how, share in (("32 bits", "trained on", 1), ("6 bits", "shared values tuned", 0.1)):
+            row = {"network": network, "form": form, "how": how, "images": 100, "download": int(size * share)}
+            whole = {"update": int(size * share / 2), "deflated download": size, "deflated update": size}
+            rows.append(row | whole)
+    return advantages.Advantages(updates=pd.DataFrame(rows), links={"8 Mbit/s": 8.0})
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(30, claims.HOLDS_MEASURED), (0.9, claims.FAILS_MEASURED)])
+def test_a_smaller_network_sends_less(factor, verdict):
+    wanted = pd.read_csv(paths.PAPER / "claims.csv", dtype=str, keep_default_na=False)
+    wanted, paper = wanted[wanted.id == "export"], audit.read_paper(paths.PAPER)
+    assert claims.assess(wanted, [], [], paper, advantages.answer(sizes(factor))).verdict.item() == verdict
+    table = advantages.updates_table(sizes(factor), paper)
+    assert table["download, s at 8 Mbit/s"].tolist()[0] == "3.00" and table["download, bytes"].iloc[-1] == "240,000,000"
+
+
+def test_who_fits(tmp_path):
+    paper = audit.read_paper(paths.PAPER)
+    variants = {name: params.read("variants", dict)[name] for name in ("squeezenet", "squeezenet_11", "complex_bypass")}
+    stage = {"squeezenet": compressed("squeezenet", [("none", 32, 3e6, 0.6), ("Deep Compression", 6, 3e5, 0.6)])}
+    files = advantages.files(results.Others(stage, None, None, None), paper)
+    frame = advantages.memory(variants, files)
+    large = frame[frame.side == 227].set_index("network")
+    maps = 4 * 55 * 55
+    assert large.activations["squeezenet"] == maps * 2 * 256  # fire4: both halves and their concatenation
+    assert large.activations["complex_bypass"] == maps * 3 * 256  # and the bypass
+    assert large["32 bits"]["squeezenet"] == 4 * 1_248_424 + maps * 512
+    small = frame[(frame.side == 32) & (frame.network == "squeezenet")].iloc[0]
+    assert small.compressed == pytest.approx(3e5 + small.activations)
+    texts = advantages.memory_table(advantages.Advantages(), paper, frame).set_index(["network", "pixels"])
+    assert texts["32 bits"]["`squeezenet`", 227] == "11.19, no" and texts["8 bits"]["`squeezenet`", 227] == "2.80, fits"
+    assert texts["32 bits"]["`squeezenet_11`", 227] == "9.01, under 10"
+
+
+def test_the_figures_are_drawn(tmp_path):
+    paper, variants = audit.read_paper(paths.PAPER), {"squeezenet": {"model": "squeezenet"}}
+    ours = sizes(30)._replace(communication=counted(lambda parameters: 8 * parameters).communication)
+    assert set(advantages.draw(ours, variants, paper)) == {"memory", "updates", "communication"}
+    assert set(advantages.draw(advantages.Advantages(), variants, paper, narrow=True)) == {"memory"}
+    plt.close("all")
+
+
+def test_what_the_stages_left_is_read(tmp_path):
+    ours = counted(lambda parameters: 8 * parameters)
+    assert advantages.read(tmp_path).communication.empty and not advantages.read(tmp_path).updates.size
+    (tmp_path / "advantages/squeezenet").mkdir(parents=True)
+    row = {"variant": "squeezenet", "updates": sizes(2).updates.to_dict("records"), "arenas": []}
+    (tmp_path / "advantages/squeezenet/advantages.json").write_text(json.dumps(row))
+    assert len(advantages.read(tmp_path).updates) == 4 and ours.communication.share.iloc[0] == 0.25
