@@ -18,7 +18,7 @@ from replication import params, paths
 from replication.advantages import arena, communication, updates, versions
 from replication.compress.steps import Compress
 from replication.dataset.splits import Split
-from replication.report import advantages, audit, claims, results
+from replication.report import advantages, audit, claims, summaries
 from replication.train import recipe
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
@@ -272,7 +272,7 @@ def test_who_fits(tmp_path):
     paper = audit.read_paper(paths.PAPER)
     variants = {name: params.read("variants", dict)[name] for name in ("squeezenet", "squeezenet_11", "complex_bypass")}
     stage = {"squeezenet": compressed("squeezenet", [("none", 32, 3e6, 0.6), ("Deep Compression", 6, 3e5, 0.6)])}
-    files = advantages.files(results.Others(stage, None, None, None), paper)
+    files = advantages.files(summaries.Others(stage, None, None, None), paper)
     frame = advantages.memory(variants, files)
     large = frame[frame.side == 227].set_index("network")
     maps = 4 * 55 * 55

@@ -15,7 +15,7 @@ from replication.params import read
 from replication.train import loop
 from replication.train.recipe import Train, WarmupLinear, build, compile_for
 from replication.train.resident import Resident
-from squeezenet.models import FIRES, RELEASES
+from squeezenet.models import FIRES, VARIANTS
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax, or the command above")
 TRAIN = read("train", Train).model_copy(
@@ -51,7 +51,7 @@ def by_hand(model, images, recipe, updates, scan):
             ceil = [(0, (size - 3) % 2) for size in x.shape[1:3]]
             return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), [(0, 0), *ceil, (0, 0)])
 
-        pools = RELEASES["1.0"][2]
+        pools = VARIANTS["squeezenet_1_0"].pools
         x = pool(jax.nn.relu(conv("conv1", x, stride=2)))
         for i in FIRES:
             x = jax.nn.relu(conv(f"fire{i}_squeeze1x1", x))
