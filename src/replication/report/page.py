@@ -130,7 +130,7 @@ def draw(found, narrow=False):
 
 def _briefly(trainings):
     """What a figure says of its trainings where the text beside it says the rest."""
-    epochs = trainings.epochs.iloc[0]
+    epochs = int(trainings.epochs.iloc[0])
     return f"{trainings.dataset.iloc[0]}, {epochs} epoch{'s' * (epochs > 1)}"
 
 
