@@ -264,11 +264,15 @@ def write(found, drawn, narrow, frames, folder=paths.REPORTS):
 
 
 def publish(notebook, target):
-    """Copy an executed notebook for readers of the repository, without what libraries say of the machine on stderr."""
+    """Copy an executed notebook for readers of the repository, without what libraries say of the machine."""
+
+    def is_ours(output):
+        return output.get("name") != "stderr" and tempfile.gettempdir() not in output.get("text", "")
+
     content = nbformat.read(notebook, as_version=4)
     for cell in content.cells:
         if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in cell.outputs if is_ours(output)]
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(content, target)
 
