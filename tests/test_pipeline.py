@@ -60,7 +60,10 @@ def clone(folder):
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
     measured = params["advantages"]["variants"]["squeezenet"]
-    measured |= {"images": {"dense": 100, "pruned": 100, "shared": 100}, "arenas": {}}
+    measured |= {
+        "images": {"dense": 100, "pruned": 100, "shared": 100},
+        "arenas": {"half_width": {"model": "squeezenet", "compression": 0.25}},
+    }
     params["advantages"]["variants"] = {"squeezenet": measured}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return folder
