@@ -306,7 +306,13 @@ def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatc
     settings = settings._replace(train=settings.train.model_copy(update={"epochs": 1}))
     drawn = recipe.build("half_width", settings.options, settings.train, splits.describe(noise), 7)
     weights, made = [drawn.layers[-1].get_weights()], []
-    monkeypatch.setattr(loop, "Resident", lambda *arguments: made.append(Resident(*arguments)) or made[0])
+
+    class Counted(Resident):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(arguments)
+
+    monkeypatch.setattr(loop, "Resident", Counted)
     for device in (None, "a device"):
         monkeypatch.setattr(records, "accelerator", lambda device=device: device)
         weights.append(train(settings, noise, tmp_path / "result").layers[-1].get_weights())
