@@ -207,7 +207,14 @@ def counted(sent, idle=500):
     rows = []
     for variant, parameters in PARAMETERS.items():
         bytes_ = [10 * sent(parameters) + idle + float(rng.normal(0, 100)) for _ in range(3)]
-        row = {"variant": variant, "dtype": "float32", "parameters": parameters, "tensors": 52, "updates": 10}
+        row = {
+            "variant": variant,
+            "dtype": "float32",
+            "parameters": parameters,
+            "tensors": 52,
+            "cores": 2,
+            "updates": 10,
+        }
         row |= {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3, "seconds_alone": [3.0] * 3}
         rows.append(row | {"hardware": "none", "versions": {}, "commit": "0" * 40})
     return advantages.Advantages(advantages.per_update(rows), cited=advantages.read().cited)

@@ -118,6 +118,7 @@ def process(variant, dtype):
     if number:
         return
     sizes = {"parameters": model.count_params(), "tensors": len(model.trainable_variables)}
+    sizes |= {"cores": min(PROCESSES, len(cores))}
     row = {"variant": variant, "dtype": dtype, **sizes, "processes": PROCESSES, **plan.model_dump(exclude={"networks"})}
     records.write(row_of(variant, dtype), json.dumps(row | found | records.provenance(), indent=1) + "\n")
     print(f"{variant}, {dtype}: {found}", flush=True)

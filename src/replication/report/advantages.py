@@ -73,7 +73,8 @@ def per_update(counted):
     rows = []
     for row in counted:
         each = {
-            key: row[key] for key in ("variant", "dtype", "parameters", "tensors", "hardware", "versions", "commit")
+            key: row[key]
+            for key in ("variant", "dtype", "parameters", "tensors", "cores", "hardware", "versions", "commit")
         }
         for sent, idle, seconds, alone in zip(
             row["bytes"], row["idle_bytes"], row["seconds"], row["seconds_alone"], strict=True
@@ -418,6 +419,7 @@ def context(ours, variants, others, paper):
         "memory": frame.set_index(["network", "side"]),
         "tables": {"memory": memory_table(ours, paper, frame)},
         "hardware": ", ".join(ours.communication.hardware.unique()) if len(ours.communication) else "",
+        "cores": int(ours.communication.cores.max()) if len(ours.communication) else 0,
         "conditions": conditions(ours.trained) if len(ours.trained) else "",
     }
     if len(ours.communication):
