@@ -193,7 +193,7 @@ def _interval(values, form):
 
 def communication_figure(rows):
     """Bytes of an update against parameters, with the line that fits; a count a point."""
-    figure, (axis,) = figures._panels(1, True, width=8.2, height=4)
+    figure, (axis,) = figures.subplots(1, True, width=8.2, height=4)
     plain = rows[rows.dtype == PLAIN]
     for (dtype, each), marker, colour in zip(
         sorted(rows.groupby("dtype"), key=lambda item: item[0] != PLAIN), "os^",
@@ -247,7 +247,7 @@ def _seconds(size, links):
 def updates_figure(rows, narrow=False):
     """Bytes of the first download and of each update, by network and form."""
     networks = list(rows.groupby("network", sort=False))
-    figure, axes = figures._panels(len(networks), narrow, width=9, height=3.6, sharex=True)
+    figure, axes = figures.subplots(len(networks), narrow, width=9, height=3.6, sharex=True)
     for axis, (network, each) in zip(axes, networks, strict=True):
         names = [f"{form}, {how}" for form, how in zip(each.form, each.how, strict=True)]
         place = np.arange(len(each))
@@ -260,7 +260,8 @@ def updates_figure(rows, narrow=False):
         axis.set_yticklabels(names, fontsize="small")
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
-    axes[0].legend(fontsize="x-small", loc="lower right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     return figure
 
 
@@ -370,7 +371,7 @@ def _limits(paper):
 def memory_figure(variants, paper, narrow=False):
     """Memory while each layer computes: weights and live activations, stacked, and the paper's two limits."""
     names = [name for name in SHOWN if name in variants]
-    figure, axes = figures._panels(len(names), narrow, width=9, height=3.4)
+    figure, axes = figures.subplots(len(names), narrow, width=9, height=3.4)
     for axis, name in zip(axes, names, strict=True):
         network = imagenet_model(variants[name])
         live = costs.live_activations(network)

@@ -44,7 +44,7 @@ def encode(figure):
     return files
 
 
-def _panels(count, narrow, width=8.2, height=3.5, **options):
+def subplots(count, narrow, width=8.2, height=3.5, **options):
     """Axes for panels that stand in two columns, or on a narrow screen in one."""
     columns = 1 if narrow else 2
     rows = -(-count // columns)
@@ -65,7 +65,7 @@ def microarchitecture(paper, ours, seeds, xlabel, dataset, narrow=False):
         dataset: of our accuracy, with epochs, seeds and n.
         narrow: whether the panels stand below each other.
     """
-    figure, (left, right) = _panels(2, narrow)
+    figure, (left, right) = subplots(2, narrow)
     _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
     drawn = paper[paper.source == "drawn"]
     left.plot(
@@ -159,7 +159,7 @@ def compression(steps, dataset, narrow=False):
             and the sections of `sqnt`.
     """
     networks = list(steps.groupby("network", sort=False))
-    figure, axes = _panels(2 * len(networks), narrow, width=9, height=3.2)
+    figure, axes = subplots(2 * len(networks), narrow, width=9, height=3.2)
     for i, (network, rows) in enumerate(networks):
         left, right = axes[2 * i], axes[2 * i + 1]
         coded = rows[rows.step.str.endswith("bit")]
@@ -170,7 +170,9 @@ def compression(steps, dataset, narrow=False):
             left.scatter(these.bytes / 1000, 100 * these.validation, s=45, color=colour, marker=marker)
             for row in these[these.step.str.contains(" bit")].itertuples():
                 bits = row.step.partition(" bit")[0]
-                place = {"textcoords": "offset points", "xytext": (0, 5), "ha": "center", "fontsize": "x-small"}
+                below = name == "shared"  # which stands close to coded
+                place = {"xytext": (0, -5 if below else 5), "va": "top" if below else "bottom"}
+                place |= {"textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
                 left.annotate(bits, (row.bytes / 1000, 100 * row.validation), **place)
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
         _plain_log(left)
@@ -193,7 +195,7 @@ def training_curves(history, dataset, narrow=False):
         history: of `results.curves`.
     """
     panels = list(history.groupby("panel", sort=False))
-    figure, axes = _panels(len(panels), narrow, height=3.2, sharex=True, sharey=True)
+    figure, axes = subplots(len(panels), narrow, height=3.2, sharex=True, sharey=True)
     for axis, (title, part) in zip(axes, panels, strict=True):
         sns.lineplot(
             part.assign(percent=100 * part.val_accuracy),
@@ -225,7 +227,7 @@ def lengths(effects, paper, narrow=False):
         effects: of `results.lengths`.
         paper: bypass -> the paper's effect in points of top-1, on ImageNet.
     """
-    figure, (left, right) = _panels(2, narrow)
+    figure, (left, right) = subplots(2, narrow)
     looks = zip(effects.groupby("bypass", sort=False), (BLUE, ORANGE), "os", strict=False)
     for (bypass, rows), colour, marker in looks:
         errors = np.array([rows.effect - rows.low, rows.high - rows.effect])
