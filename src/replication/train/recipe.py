@@ -28,7 +28,6 @@ class Train(Section):
     weight_decay: float = Field(ge=0)
     clip_norm: PositiveFloat | None
     centralise: bool
-    label_smoothing: float = Field(ge=0, lt=1)
     initializer: Literal["xavier", "he_centred"]
     dropout: float = Field(ge=0, lt=1)
     crop: PositiveInt
@@ -184,7 +183,7 @@ def compile_for(model, recipe, updates):
             l2=recipe.weight_decay,
             centralise=recipe.centralise,
         ),
-        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        keras.losses.CategoricalCrossentropy(),
         metrics=["accuracy"],
         jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
     )
