@@ -272,30 +272,19 @@ def test_numbers_are_aligned_right():
     assert tables.markdown(frame).splitlines()[1].count(":|") == 2
 
 
-# README.md of the repository
+# README.md and docs/
 
 
-def test_the_readme_shows_the_results():
-    readme, table = paths.ROOT / "README.md", paths.REPORTS / "tables" / "networks.csv"
-    if not (readme.exists() and table.exists()):
-        pytest.skip("reports/tables/networks.csv is absent: the report stage has not run")
-    text = readme.read_text()
-    assert page.update_readme(text, pd.read_csv(table, dtype=str, keep_default_na=False)) == text, (
-        "README.md is stale: python -m replication.report.page"
-    )
-
-
-def test_update_readme_replaces_what_stands_between_the_markers():
-    networks = pd.DataFrame(
-        {"network": ["`squeezenet`"], "accuracy, %": ["60.0"], "conditions": ["CIFAR-10, 2 epochs"]}
-    )
-    made, departures = (f"<!-- {name} --> old <!-- /{name} -->" for name in ("results", "departures"))
-    text = page.update_readme(f"a {made} and {departures} b", networks)
-    assert text.startswith("a <!--") and text.endswith("--> b") and "old" not in text
-    assert "Accuracy on CIFAR-10, 2 epochs." in text and "| `squeezenet` |" in text
+def test_documents_show_the_findings_and_the_departures():
+    for document, text in page.documents().items():
+        assert document.read_text() == text, f"{document.name} is stale: python -m replication.report.page"
     assert "| the paper | here | why |" in text
-    with pytest.raises(ValueError, match="/departures --> have to enclose"):
-        page.update_readme(made, networks)
+
+
+def test_what_stands_between_the_markers_is_renewed():
+    assert page.renew("a <!-- x --> old <!-- /x --> b", "x", "new\n") == "a <!-- x -->\n\nnew\n\n<!-- /x --> b"
+    with pytest.raises(ValueError, match="/x --> have to enclose"):
+        page.renew("a <!-- x --> old", "x", "new")
 
 
 def test_the_notebook_is_committed_clean():

@@ -106,31 +106,44 @@ def _series(axis, x, y, errors, names, colour, marker):
     axis.margins(0.14, 0.16)
 
 
-def accuracy_against_size(results, dataset, named):
-    """All networks: accuracy with its interval against model size on a logarithmic axis, the families told apart.
+def accuracy_against_size(paper, results, dataset, named, narrow=False):
+    """All networks of 32 bits: accuracy against model size on a logarithmic axis, the paper's (left) and ours (right).
 
     Args:
+        paper: of `summaries.printed_networks`.
+        results: of `summaries.summarise`.
+        dataset: of our accuracy.
         named: the families whose networks carry their names.
+        narrow: whether the panels stand below each other.
     """
-    figure, axis = plt.subplots(figsize=(7.6, 5))
-    looks = zip("osD^vP", sns.color_palette("colorblind"), strict=False)
-    for (family, rows), (marker, colour) in zip(results.groupby("family", sort=False), looks, strict=False):
+    figure, (left, right) = subplots(2, narrow, width=11, height=4.6)
+    families = results.family.unique()
+    looks = dict(zip(families, zip("osD^vP", sns.color_palette("colorblind"), strict=False), strict=False))
+    for family, (marker, colour) in looks.items():
+        rows, printed = results[results.family == family], paper[paper.family == family]
+        left.scatter(printed.mebibytes, printed.accuracy, s=45, marker=marker, color=colour)
         errors = np.abs(np.array([rows.accuracy - rows.low, rows.high - rows.accuracy]))
-        axis.errorbar(
+        right.errorbar(
             rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7
         )
-    gap = 0.035 * (results.high.max() - results.low.min())
-    labelled = results[results.family.isin(named)].sort_values("accuracy")
-    for _, rows in labelled.groupby(np.log2(labelled.mebibytes).round(1)):
-        steps = gap * np.arange(len(rows))  # labels of networks of one size keep clear of each other
-        heights = np.maximum.accumulate(rows.accuracy - steps) + steps
-        for x, y, name in zip(rows.mebibytes, heights, rows.variant, strict=True):
-            axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
-    axis.set(xscale="log", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %", title=dataset)
-    axis.set_xlim(results.mebibytes.min() / 2.2, results.mebibytes.max() * 1.4)
-    _plain_log(axis)
-    axis.legend(loc="lower right", fontsize="small")
+    left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
+    right.set(title=f"Ours: {dataset}", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %")
+    for axis, shown in ((left, paper), (right, results)):
+        _names_beside(axis, shown[shown.family.isin(named)], 0.035 * np.ptp(shown.accuracy))
+        axis.set(xscale="log", xlim=(results.mebibytes.min() / 4, paper.mebibytes.max() * 1.4))
+        _plain_log(axis)
+    right.legend(loc="lower right", fontsize="small")
     return figure
+
+
+def _names_beside(axis, rows, gap):
+    """Names to the left of their points; those of networks of one size keep clear of each other."""
+    rows = rows.sort_values("accuracy")
+    for _, alike in rows.groupby(np.log2(rows.mebibytes).round(1)):
+        steps = gap * np.arange(len(alike))
+        heights = np.maximum.accumulate(alike.accuracy - steps) + steps
+        for x, y, name in zip(alike.mebibytes, heights, alike.variant, strict=True):
+            axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
 
 
 def _plain_log(axis):

@@ -1,6 +1,6 @@
 """The report as Markdown and as one HTML page, from templates/ and the frames of `tables`, with its figures.
 
-`python -m replication.report.page` renews the tables of README.md.
+`python -m replication.report.page` renews what README.md and docs/recipe.md have of it.
 """
 
 import base64
@@ -66,11 +66,6 @@ class Found(NamedTuple):
         return summaries.summarise(self.runs[0].trainings, self.paper)
 
     @property
-    def networks(self):
-        """The table of all networks, with what their accuracies were measured on."""
-        return tables.networks(self.paper, self.runs).assign(conditions=conditions(self.runs[0].trainings))
-
-    @property
     def lengths(self):
         bypasses = self.paper.variant[self.paper["where"] == "Table 3"].unique()[1:]
         return summaries.lengths([name for name in bypasses if name in self.variants], self.runs)
@@ -116,6 +111,9 @@ def draw(found, narrow=False):
     curves = summaries.curves(found.paper, found.runs[0])
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
     drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
+    named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
+    printed = summaries.printed_networks(found.paper)
+    drawn["accuracy_against_size"] = figures.accuracy_against_size(printed, found.laptop, where, named, narrow)
     if narrow:
         return drawn
     drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
@@ -123,8 +121,6 @@ def draw(found, narrow=False):
     shown = {macro[name]: answers.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
     if shown:
         drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
-    named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
-    drawn["accuracy_against_size"] = figures.accuracy_against_size(found.laptop, where, named)
     return drawn
 
 
@@ -163,6 +159,7 @@ def context(found):
         "pixels": answers.CROP,
         "classes": answers.CLASSES,
         "claims": named,
+        "tested": tested.set_index("id").to_dict("index"),
         "longest": longest.name,
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
@@ -259,6 +256,8 @@ def write(found, drawn, narrow, frames, folder=paths.REPORTS):
             frame.to_csv(scratch / "tables" / f"{name}.csv", index=False, lineterminator="\n")
         (scratch / "README.md").write_text(render(found, drawn))
         (scratch / "report.html").write_text(html(render(found, drawn, narrow, page=True), pictures))
+        findings = TEMPLATES.get_template("findings.md.j2").render(context(found))
+        (scratch / "tables/findings.md").write_text(findings)
         (scratch / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         shutil.copytree(scratch, folder, dirs_exist_ok=True)
 
@@ -277,7 +276,7 @@ def publish(notebook, target):
     nbformat.write(content, target)
 
 
-# README.md of the repository
+# README.md and docs/
 
 
 def departures():
@@ -286,27 +285,27 @@ def departures():
     return story[story.index("| the paper") :]
 
 
-def update_readme(readme, networks):
-    """Renew what stands in README.md between the markers of results and of departures.
-
-    Args:
-        networks: reports/tables/networks.csv, of strings.
+def renew(text, name, content):
+    """Put what was made into a document, between its markers of that name.
 
     Raises:
         ValueError: a marker is missing.
     """
-    measured = f"Accuracy on {networks.conditions.iloc[0]}.\n\n{tables.markdown(networks.drop(columns='conditions'))}"
-    for name, content in {"results": measured, "departures": departures()}.items():
-        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, found, rest = readme.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not (found and found_end):
-            raise ValueError(f"README.md: {begin} and {end} have to enclose the table of {name}")
-        readme = f"{before}{begin}\n\n{content}\n\n{end}{after}"
-    return readme
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{begin} and {end} have to enclose what is renewed")
+    return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
+
+
+def documents():
+    """Document -> its text as it has to be."""
+    findings = (paths.REPORTS / "tables/findings.md").read_text()
+    made = {"README.md": ("findings", findings), "docs/recipe.md": ("departures", departures())}
+    return {paths.ROOT / name: renew((paths.ROOT / name).read_text(), *what) for name, what in made.items()}
 
 
 if __name__ == "__main__":
-    readme = paths.ROOT / "README.md"
-    networks = pd.read_csv(paths.REPORTS / "tables" / "networks.csv", dtype=str, keep_default_na=False)
-    readme.write_text(update_readme(readme.read_text(), networks))
+    for document, text in documents().items():
+        document.write_text(text)

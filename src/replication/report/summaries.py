@@ -97,6 +97,16 @@ def summarise(trainings, paper):
     return pd.DataFrame(rows)
 
 
+def printed_networks(paper):
+    """What the paper prints or draws of its networks of 32 bits: variant, family, mebibytes and top-5 accuracy in %."""
+    rows = paper[paper["where"].isin([*PANELS, "Table 2"]) & paper.variant.ne("") & paper.bits.isin(["", "32"])]
+    rows = rows[rows.quantity.isin(["size", "top-5"])]
+    found = rows.pivot_table("printed", "variant", "quantity", "first").astype(float).dropna().reset_index()
+    places = rows.groupby("variant")["where"].agg(set)
+    family = [family_of(variant, places[variant]) for variant in found.variant]
+    return found.rename(columns={"size": "mebibytes", "top-5": "accuracy"}).assign(family=family)
+
+
 def family_of(variant, places):
     found = next((title for place, title in PANELS.items() if place in places), None)
     return found or (DOWNSAMPLING if variant in POOLING else OTHERS)
