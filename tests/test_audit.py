@@ -154,6 +154,17 @@ def test_without_the_authors_file(paper, cited):
     assert row_of(rows, "Table 2", "SqueezeNet, Deep Compression, 6 bit", "size").verdict == readings.NEEDS_FILE
 
 
+def test_imagenet_answers_where_it_is_here(paper, cited):
+    """As stage `imagenet` leaves it: 57.5% of 50,000 images within the interval, 80.3% outside."""
+    found = {"images": 50000, "top1_low": 0.571, "top1_high": 0.58, "top5_low": 0.781, "top5_high": 0.788}
+    table = paper[paper["where"] == "Table 2"]
+    rows = audit.audit(table, cited, VARIANTS, imagenet={"evaluated": {"squeezenet": found}})
+    top1, top5 = (row_of(rows, "Table 2", "SqueezeNet", key) for key in ("top-1", "top-5"))
+    assert (top1.verdict, top1.reading) == (readings.STATED, "the 95% interval of 50,000 images")
+    assert (top5.verdict, top5.how) == (readings.CONTRADICTED, readings.EVALUATED)
+    assert row_of(rows, "Table 2", "AlexNet", "top-1").verdict == readings.NEEDS_IMAGENET
+
+
 def test_the_papers_mb_is_mib_rounded_up(paper):
     units = audit.size_units(paper, VARIANTS).set_index(["unit", "rounded"]).fits
     assert units["MiB = 2^20 bytes", "up"] == 6 and units["MiB = 2^20 bytes", "to nearest"] == 3

@@ -20,6 +20,7 @@ from replication.report.readings import (
     CITED,
     COMPUTED,
     DECODED,
+    EVALUATED,
     EXAMPLE,
     MEASURED,
     NEEDS_FILE,
@@ -86,8 +87,9 @@ def sizes(count, words=""):
 class Answers:
     """What the printed numbers are held against. Each measure takes a row of data/paper and gives a `Found`."""
 
-    def __init__(self, paper, cited, variants, authors=None):
+    def __init__(self, paper, cited, variants, authors=None, imagenet=None):
         self.paper, self.variants = paper, variants
+        self.evaluated = imagenet["evaluated"] if imagenet else {}
         self.sources = cited.set_index(["subject", "quantity"])
         self.authors = authors if authors and authors["available"] else None
 
@@ -458,7 +460,10 @@ class Answers:
         return Found(readings, note="; ".join(f"{words}: {more[words]:.4g} by {less[words]:.4g}" for words in less))
 
     def accuracy(self, row, _):
-        """Needs ImageNet, unless the paper prints another value for the same network."""
+        """Needs ImageNet, unless it is here or the paper prints another value for the same network.
+
+        The released weights answer wherever the network stands: the paper has one accuracy for all bit widths.
+        """
         rows = self.paper[(self.paper.quantity == row.quantity) & (self.paper.source == "printed")]
         twins = rows[(rows.variant == row.variant) & (rows.bits == row.bits) & (rows["where"] != row.where)]
         if row.source == "printed" and row.variant and row.where.startswith(("Table", "Figure")):
@@ -467,6 +472,10 @@ class Answers:
                     return Found(
                         [Reading(float(twin.printed), twin.where)], PRINTED, f"{twin.where} prints another value"
                     )
+        if row.source == "printed" and row.variant in self.evaluated and row.quantity in ("top-1", "top-5"):
+            ours, key = self.evaluated[row.variant], row.quantity.replace("-", "")
+            words = f"the 95% interval of {ours['images']:,} images"
+            return Found([Reading((100 * ours[f"{key}_low"], 100 * ours[f"{key}_high"]), words, False)], EVALUATED)
         return needs(NEEDS_IMAGENET)
 
     def label(self, row, _):

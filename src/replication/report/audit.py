@@ -27,7 +27,7 @@ def read_cited(folder):
     return pd.read_csv(folder / "cited.csv")
 
 
-def audit(paper, cited, variants, authors=None):
+def audit(paper, cited, variants, authors=None, imagenet=None):
     """Compare each printed number with ours.
 
     Args:
@@ -35,6 +35,7 @@ def audit(paper, cited, variants, authors=None):
         cited: the frame of `read_cited`.
         variants: name -> entry of params.yaml.
         authors: data/authors/authors.json, or None where the authors' file has not been decoded.
+        imagenet: data/imagenet/imagenet.json, or None.
 
     Returns:
         A frame with where, subject, quantity, unit, source, printed, ours, reading, how, difference, verdict, note.
@@ -42,7 +43,7 @@ def audit(paper, cited, variants, authors=None):
     Raises:
         ValueError: a row has a quantity that nothing measures.
     """
-    answers = Answers(paper, cited, variants, authors)
+    answers = Answers(paper, cited, variants, authors, imagenet)
     rows = []
     for row in paper.itertuples():
         if not {row.variant, row.reference} <= {"", *variants}:

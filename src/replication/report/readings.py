@@ -7,7 +7,7 @@ from typing import NamedTuple
 # How ours is known
 BUILT, COMPUTED, DECODED = ("read back from our model", "computed from our model", "decoded from the authors' file")
 MEASURED, PRINTED, CITED = ("measured on our file", "from other printed numbers", "from a cited source")
-NOT_HERE = "not testable here"
+EVALUATED, NOT_HERE = ("measured on ImageNet with the released weights", "not testable here")
 
 # Verdicts
 EXACT, ROUNDED, STATED, AS_BUILT = ("exact", "rounded to nearest", "under a stated reading", "as built")
