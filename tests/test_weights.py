@@ -99,7 +99,9 @@ def test_pooling_is_for_features(options):
 def test_what_are_no_weights_is_said(weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.h5").write_bytes(b"")
-    with pytest.raises(ValueError, match=r'weights must be None, "imagenet" or the path of a file .* Received: '):
+    with pytest.raises(
+        ValueError, match=r'weights must be None, "imagenet", "cifar10" or the path of a file .* Received: '
+    ):
         SqueezeNet_11(weights=weights)
 
 
