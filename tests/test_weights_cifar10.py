@@ -1,0 +1,140 @@
+"""The networks in the package: files and cards agree, training's standardisation is folded, a release is whole."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import pytest
+from test_library import NETWORKS, build
+
+from replication import paths, release
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, models, preprocess_input, weights
+from squeezenet.weights import sqnt
+
+NAMES = [name for name in NETWORKS if name != "alexnet"]
+needs_images = pytest.mark.skipif(not (paths.DATASET / "cifar10.npz").exists(), reason="stage dataset has not run")
+
+
+def card(name):
+    return json.loads((weights.CIFAR10 / f"{name}.json").read_text())
+
+
+def test_the_folder_holds_a_file_and_a_card_of_every_variant():
+    assert set(NAMES) == set(models.VARIANTS)
+    files = {path.name for path in weights.CIFAR10.iterdir()}
+    assert files == {f"{name}{end}" for name in NAMES for end in (".sqnt", ".json")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_is_of_its_file(name):
+    data, told = (weights.CIFAR10 / f"{name}.sqnt").read_bytes(), card(name)
+    assert (told["name"], told["bytes"]) == (name, len(data))
+    assert told["sha256"] == hashlib.sha256(data).hexdigest()
+    assert told["accuracy_low"] < told["accuracy"] < told["accuracy_high"]
+    network = build(name, weights="cifar10")
+    assert (network.name, network.input_shape, network.output_shape) == (name, (None, 32, 32, 3), (None, 10))
+    assert network.count_params() == told["parameters"]
+    for key, tensor in sqnt.decode(data)[1].items():
+        np.testing.assert_array_equal(weights.tensors(network)[key], tensor)
+
+
+@needs_images
+@pytest.mark.parametrize("name", NAMES)
+def test_accuracy_is_the_cards(name):
+    measured, told = release.measure(build(name, weights="cifar10"), "test"), card(name)
+    assert measured["test_images"] == told["test_images"]
+    assert measured["accuracy"] == pytest.approx(told["accuracy"], abs=0.001)  # other processors round otherwise
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_of_images(name):
+    x = preprocess_input(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)))
+    whole = build(name, weights="cifar10")
+    last = "fire9" if name in ("squeezenet_1_0", "squeezenet_1_1") else "fire9_bypass"
+    expected = np.asarray(keras.Model(whole.input, whole.get_layer(last).output)(x)).mean((1, 2))
+    features = build(name, weights="cifar10", include_top=False, pooling="avg", nb_classes=7)
+    np.testing.assert_allclose(features(x), expected, rtol=1e-4, atol=1e-4)
+    other = build(name, weights="cifar10", include_top=False, input_shape=(48, 40, 3))
+    assert other.output_shape[1:3] == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        (SqueezeNet, {"nb_classes": 100}, r'weights="cifar10" are for nb_classes=10; .* Received: nb_classes=100'),
+        (SqueezeNet, {"classes": 1000}, r'weights="cifar10" are for nb_classes=10'),
+        (SqueezeNet, {"input_shape": (64, 64, 3)}, r"conv1 is .* Received: weights='cifar10', input_shape=\(64, 64"),
+        (SqueezeNet, {"input_shape": (32, 32, 1)}, "conv1 is "),
+        (SqueezeNet_11, {"compression": 0.5}, "conv1 is "),
+        (SqueezeNet, {"squeeze_ratio": 0.25}, "fire2_squeeze1x1 is "),
+        (SqueezeNet, {"pools": ["conv1"]}, "maxpool4 is "),
+        (SqueezeNet, {"as_released": True}, "conv10 is "),
+        (AlexNet, {}, r"weights of AlexNet must be a .keras or .sqnt file. Received: 'cifar10'"),
+    ],
+    ids=str,
+)
+def test_what_the_files_are_not_for_is_one_line(model, arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        model(weights="cifar10", **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_folding_changes_no_answer():
+    """conv1 of 64 pixels is not padded, so there it is exact."""
+    mean, std = np.array([120, 110.5, 99], "float32"), np.array([60, 70, 65.5], "float32")
+    keras.utils.set_random_seed(0)
+    network = SqueezeNet((64, 64, 3), 10)
+    network.get_layer("conv10").kernel.assign(network.get_layer("conv10").kernel * 1000)  # probabilities that differ
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype("float32")
+    expected = np.asarray(network((pixels - mean) / std))
+    assert np.ptp(expected) > 0.1
+    weights.set_tensors(network, weights.fold(weights.tensors(network), mean, std))
+    np.testing.assert_allclose(network(preprocess_input(pixels)), expected, rtol=0, atol=1e-4)
+
+
+PROVENANCE = dict.fromkeys(release.TOLD, 1) | {"seconds": 9}
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """A compressed network, and a release of it into a folder, with an accuracy of our own."""
+    architecture = {"model": "squeezenet_11", "input_shape": [32, 32, 3], "nb_classes": 10}
+    path, folder = tmp_path / "6_bit.sqnt", tmp_path / "cifar10"
+    path.write_bytes(sqnt.encode(weights.tensors(models.create(**architecture)), architecture))
+    monkeypatch.setattr(release.splits, "describe", lambda: {"mean": [1, 2, 3], "std": [4, 5, 6]})
+
+    def ship(accuracy, name="squeezenet_1_1", provenance=PROVENANCE):
+        def measure(network, split):
+            return {f"{split}_images": 5, "accuracy": accuracy / (split == "validation" or 2)}
+
+        monkeypatch.setattr(release, "measure", measure)
+        found = release.release(path, name, provenance, folder)
+        return found, folder
+
+    return ship
+
+
+def test_a_release_replaces_worse_networks_alone(measured, capsys):
+    first, folder = measured(0.5)
+    assert (first["accuracy"], first["validation_accuracy"], first["test_images"]) == (0.25, 0.5, 5)
+    assert "seconds" not in first and "new file of" in capsys.readouterr().out
+    data = (folder / "squeezenet_1_1.sqnt").read_bytes()
+    assert first["sha256"] == hashlib.sha256(data).hexdigest()
+    for same_or_worse in (0.5, 0.4):
+        assert measured(same_or_worse)[0] == first
+        assert "kept the file that is there" in capsys.readouterr().out
+    assert measured(0.6)[0] == json.loads((folder / "squeezenet_1_1.json").read_text()) != first
+    assert sorted(path.name for path in folder.iterdir()) == ["squeezenet_1_1.json", "squeezenet_1_1.sqnt"]
+
+
+def test_a_release_that_fails_leaves_nothing(measured):
+    with pytest.raises(ValueError, match="is a squeezenet_1_1, not a squeezenet_1_0"):
+        measured(0.5, "squeezenet_1_0")
+    with pytest.raises(ValueError, match="the card of squeezenet_1_1 needs seed, bits"):
+        measured(0.5, provenance={k: v for k, v in PROVENANCE.items() if k not in ("seed", "bits")})
+    first, folder = measured(0.5)
+    with pytest.raises(TypeError):
+        measured(None)
+    assert json.loads((folder / "squeezenet_1_1.json").read_text()) == first
+    assert len(list(folder.iterdir())) == 2
