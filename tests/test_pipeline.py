@@ -54,7 +54,7 @@ def clone(folder):
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["dataset"]["limit"] = 300
     params["train"] |= {"epochs": 2, "seeds": [1]}
-    params["evidence"]["parts"] = {"longer": {"epochs": 3, "seeds": [2], "variants": ["half_width"]}}
+    params["evidence"]["parts"] = {"longer": {"epochs": 3, "seeds": [2], "variants": ["squeezenet"], "compress": True}}
     params["evidence"]["rates"]["variants"] = {}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
@@ -169,18 +169,20 @@ def test_an_identical_training_reruns_nothing_behind_it(project):
 
 
 def test_a_longer_training_leaves_its_row_and_reruns_the_report_alone(project):
-    run(project, "make", "evidence", f"VENV={BIN.parent}")
-    row = json.loads((project / "data/evidence/half_width-3-2.json").read_text())
-    assert (row["variant"], row["seed"], row["epochs"], len(row["history"]["epoch"])) == ("half_width", 2, 3, 3)
-    assert (project / "data/checkpoints/half_width-3-2/model.keras").exists()
+    output = run(project, "make", "evidence", f"VENV={BIN.parent}")
+    assert "squeezenet_1_0: kept the file that is there" in output  # of the package: trained for longer
+    assert len(json.loads((project / "data/evidence/compress/squeezenet-3-2.json").read_text())["rows"]) == 5
+    row = json.loads((project / "data/evidence/squeezenet-3-2.json").read_text())
+    assert (row["variant"], row["seed"], row["epochs"], len(row["history"]["epoch"])) == ("squeezenet", 2, 3, 3)
+    assert (project / "data/checkpoints/squeezenet-3-2/model.keras").exists()
     assert planned(project) == ["report"]
-    assert "half_width-3-2" not in run(project, sys.executable, "-m", "replication.evidence", "list")
+    assert "squeezenet-3-2" not in run(project, sys.executable, "-m", "replication.evidence", "list")
     run(project, "make", "evidence", f"VENV={BIN.parent}")  # nothing is left to do, which is no error
     edit(project, train__momentum=0.8)
     try:
         command = [sys.executable, "-m", "replication.evidence", "list"]
         refused = subprocess.run(command, cwd=project, env=environment(project), text=True, capture_output=True)
-        assert refused.returncode == 1 and "half_width-3-2" in refused.stderr
+        assert refused.returncode == 1 and "squeezenet-3-2" in refused.stderr
     finally:
         edit(project, train__momentum=0.9)
 

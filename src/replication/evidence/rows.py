@@ -40,6 +40,7 @@ class Plan(Section):
     """The section evidence of params.yaml."""
 
     recipe: dict
+    shipped: list[str]
     parts: dict[str, Part]
     rates: Rates
 
@@ -105,9 +106,17 @@ def jobs():
 
 
 def is_compressed(job):
-    """Whether a training's network is compressed right after it."""
-    compressed = read("compress", dict)["variants"]
-    return job.variant in compressed and any(
+    """Whether a training's network is compressed right after it, for Table 2."""
+    return job.variant in read("compress", dict)["variants"] and _of_a_compressed_part(job)
+
+
+def is_shipped(job):
+    """Whether a training's network goes into the package, if it is the best."""
+    return job.variant in read("evidence", Plan).shipped and _of_a_compressed_part(job)
+
+
+def _of_a_compressed_part(job):
+    return any(
         part.compress and job.variant in part.variants and job.epochs == part.epochs and job.seed in part.seeds
         for part in read("evidence", Plan).parts.values()
     )
