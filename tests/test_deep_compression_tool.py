@@ -58,7 +58,7 @@ def refused(capsys, code, *arguments):
 
 def test_there_and_back_by_the_command(network, saved):
     environment = os.environ | {"PYTHONPATH": str(paths.ROOT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    arguments = "network.keras --quality 0.5 --bits 4 --huffman -o network.sqnt".split()
+    arguments = ["network.keras", "--quality", "0.5", "--bits", "4", "--huffman", "-o", "network.sqnt"]
     command = [sys.executable, "-m", "squeezenet.deep_compression", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
