@@ -116,6 +116,9 @@ def draw(found, narrow=False):
     curves = summaries.curves(found.paper, found.runs[0])
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
     drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
+    if found.others.export and found.others.timed:
+        rows = summaries.exports(found.others)
+        drawn["exports"] = figures.exports(rows, found.others.timed["hardware"], narrow)
     if narrow:
         return drawn
     drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
@@ -211,6 +214,8 @@ def _tables(found, units):
         made["authors"] = tables.authors(others.authors)
     if others.transfer:
         made["transfer"] = tables.transfer(others.transfer)
+    if others.export:
+        made["exports"] = tables.exports(summaries.exports(others))
     return made
 
 
