@@ -354,7 +354,7 @@ def test_as_released_follows_the_file(tmp_path):
     network.save(tmp_path / "released.keras")
     loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
-    assert models.is_released(loaded)
+    assert models.release_of(loaded) is True
 
 
 @pytest.mark.parametrize("left", [0, 0.01, 0.5, 0.99])

@@ -105,7 +105,7 @@ def SqueezeNet(
         squeeze_ratio: SR of Section 5.2, squeeze filters by expand filters.
         pct3x3: share of 3x3 among the expand filters, Section 5.3.
         as_released: conv10 as in the authors' prototxt, padded by one pixel (1.0 only) and followed
-            by a ReLU; the released ImageNet weights need it.
+            by a ReLU; the released ImageNet weights need it. "torchvision" for the ReLU alone.
         include_top: False for the features behind fire9: no dropout, no conv10, nothing after it.
         weights: None for random ones, "imagenet" for those of the release, "cifar10" for those of this package, or
             the path of a file, see `squeezenet.weights`. The other arguments must be those of the weights, but for
@@ -139,11 +139,13 @@ def SqueezeNet(
     for key, value, least in (("base_e", base_e, 1), ("incr_e", incr_e, 0), ("freq", freq, 1)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{key} must be an integer of at least {least}. Received: {value!r}")
+    if as_released not in (False, True, "torchvision"):
+        raise ValueError(f'as_released must be False, True or "torchvision". Received: {as_released!r}')
     nb_classes = _check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling)
     default = (32, 32, 3) if weights == "cifar10" else (224, 224, 3) if include_top else (None, None, 3)
     inputs = _input(input_shape, input_tensor, default)
     source = None if weights is None else _source(weights, version, variant)
-    as_released = as_released or (source is not None and is_released(source))
+    as_released = (source is not None and release_of(source)) or as_released
 
     def width(filters):
         return max(1, round(filters * compression))
@@ -171,7 +173,7 @@ def SqueezeNet(
     if include_top:
         if dropout_rate:
             x = layers.Dropout(dropout_rate, name="drop9")(x)
-        if as_released and version == "1.0":
+        if as_released and as_released != "torchvision" and version == "1.0":
             x = layers.ZeroPadding2D(1, name="pad10")(x)
         conv10 = {"activation": "relu" if as_released else None, "kernel_initializer": _gaussian()}
         x = layers.Conv2D(nb_classes, 1, name="conv10", **conv10)(x)
@@ -436,6 +438,7 @@ RELEASED = {  # how the networks with ImageNet's weights are built; files carry 
         "dropout_rate": None,
     }
 }
+FOR_SQUEEZENET = (".net", ".caffemodel", ".pth", ".pt")
 RELEASED["1.1"] = RELEASED["1.0"] | {"model": "squeezenet_11"}
 
 
@@ -472,14 +475,17 @@ def released_shapes():
     return network.kernel_shapes(create(**RELEASED["1.0"]))
 
 
-def is_released(model):
-    """Whether conv10 is as the authors released it, see `SqueezeNet`."""
-    return any(layer.name == "conv10" and layer.activation is keras.activations.relu for layer in model.layers)
+def release_of(model):
+    """What `as_released` a network was built with, see `SqueezeNet`; for 1.1 both releases are the same."""
+    last = {layer.name: layer for layer in model.layers if layer.name in ("pad10", "conv10")}
+    if "conv10" not in last or last["conv10"].activation is not keras.activations.relu:
+        return False
+    return "pad10" in last or "torchvision"
 
 
 def _source(weights, version, variant):
     """The network that holds some weights, built as their file says, and else as the authors released it."""
-    if version not in RELEASED and (str(weights) in CLASSES or str(weights).endswith((".net", ".caffemodel"))):
+    if version not in RELEASED and (str(weights) in CLASSES or str(weights).endswith(FOR_SQUEEZENET)):
         raise ValueError(f"weights of AlexNet must be a .keras or .sqnt file. Received: {weights!r}")
     tensors, built = files.read(weights, version, variant, released_shapes)
     if isinstance(built, keras.Model):

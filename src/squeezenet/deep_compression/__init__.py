@@ -3,13 +3,15 @@
     compress(model, "model.sqnt", quality=1.0, bits=5)
     model = load("model.sqnt")
 
+or `python -m squeezenet.deep_compression --help`.
+
 The other functions take and give arrays, by the names of `squeezenet.weights.tensors`.
 """
 
 try:
     from squeezenet.deep_compression.files import compress, load, save
     from squeezenet.deep_compression.pruning import prune, prune_below, prune_network
-    from squeezenet.deep_compression.quantisation import Quantiser, second_moments
+    from squeezenet.deep_compression.quantisation import Quantiser, fit, second_moments
     from squeezenet.deep_compression.sharing import kmeans, share, share_network
     from squeezenet.deep_compression.svd import factorise
 except ImportError as error:
@@ -19,6 +21,7 @@ __all__ = [
     "Quantiser",
     "compress",
     "factorise",
+    "fit",
     "kmeans",
     "load",
     "prune",

@@ -6,11 +6,12 @@ import keras
 
 from squeezenet import models
 from squeezenet.deep_compression.pruning import prune_network
+from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
 from squeezenet.weights import set_tensors, sqnt, tensors
 
 
-def compress(model, path, *, quality=None, kept=None, bits=None, coder="range", architecture=None):
+def compress(model, path, *, quality=None, kept=None, bits=None, budget=None, coder="range", architecture=None):
     """Prune a model, share its weights and write it into a file; `load` gives it back. No training in between.
 
     The model itself stays as it is. Whoever wants to retrain within the zeros and shared values does these steps
@@ -23,6 +24,8 @@ def compress(model, path, *, quality=None, kept=None, bits=None, coder="range", 
         quality: drop the weights below so many standard deviations of their layer.
         kept: in place of it, layer -> fraction of the weights to keep.
         bits: share each layer's weights among 2^bits - 1 values; a number, or one by what a layer's name begins with.
+        budget: the most bytes that the file may have. Where the rest leaves more, the weights that pruning left are
+            rounded by `fit` in place of being shared.
         coder: "range", or "huffman" as in the paper.
         architecture: keywords of `models.create` that build this model, which take fewer bytes than Keras' own
             configuration of it.
@@ -32,6 +35,7 @@ def compress(model, path, *, quality=None, kept=None, bits=None, coder="range", 
 
     Raises:
         ValueError: an argument does not fit the model, or the model has weights that are no floating-point arrays.
+            The budget is too small for it.
     """
     values = tensors(model)
     for name, tensor in values.items():
@@ -43,9 +47,12 @@ def compress(model, path, *, quality=None, kept=None, bits=None, coder="range", 
     set_tensors(models.restore(architecture, size), values)  # before any work: the file can be read back
     if quality is not None or kept is not None:
         values = prune_network(values, kept, quality)
-    if bits is not None:
-        values = share_network(values, bits)
-    return save(path, values, architecture, coder)
+    shared = values if bits is None else share_network(values, bits)
+    data = sqnt.encode(shared, architecture, coder)
+    if budget is not None and len(data) > budget:
+        data = fit(values, budget, architecture, coder)
+    Path(path).write_bytes(data)
+    return sqnt.byte_table(data)
 
 
 def save(path, values, architecture, coder="range"):

