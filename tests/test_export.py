@@ -60,4 +60,4 @@ def test_a_network_is_as_right_as_its_card_says(tmp_path, monkeypatch, images, a
 def test_of_other_images_than_cifar10s_only_imagenets_networks_are_left():
     data = read("dataset", Dataset).model_copy(update={"name": "folder"})
     subjects, missing = networks.of_cifar10(read("export", networks.Export), data)
-    assert subjects == [] and set(missing) == set(models.VARIANTS)
+    assert subjects == [] and set(missing) == {f"{name}, CIFAR-10" for name in models.VARIANTS}

@@ -59,7 +59,8 @@ def of_cifar10(settings, data):
         ValueError: a network is not what its card says.
     """
     if data.name != "cifar10":
-        return [], dict.fromkeys(models.VARIANTS, "its test images are CIFAR-10's (`dataset.name` in params.yaml)")
+        reason = "its test images are CIFAR-10's (`dataset.name` in params.yaml)"
+        return [], {f"{name}, CIFAR-10": reason for name in models.VARIANTS}
     seen = preprocess_input(splits.load("train", data).images[: settings.calibration])
     test, subjects = splits.load("test", data), []
     chosen = splits.stratified(test.labels, settings.images)
@@ -101,7 +102,7 @@ def of_imagenet(settings, data, releases):
         for name, version in VERSIONS.items()
         if name in found
     ]
-    return subjects, {name: reason for name, reason in missing.items() if name in VERSIONS}
+    return subjects, {f"{name}, ImageNet": missing[name] for name in VERSIONS if name in missing}
 
 
 def measure(subject, folder, calls):
