@@ -6,6 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
   $(addprefix transfer.,per_class=25 test=500 epochs=1) \
+  $(addprefix export.,images=200 photographs=10 calls=10) \
   $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000) \
   $(addprefix advantages.variants.$(net).images.,dense=3000 pruned=3000 shared=1000))
 
@@ -43,10 +44,11 @@ NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rw
 unlock: venv
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
 
+# Stage export times single images: it runs alone, in the last line.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro code dataset
 	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e advantages -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
+	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
 	dvc stage list --name-only | grep advantages@ | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
 	dvc repro
 

@@ -16,7 +16,18 @@ SRC = paths.ROOT / "src"
 PIPELINE = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = sorted(set(PIPELINE) - {"code"})
 # Imports go left.
-LEVELS = ("dataset", "train", "compress", "authors", "imagenet", "transfer", "evidence", "advantages", "report")
+LEVELS = (
+    "dataset",
+    "train",
+    "compress",
+    "authors",
+    "imagenet",
+    "transfer",
+    "evidence",
+    "advantages",
+    "export",
+    "report",
+)
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}
 
 

@@ -60,6 +60,7 @@ def clone(folder):
     compressed = params["compress"]["variants"]["squeezenet"]
     params["imagenet"]["agreement"] = 4
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
+    params["export"] = {"images": 20, "photographs": 2, "calibration": 4, "calls": 2}
     params["compress"]["variants"] = {"squeezenet": compressed | {"retrain": {"pruned": 100, "shared": 100}}}
     measured = params["advantages"]["variants"]["squeezenet"]
     measured |= {
@@ -120,6 +121,15 @@ def test_the_released_networks_are_looked_at_and_put_to_use(project):
     assert "squeezenet_11" not in found["missing"] and found["evaluated"] == {}
     transferred = json.loads((project / "data/transfer/transfer.json").read_text())
     assert len(transferred["rows"]) == 2 and transferred["test_images"] == 20
+
+
+def test_the_networks_with_weights_are_exported(project):
+    found = json.loads((project / "data/export/export.json").read_text())
+    runs = {(row["data"], row["network"]) for row in found["rows"]}
+    assert len(runs) + len(found["missing"]) == 6 and len(found["rows"]) == 6 * len(runs)
+    times = json.loads((project / "data/runs/export/run.json").read_text())["times"]
+    assert len(times) == 7 * len(runs) and all(row["low"] <= row["ms"] <= row["high"] for row in times)
+    assert "| LiteRT, 8 bits" in (project / "reports/README.md").read_text()
 
 
 def test_nothing_changed_is_fast_and_runs_nothing(project):

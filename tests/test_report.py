@@ -267,6 +267,20 @@ def test_imagenet_is_measured_or_said_to_be_missing():
     assert {"torchvision", "imgclsmob", "authors' DSD", "authors' residual", "xevolesi"} <= set(table.who)
 
 
+def test_exports_stand_beside_keras(authors):
+    row = {"data": "ImageNet", "network": "squeezenet_1_1", "format": "ONNX"}
+    shares = {"agreement": 0.9, "agreement_low": 0.8, "agreement_high": 1.0}
+    found = row | shares | {"bytes": 4_960_921, "images": 60, "difference": 0.0000012}
+    export = {"rows": [found], "missing": {"squeezenet, ImageNet": "no file"}}
+    timed = {"times": [row | {"low": 7.9, "ms": 8.1, "high": 8.5}], "hardware": "a machine"}
+    ours = find(authors, ("half_width",))
+    text = page.render(ours._replace(others=ours.others._replace(export=export, timed=timed)), {"exports"})
+    line = "| `squeezenet_1_1` | ONNX | 4,960,921 | 60 | - | 90.0 [80.0, 100.0] | 0.000001 | 8.10 [7.90, 8.50] |"
+    assert line in re.sub(" +", " ", text) and "figures/exports.svg" in text
+    assert "on one thread of a machine" in text and "- Left out: squeezenet, ImageNet. no file" in text
+    assert "Stage `export` has not run." in page.render(ours, {})
+
+
 def test_numbers_are_aligned_right():
     frame = pd.DataFrame({"name": ["1"], "n": ["1,234"], "interval": ["1.0 [0.5, 1.5]"], "text": ["a 1"]})
     assert tables.markdown(frame).splitlines()[1].count(":|") == 2

@@ -131,7 +131,7 @@ def accuracy_against_size(paper, results, dataset, named, narrow=False):
     for axis, shown in ((left, paper), (right, results)):
         _names_beside(axis, shown[shown.family.isin(named)], 0.035 * np.ptp(shown.accuracy))
         axis.set(xscale="log", xlim=(results.mebibytes.min() / 4, paper.mebibytes.max() * 1.4))
-        _plain_log(axis)
+        _plain_log(axis.xaxis)
     right.legend(loc="lower right", fontsize="small")
     return figure
 
@@ -147,9 +147,10 @@ def _names_beside(axis, rows, gap):
 
 
 def _plain_log(axis):
-    axis.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    """Numbers of a logarithmic x or y axis without powers."""
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
 STEPS = {  # what a step's name contains -> its colour and marker in every panel
@@ -188,7 +189,7 @@ def compression(steps, dataset, narrow=False):
                 place |= {"textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
                 left.annotate(bits, (row.bytes / 1000, 100 * row.validation), **place)
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
-        _plain_log(left)
+        _plain_log(left.xaxis)
         left.margins(0.1, 0.25)
         stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
         stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
@@ -254,8 +255,43 @@ def lengths(effects, paper, narrow=False):
     right.set(title="accuracy on the training images", ylabel="%")
     for axis in (left, right):
         axis.set(xscale="log", xlabel="epochs")
-        _plain_log(axis)
+        _plain_log(axis.xaxis)
         axis.legend(fontsize="x-small")
+    return figure
+
+
+FORMATS = {  # of an export -> its colour and marker in every panel
+    "Keras, predict": ("0.5", "x"),
+    "Keras": ("black", "o"),
+    "SavedModel": ("tab:brown", "P"),
+    "ONNX": ("tab:blue", "s"),
+    "LiteRT": ("tab:orange", "^"),
+    "LiteRT, 8 bits": ("tab:green", "v"),
+    ".sqnt": ("tab:purple", "D"),
+}
+
+
+def exports(rows, machine, narrow=False):
+    """Milliseconds of one image against bytes on disk, by format: a mark for each network.
+
+    Args:
+        rows: of `summaries.exports`, with milliseconds.
+        machine: that they were measured on.
+    """
+    panels = list(rows.groupby("data", sort=False))
+    figure, axes = subplots(len(panels), narrow, width=9)
+    for axis, (data, part) in zip(axes, panels, strict=True):
+        size = part.bytes.fillna(part.groupby("network").bytes.transform("first"))  # predict runs Keras' file
+        for name, (colour, marker) in FORMATS.items():
+            these = part.format == name
+            axis.scatter(size[these] / 1e6, part.ms[these], s=36, color=colour, marker=marker, label=name, zorder=3)
+        axis.set(xscale="log", yscale="log", title=f"networks for {data}", xlabel="MB on disk", ylabel="ms an image")
+        _plain_log(axis.xaxis)
+        _plain_log(axis.yaxis)
+        axis.margins(0.1, 0.15)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow else 7, fontsize="small")
+    figure.suptitle(f"one thread, {machine}", fontsize="medium")
     return figure
 
 

@@ -114,6 +114,9 @@ def draw(found, narrow=False):
     named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
     printed = summaries.printed_networks(found.paper)
     drawn["accuracy_against_size"] = figures.accuracy_against_size(printed, found.laptop, where, named, narrow)
+    if found.others.export and found.others.timed:
+        rows = summaries.exports(found.others)
+        drawn["exports"] = figures.exports(rows, found.others.timed["hardware"], narrow)
     if narrow:
         return drawn
     drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
@@ -208,6 +211,8 @@ def _tables(found, units):
         made["authors"] = tables.authors(others.authors)
     if others.transfer:
         made["transfer"] = tables.transfer(others.transfer)
+    if others.export:
+        made["exports"] = tables.exports(summaries.exports(others))
     return made
 
 

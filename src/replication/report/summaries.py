@@ -35,17 +35,20 @@ class Others(NamedTuple):
 
     Attributes:
         compression: variant -> its metrics.json, and `correct`: file -> bool array over the test images.
-        authors, imagenet, transfer: their authors.json, imagenet.json and transfer.json, or None.
+        authors, imagenet, transfer, export: their authors.json, imagenet.json, transfer.json and export.json, or None.
+        timed: what `export` left in data/runs, if it is there: no stage depends on it.
     """
 
     compression: dict
     authors: dict | None
     imagenet: dict | None
     transfer: dict | None
+    export: dict | None = None
+    timed: dict | None = None
 
 
 def read_others(variants, folder=paths.DATA):
-    """Read what stages `compress` (of these variants), `authors`, `imagenet` and `transfer` left under data/."""
+    """Read what stages `compress` (of these variants), `authors`, `imagenet`, `transfer` and `export` left."""
 
     def read(path):
         path = Path(folder) / path
@@ -56,7 +59,8 @@ def read_others(variants, folder=paths.DATA):
     for name, found in compression.items():
         with np.load(Path(folder) / "compress" / name / "correct.npz") as arrays:
             found["correct"] = dict(arrays)
-    return Others(compression, *(read(f"{stage}/{stage}.json") for stage in ("authors", "imagenet", "transfer")))
+    stages = (read(f"{stage}/{stage}.json") for stage in ("authors", "imagenet", "transfer", "export"))
+    return Others(compression, *stages, read("runs/export/run.json"))
 
 
 def summarise(trainings, paper):
@@ -215,6 +219,15 @@ def compressed_summary(runs):
             rows.append((run.name, network, method, bits, len(group), group.n.iloc[0], *sizes, *cost))
     columns = ["run", "network", "method", "bits", "seeds", "n", "bytes", "ratio", "accuracy", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "cost", "cost_low", "cost_high"])
+
+
+def exports(others):
+    """One row for each network and format: what `export` found, with milliseconds where they have been measured."""
+    of = ["data", "network", "format"]
+    found = pd.DataFrame(others.export["rows"]).set_index(of)
+    times = pd.DataFrame(others.timed["times"] if others.timed else [], columns=[*of, "low", "ms", "high"])
+    times = times.set_index(of)
+    return found.reindex(times.index.union(found.index, sort=False)).join(times).reset_index()
 
 
 KINDS = {

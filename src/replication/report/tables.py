@@ -369,6 +369,27 @@ def transfer(found):
     return pd.DataFrame({"network": rows.network, "top-1, %": texts})
 
 
+def exports(rows):
+    """The frame of `summaries.exports` as texts."""
+
+    def ranges(key, scale=100, digits=1, low="{}_low", high="{}_high"):
+        bounds = [scale * rows[name] for name in (key, low.format(key), high.format(key))]
+        return [interval(*each, digits) if each[0] == each[0] else NONE for each in zip(*bounds, strict=True)]
+
+    shown = {
+        "classes": rows.data,
+        "network": code(rows.network),
+        "format": rows.format,
+        "bytes": rows.bytes.map("{:,.0f}".format, na_action="ignore").fillna(NONE),
+        "images": rows.images.map("{:,.0f}".format, na_action="ignore").fillna(NONE),
+        "top-1, %": ranges("accuracy"),
+        "same class as Keras, %": ranges("agreement"),
+        "largest difference": rows.difference.map("{:.6f}".format, na_action="ignore").fillna(NONE),
+        "ms an image": ranges("ms", 1, 2, "low", "high"),
+    }
+    return pd.DataFrame(shown)
+
+
 # Provenance
 
 
