@@ -73,8 +73,8 @@ def test_a_missing_package_names_the_extra(tmp_path):
         ("weights", "constriction", "squeezenet.SqueezeNet(weights='cifar10')"),
         ("deep_compression", "pydantic", "import squeezenet.deep_compression"),
         ("deep_compression", "scipy", "import squeezenet.deep_compression"),
-        ("deep_compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
         ("deep_compression", "tqdm", "import squeezenet.deep_compression"),
+        ("deep_compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
     ]
     printed, error = python(MISSING.format(cases=[case[1:] for case in cases]))
     lines = printed.splitlines()

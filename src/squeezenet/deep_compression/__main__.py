@@ -98,7 +98,7 @@ def inspect(path):
         shape, values = " x ".join(map(str, tensor.shape)), told["entries"] or told["form"]
         counts = f"{tensor.size:,}", f"{told['stored']:,}", str(values), f"{size:,}", f"{8 * size / tensor.size:.2f}"
         each.add_row(told["name"], shape, *counts)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(sections, each)
 
 
