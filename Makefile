@@ -18,7 +18,7 @@ export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax unlock repro evidence communication test test-jax quick lab lock
+.PHONY: help venv jax unlock repro evidence communication test test-jax prove quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -75,6 +75,11 @@ test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline 
 
 test-jax: jax ## the tests of the recipe on JAX, and two processes against one
 	KERAS_BACKEND=jax pytest -m jax
+
+PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files bits places kills)
+
+prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
+	pytest -s -v $(PROOFS) --table docs/reliability.md
 
 lab: venv ## open the notebooks in JupyterLab
 	jupyter lab notebooks

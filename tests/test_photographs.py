@@ -113,6 +113,13 @@ def test_every_colour_mode_becomes_rgb(tmp_path, mode):
     assert image.shape == (32, 32, 3) and image.dtype == np.uint8
 
 
+def test_postscript_is_no_image_and_starts_no_ghostscript(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    path = tmp_path / "a.JPEG"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    assert photographs.try_read(path, 32) == (None, "no image")
+
+
 def test_centre_is_caffes():
     image = np.arange(256 * 256).reshape(256, 256, 1)
     assert photographs.centre(image, 227)[0, 0, 0] == 14 * 256 + 14

@@ -9,9 +9,9 @@ from replication import paths
 
 
 class Section(BaseModel):
-    """A section of params.yaml: unknown keys are errors."""
+    """A section of params.yaml: unknown keys and infinite numbers are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def read(section, kind, path=paths.PARAMS):
@@ -23,10 +23,14 @@ def read(section, kind, path=paths.PARAMS):
         path: of another params.yaml.
 
     Raises:
-        ValueError: a key is missing, unknown or out of range; the message names the file and the keys.
+        ValueError: the file is no YAML, or a key is missing, unknown or out of range; the message, one line, names the
+            file and the keys.
     """
-    values = yaml.safe_load(Path(path).read_text())
-    if section not in values:
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict) or section not in values:
         raise ValueError(f"{path}: section {section} is missing")
     try:
         return TypeAdapter(kind).validate_python(values[section])

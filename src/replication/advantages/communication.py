@@ -35,8 +35,14 @@ class Communication(Section):
     repeats: PositiveInt
 
 
-def settings():
-    return Communication.model_validate(read("advantages", dict)["communication"])
+class Advantages(Section, extra="ignore"):
+    """What is read here of section advantages."""
+
+    communication: Communication
+
+
+def settings(path=paths.PARAMS):
+    return read("advantages", Advantages, path).communication
 
 
 def row_of(variant, dtype):

@@ -18,6 +18,7 @@ from scipy.io import loadmat
 from tqdm import tqdm
 
 THREADS = max(2, os.cpu_count())  # that read files; their number changes no result
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # of PIL's; for PostScript it would start Ghostscript
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")  # the number is the line of the ground truth
 
 
@@ -127,7 +128,7 @@ def read(path, side):
     Raises:
         OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged.
     """
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         image = image.convert("RGB")
     box = (0, 0, *image.size)
     return np.asarray(image.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))

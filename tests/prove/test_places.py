@@ -1,0 +1,103 @@
+"""Whose machine, which path, which Python, how many at once, and with what network."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import test_pipeline
+from conftest import assert_same, copy, digests, end, finish, repro, start
+
+NOBODY = 65534
+READS_ALL = "-all,+dac_read_search"  # root's Python may lie where nobody else may look
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def test_spaces(reference, record_property):
+    """A clone in a path with spaces and umlauts"""
+    folder, seconds = reference
+    assert " " in str(folder) and "ä" in str(folder) and digests(folder)
+    record_property("outcome", f"`make repro` in {seconds:.0f} s")
+
+
+@pytest.fixture
+def project(reference, tmp_path):
+    """What the normal suite's test of push and pull takes."""
+    (tmp_path / "first").mkdir()
+    return copy(reference[0], tmp_path / "first")
+
+
+test_a_second_clone = test_pipeline.test_a_second_clone_pulls_the_networks_and_trains_nothing
+
+
+@pytest.fixture
+def somebody():
+    """The words before a command that run it as another user and without a network, as far as that is allowed."""
+    words = []
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0:
+        words += ["unshare", "--net"]
+    if os.geteuid() == 0:
+        user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        words += ["setpriv", *user, f"--inh-caps={READS_ALL}", f"--ambient-caps={READS_ALL}"]
+    return words
+
+
+def test_another_user(untouched, reference, tmp_path, somebody, record_property):
+    """As another user with a HOME that cannot be written to, without a network: the data set is there"""
+    folder = copy(untouched, tmp_path)
+    (tmp_path / "home").mkdir(mode=0o555)
+    (tmp_path / "temporary").mkdir()
+    if "setpriv" in somebody:
+        for path, _, files in os.walk(tmp_path):
+            for each in map(Path(path).joinpath, ("", *files)):
+                if each.name != "home":
+                    os.chown(each, NOBODY, NOBODY, follow_symlinks=False)
+    elsewhere = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary")}
+    finish(start(folder, *somebody, *repro(), env=elsewhere))
+    assert_same(folder, reference[0])
+    assert not list((tmp_path / "home").iterdir())
+    left_out = ", ".join(word for word in ("setpriv", "unshare") if word not in somebody)
+    record_property("outcome", "equal to the reference" + f"; not allowed here: {left_out}" * bool(left_out))
+
+
+def test_two_at_once(untouched, reference, tmp_path, record_property):
+    """Two `make repro` at once in one clone: the second waits or says so, and nothing is lost"""
+    folder = copy(untouched, tmp_path)
+    (first, said), (second, also_said) = map(end, [start(folder, *repro()), start(folder, *repro())])
+    assert 0 in (first, second), said[-2000:] + also_said[-2000:]
+    if first or second:
+        refusal = re.search(r"^ERROR: .*", said if first else also_said, re.MULTILINE)
+        assert refusal and "lock" in refusal[0], (said if first else also_said)[-3000:]
+    finish(start(folder, *repro()))
+    assert_same(folder, reference[0])
+    record_property("outcome", "one says that DVC is locked; the other ends" if first or second else "both end")
+
+
+def installed(number):
+    """A Python of this number that runs, on the PATH or of pyenv."""
+    places = [shutil.which(f"python{number}"), *Path.home().glob(f".pyenv/versions/{number}.*/bin/python")]
+    for place in filter(None, places):
+        if subprocess.run([place, "--version"], capture_output=True).returncode == 0:
+            return str(place)
+    return None
+
+
+@pytest.mark.parametrize("number", PYTHONS)
+def test_pythons(untouched, reference, tmp_path, record_property, number):
+    """`make venv` and a training by another Python"""
+    if number == f"{sys.version_info.major}.{sys.version_info.minor}":
+        pytest.skip("all else here is by it")
+    python = installed(number)
+    if not python:
+        pytest.skip("not installed here")
+    folder, venv = copy(untouched, tmp_path), tmp_path / "venv"
+    elsewhere = {"PATH": f"{venv}/bin:{os.environ['PATH']}"}
+    finish(start(folder, "make", "venv", f"VENV={venv}", f"PYTHON={python}", env=elsewhere))
+    for stage in ("code", "dataset", "train@half_width"):
+        finish(start(folder, "dvc", "repro", "-s", stage, env=elsewhere))
+    name = "data/train/half_width/1/predictions.npz"
+    same = digests(folder)[name] == digests(reference[0])[name]
+    record_property("outcome", "the reference's predictions" if same else "other last bits than the reference's")

@@ -1,0 +1,40 @@
+"""params.yaml that nobody should have written: one line that names the file and the key."""
+
+import pytest
+import yaml
+
+from replication import params, paths
+from replication.advantages import communication
+from replication.train.recipe import Train
+
+
+def refused(content, tmp_path, read=lambda path: params.read("train", Train, path)):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else yaml.safe_dump(content).encode())
+    with pytest.raises(ValueError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"train", b"other: {}"])
+def test_a_file_without_the_section(content, tmp_path):
+    assert refused(content, tmp_path) == "section train is missing"
+
+
+@pytest.mark.parametrize("content", [b"train: {epochs: [", b"\0", b"\xff\xfe\xfd"])
+def test_a_file_that_is_no_yaml_is_named(content, tmp_path):
+    refused(content, tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "fast", None])
+def test_numbers_are_finite(value, tmp_path):
+    values = yaml.safe_load(paths.PARAMS.read_text())
+    values["train"]["learning_rate"] = value
+    assert refused(values, tmp_path).startswith("train.learning_rate: ")
+
+
+def test_communication_is_named_as_a_part_of_its_section(tmp_path):
+    values = yaml.safe_load(paths.PARAMS.read_text())
+    values["advantages"]["communication"]["updates"] = 0
+    assert refused(values, tmp_path, communication.settings).startswith("advantages.communication.updates: ")
