@@ -115,6 +115,8 @@ def draw(found, narrow=False):
         drawn["compression"] = figures.compression(steps, where, narrow)
     curves = summaries.curves(found.paper, found.runs[0])
     drawn["training_curves"] = figures.training_curves(curves, where, narrow)
+    if transfer := found.others.transfer:
+        drawn["transfer"] = figures.transfer(pd.DataFrame(transfer["curves"]), transfer["classes"], narrow)
     drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
     if narrow:
         return drawn
