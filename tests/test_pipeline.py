@@ -120,7 +120,7 @@ def test_the_released_networks_are_looked_at_and_put_to_use(project):
     found = json.loads((project / "data/imagenet/imagenet.json").read_text())
     assert "squeezenet_11" not in found["missing"] and found["evaluated"] == {}
     transferred = json.loads((project / "data/transfer/transfer.json").read_text())
-    assert len(transferred["rows"]) == 2 and transferred["test_images"] == 20
+    assert len(transferred["rows"]) == 4 and transferred["test_images"] == 20
 
 
 def test_the_networks_with_weights_are_exported(project):

@@ -1,36 +1,143 @@
-"""Stage transfer: which images are learnt from, and that learning from scratch is a training of the recipe."""
+"""Stage transfer: which images are learnt from, that each way to learn does what it says, and the command line."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from replication.dataset.splits import Split
 from replication.params import read
 from replication.train.recipe import Train
-from replication.transfer import few
+from replication.transfer import __main__, few
+from squeezenet import SqueezeNet_11, deep_compression, preprocess_input
+
+COLOURS = {"blue": (20, 20, 220), "green": (20, 200, 20), "red": (220, 20, 20)}
 
 
 @pytest.fixture
 def settings():
-    own = {"per_class": 2, "side": 32, "epochs": 1, "batch_size": 4}
+    own = {"per_class": 2, "side": 64, "epochs": 1, "batch_size": 4}
     return read("transfer", few.Transfer).model_copy(update=own)
 
 
-def test_a_folder_of_classes_gives_a_few_of_each_and_the_others_to_test(settings, tmp_path):
-    for name, count in (("cat", 3), ("dog", 4)):
-        (tmp_path / name).mkdir()
-        for i in range(count):
-            Image.new("RGB", (50, 40), (10 * i, 0, 0)).save(tmp_path / name / f"{i}.png")
-    name, classes, train, test = few.draw(settings.model_copy(update={"folder": tmp_path}), None)
-    assert (name, classes) == (tmp_path.name, ["cat", "dog"])
-    assert train.labels.tolist() == [0, 0, 1, 1] and test.labels.tolist() == [0, 1, 1]
-    assert train.images.shape == (4, 32, 32, 3) and test.images[:, 0, 0, 0].tolist() == [20, 20, 30]
+@pytest.fixture
+def recipe():
+    return read("train", Train)
 
 
-def test_from_scratch_repeats_to_the_bit(settings):
-    rng = np.random.default_rng(0)
-    train, test = (Split(rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), np.arange(n) % 3) for n in (9, 6))
-    recipe = read("train", Train)
-    first, again = (few.from_scratch(settings, recipe, ["a", "b", "c"], train, test) for _ in range(2))
-    assert first.shape == (6,) and set(first) <= {0, 1, 2}
-    np.testing.assert_array_equal(first, again)
+@pytest.fixture
+def photographs(tmp_path):
+    """Six of each colour, a little lighter each time."""
+    for name, colour in COLOURS.items():
+        (tmp_path / "photographs" / name).mkdir(parents=True)
+        for i in range(6):
+            Image.new("RGB", (50, 40), colour).point(lambda x, i=i: x + i).save(
+                tmp_path / "photographs" / name / f"{i}.png"
+            )
+    return tmp_path / "photographs"
+
+
+def drawn(count, classes=3, side=64):
+    """Noise around a colour for each class."""
+    labels = np.arange(count) % classes
+    noise = np.random.default_rng(0).integers(0, 100, (count, side, side, 3))
+    return Split((noise + np.array(list(COLOURS.values()))[labels][:, None, None] // 2).astype(np.uint8), labels)
+
+
+def test_the_last_fifth_of_each_folder_tests(photographs, capsys):
+    (photographs / "red/7.jpg").write_text("no image")
+    classes, train, test = few.own(photographs, 32)
+    assert classes == list(COLOURS) and len(train.labels) == 15
+    assert test.labels.tolist() == [0, 1, 2] and test.images.shape == (3, 32, 32, 3)
+    assert test.images[:, 0, 0].tolist() == [[x + 5 for x in colour] for colour in COLOURS.values()]
+    assert f"left out: {photographs / 'red/7.jpg'}: no image" in capsys.readouterr().out
+
+
+def test_a_photograph_is_turned_the_right_way_up(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned by a quarter
+    image = Image.fromarray(np.repeat(np.uint8([[[0], [255]]]), 3, -1))
+    image.resize((64, 64), Image.Resampling.NEAREST).save(tmp_path / "a.png", exif=exif)
+    above, below = few.read(tmp_path / "a.png", 2)[:, 0, 0]
+    assert above < 50 and below > 200
+
+
+def test_the_first_network_is_the_linear_classifier(settings):
+    for classes in (2, 3):
+        train, test = drawn(24, classes), drawn(9, classes)
+        network = few.probe(settings, list(range(classes)), train)
+        features = SqueezeNet_11((64, 64, 3), weights="imagenet", include_top=False, pooling="avg")
+        seen, unseen = (features.predict(preprocess_input(part.images), verbose=0) for part in (train, test))
+        linear = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (24 * few.PENALTY), max_iter=1000))
+        expected = linear.fit(seen, train.labels).predict_proba(unseen)
+        found = few.of_pixels(network).predict(test.images, verbose=0)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recipe, tmp_path):
+    train, test = drawn(24), drawn(6)
+    for name in ("a", "b"):
+        network = few.probe(settings, list(COLOURS), train)
+        before = network.get_layer("fire2_squeeze1x1").get_weights()[0]
+        (row,) = few.fine_tune(network, settings, recipe, train, test)
+        assert row["loss"] < np.log(3) and (network.get_layer("fire2_squeeze1x1").get_weights()[0] != before).any()
+        few.save(network, list(COLOURS), 6, tmp_path / name)
+    for file in ("network.keras", "network.sqnt", "classes.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    images = preprocess_input(test.images)
+    saved = keras.models.load_model(tmp_path / "a/network.keras").predict(images, verbose=0)
+    np.testing.assert_array_equal(saved, network.predict(images, verbose=0))
+    shared = deep_compression.load(tmp_path / "a/network.sqnt").predict(images, verbose=0)
+    np.testing.assert_allclose(shared, saved, atol=0.1)
+
+
+def test_from_scratch_repeats_to_the_bit(settings, recipe):
+    train, test = drawn(9), drawn(6)
+    first, again = (few.from_scratch(settings, recipe, list(COLOURS), train, test) for _ in range(2))
+    assert [row["epoch"] for row in first[1]] == [1] and first[1] == again[1]
+    np.testing.assert_array_equal(*(model.predict(test.images, verbose=0) for model, _ in (first, again)))
+
+
+def run(monkeypatch, *arguments):
+    """The exit status, or the message, of the command."""
+    monkeypatch.setattr(sys, "argv", ["transfer", *map(str, arguments)])
+    try:
+        __main__.main()
+    except SystemExit as error:
+        return error.code
+
+
+def test_your_own_classes_from_the_command_line(photographs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(__main__, "SIDE", 64)
+    assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None
+    assert "15 photographs of 3 classes for training, 3 for testing" in capsys.readouterr().out
+    for file in ("network.keras", "network.sqnt"):
+        images = [photographs / name / "5.png" for name in COLOURS]
+        assert run(monkeypatch, "classify", tmp_path / "mine" / file, *images) is None
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[:2] for line in lines] == [
+            [f"{i}:", name] for i, name in zip(images, COLOURS, strict=True)
+        ]
+    assert run(monkeypatch, "classify", tmp_path / "mine/network.keras", tmp_path / "none.jpg", images[0]) == 1
+    out, err = capsys.readouterr()
+    assert err == f"{tmp_path / 'none.jpg'}: No such file or directory\n" and out.startswith(f"{images[0]}: blue")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: [(folder / f"red/{i}.png").write_text("") for i in range(5)], "red must hold two photographs"),
+        (lambda folder: (folder / "black").mkdir(), "black must hold two photographs at least. Received: 0"),
+        (lambda folder: [(folder / n).rename(folder.parent / n) for n in ("red", "blue")], "two of them at least"),
+        (lambda folder: folder.rename(folder.parent / "elsewhere"), "is no folder of images"),
+    ],
+)
+def test_a_folder_that_cannot_be_learnt_from_is_an_error_of_a_line(photographs, spoil, message, monkeypatch):
+    spoil(photographs)
+    error = run(monkeypatch, "train", photographs, "mine")
+    assert message in error and "\n" not in error

@@ -234,6 +234,28 @@ def training_curves(history, dataset, narrow=False):
     return figure
 
 
+def transfer(curves, classes, narrow=False):
+    """Loss and accuracy by epoch on other classes; dashed: every class as likely.
+
+    Args:
+        curves: frame with network, epoch, loss and val_accuracy.
+        classes: how many.
+    """
+    figure, (left, right) = subplots(2, narrow, height=2.8)
+    for (name, rows), colour, marker in zip(curves.groupby("network", sort=False), (BLUE, ORANGE), "os", strict=False):
+        left.plot(rows.epoch, rows.loss, color=colour, marker=marker, label=name)
+        right.plot(rows.epoch, 100 * rows.val_accuracy, color=colour, marker=marker, label=name)
+    left.axhline(np.log(classes), color=GREY, linestyle="--", linewidth=1)
+    right.axhline(100 / classes, color=GREY, linestyle="--", linewidth=1)
+    left.set(ylabel="training loss", ylim=0)
+    right.set(ylabel="accuracy on test images, %", ylim=0)
+    for axis in (left, right):
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
+    left.legend(fontsize="x-small")
+    return figure
+
+
 def lengths(effects, paper, narrow=False):
     """What the bypasses gain at each training length (left), and the training accuracy that goes with it (right).
 

@@ -1,81 +1,159 @@
-"""SqueezeNet 1.1 on other classes, a few images of each: ImageNet's features against training from scratch."""
+"""SqueezeNet 1.1 on other classes, a few images of each: from ImageNet's weights, and from scratch."""
 
-from pathlib import Path
+import json
 
+import keras
 import numpy as np
-from PIL import Image
-from pydantic import PositiveInt
-from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import make_pipeline
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import Field, PositiveFloat, PositiveInt
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
 
-from replication import paths
+from replication import records
 from replication.dataset import photographs, splits
 from replication.params import Section
 from replication.train import loop
 from replication.train.recipe import build, compile_for, updates_of
-from squeezenet import SqueezeNet_11, preprocess_input
+from squeezenet import SqueezeNet_11, deep_compression, preprocess_input
+from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
+PENALTY = 0.1  # of the squared weights of the linear classifier, for standardised features
+GLANCE = 300  # test images at most that are looked at after each epoch; nothing hangs on them
 
 
 class Transfer(Section):
     """The section transfer of params.yaml."""
 
-    folder: Path | None
     per_class: PositiveInt
     test: PositiveInt
     side: PositiveInt
     epochs: PositiveInt
     batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    dropout: float = Field(ge=0, lt=1)
+    bits: PositiveInt
 
 
-def draw(settings, data):
-    """The images: of your own folder of classes, or of the data set, enlarged.
+# Images
 
-    Args:
-        settings: `Transfer`.
-        data: `splits.Dataset`.
+
+def enlarged(settings, data):
+    """A few images of each class of the data set, enlarged.
 
     Returns:
         The data's name, its classes, and a training and a test `splits.Split`.
     """
-    side, per_class = settings.side, settings.per_class
-    if settings.folder:
-        found = photographs.index(paths.ROOT / settings.folder)
-        chosen = splits.stratified(found.labels, per_class * len(found.classes))
-        rest = np.setdiff1d(np.arange(len(found.labels)), chosen)
-        images = [np.stack([photographs.read(found.folder / f, side) for f in found.files[i]]) for i in (chosen, rest)]
-        parts = [splits.Split(*part) for part in zip(images, (found.labels[chosen], found.labels[rest]), strict=True)]
-        return settings.folder.name, found.classes, *parts
     about, parts = splits.describe(), []
-    for name, limit in (("train", per_class * len(about["classes"])), ("test", settings.test)):
+    for name, limit in (("train", settings.per_class * len(about["classes"])), ("test", settings.test)):
         small = splits.load(name, data.model_copy(update={"limit": limit}))
-        images = np.stack([np.asarray(Image.fromarray(image).resize((side, side))) for image in small.images])
+        images = np.stack([pixels(Image.fromarray(image), settings.side) for image in small.images])
         parts.append(splits.Split(images, small.labels))
     return about["name"], about["classes"], *parts
 
 
-def probe(settings, train, test):
-    """The test images' classes by a linear classifier on ImageNet's features.
+def own(folder, side):
+    """Your photographs, in one folder for each class; the last fifth of each class is for testing.
+
+    A file that cannot be read is left out, and named.
+
+    Returns:
+        The classes, and a training and a test `splits.Split`.
+
+    Raises:
+        FileNotFoundError, ValueError: there are no two folders of at least two photographs each.
+    """
+    found = photographs.index(folder)
+    if not found.classes or len(found.classes) < 2:
+        raise ValueError(f"{folder} must hold one folder for each class, and two of them at least")
+    images, labels = [], []
+    for file, label in tqdm(list(zip(found.files, found.labels, strict=True)), "Reading", unit=" photographs"):
+        try:
+            images.append(read(found.folder / file, side))
+            labels.append(label)
+        except ValueError as error:
+            tqdm.write(f"left out: {error}")
+    labels, is_test = np.array(labels, int), np.zeros(len(labels), bool)
+    for label, name in enumerate(found.classes):
+        of_class = np.flatnonzero(labels == label)
+        if len(of_class) < 2:
+            raise ValueError(f"{found.folder / name} must hold two photographs at least. Received: {len(of_class)}")
+        is_test[of_class[-max(1, len(of_class) // 5) :]] = True
+    images = np.stack(images)
+    return found.classes, *(splits.Split(images[part], labels[part]) for part in (~is_test, is_test))
+
+
+def read(path, side):
+    """The pixels of a photograph.
+
+    Raises:
+        ValueError: it cannot be read; the message names the file.
+    """
+    try:
+        with Image.open(path) as image:
+            return pixels(image, side)
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: no image") from None
+    except Exception as error:  # a damaged file may fail a decoder in any way
+        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def pixels(image, side):
+    """A PIL image the right way up, as uint8 RGB (side, side, 3), whatever its proportions."""
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGB").resize((side, side)))
+
+
+# Networks
+
+
+def of_pixels(network, *augmentation):
+    """A network behind what its images need: `augmentation` (in training only) and `preprocess_input`."""
+    images = keras.Input(network.input_shape[1:])
+    augmented = images
+    for layer in augmentation:
+        augmented = layer(augmented)
+    return keras.Model(images, network(preprocess_input(augmented)))
+
+
+def probe(settings, classes, train):
+    """SqueezeNet 1.1 with ImageNet's weights, whose conv10 is a linear classifier on the features.
+
+    The mean over positions and a 1x1 convolution change places freely: it is the classifier of the pooled features.
 
     Raises:
         ImportError: the package with 1.1's weights is not installed.
     """
-    features = SqueezeNet_11((settings.side, settings.side, 3), weights="imagenet", include_top=False, pooling="avg")
-    seen, unseen = (features.predict(preprocess_input(part.images), verbose=0) for part in (train, test))
-    classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-1, 5, 13)))
-    return classifier.fit(seen, train.labels).predict(unseen)
+    shape = (settings.side, settings.side, 3)
+    features = SqueezeNet_11(shape, weights="imagenet", include_top=False, pooling="avg")
+    model = of_pixels(features)
+    seen = model.predict(**loop.feed(model, train.images), verbose=0)
+    scale = StandardScaler().fit(seen)
+    linear = LogisticRegression(C=1 / (PENALTY * len(seen)), max_iter=1000)
+    linear.fit(scale.transform(seen), train.labels)
+    weights, bias = linear.coef_, linear.intercept_
+    if len(classes) == 2:  # scikit-learn gives those of the second class minus the first
+        weights, bias = (np.concatenate([-each, each]) / 2 for each in (weights, bias))
+    kernel = weights.T / scale.scale_[:, None]
+    top = {"conv10/kernel": kernel[None, None], "conv10/bias": bias - scale.mean_ @ kernel}
+    network = SqueezeNet_11(shape, len(classes), settings.dropout)
+    set_tensors(network, tensors(features) | top)
+    return network
+
+
+def fine_tune(network, settings, recipe, train, test):
+    """Train all weights of what `probe` gives: from a good top (Kumar et al. 2022), the loss is low from the start.
+
+    Returns:
+        The history, a row for each epoch.
+    """
+    recipe = recipe.model_copy(update={"learning_rate": settings.learning_rate})
+    model = of_pixels(network, keras.layers.RandomFlip("horizontal"))
+    return _train("fine-tuning", model, settings, recipe, train, test)
 
 
 def from_scratch(settings, recipe, classes, train, test):
-    """The test images' classes by the same network, trained on nothing but the training images.
-
-    Args:
-        recipe: `recipe.Train`, of which crop, epochs and batch_size are this stage's own.
-    """
-    own = {"crop": settings.side, "epochs": settings.epochs, "batch_size": settings.batch_size}
-    recipe = recipe.model_copy(update=own)
+    """The same network, trained by the recipe on nothing but the training images: the model and its history."""
     statistics = {
         "kind": "arrays",
         "classes": classes,
@@ -83,9 +161,27 @@ def from_scratch(settings, recipe, classes, train, test):
         "mean": train.images.mean((0, 1, 2)),
         "std": train.images.std((0, 1, 2)),
     }
+    recipe = recipe.model_copy(update={"crop": settings.side})
     model = build("scratch", {"model": "squeezenet_11"}, recipe, statistics, SEED)
+    return model, _train("from scratch", model, settings, recipe, train, test)
+
+
+def _train(title, model, settings, recipe, train, test):
+    recipe = recipe.model_copy(update={"epochs": settings.epochs, "batch_size": settings.batch_size})
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
-    glance = splits.Split(train.images[: recipe.batch_size], train.labels[: recipe.batch_size])  # nothing hangs on it
-    for epoch in range(recipe.epochs):
-        loop.run_epoch(model, train, glance, recipe, SEED, epoch)
-    return loop.evaluate(model, test)["probabilities"].argmax(1)
+    every = -(-len(test.labels) // GLANCE)
+    glance, progress = splits.Split(*(part[::every] for part in test)), loop.Progress(title, recipe.epochs)
+    rows = [loop.run_epoch(model, train, glance, recipe, SEED, epoch, progress) for epoch in range(recipe.epochs)]
+    return [{key: row[key] for key in ("epoch", "loss", "accuracy", "val_accuracy")} for row in rows]
+
+
+# Files
+
+
+def save(network, classes, bits, folder):
+    """Leave network.keras, network.sqnt and classes.json in a folder; the bytes of the .sqnt file by section."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records.save_network(network, folder / "network.keras")
+    records.write(folder / "classes.json", json.dumps(classes))
+    architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
+    return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture)

@@ -1,0 +1,79 @@
+"""Train SqueezeNet 1.1 on your own classes, and classify photographs with it.
+
+python -m replication.transfer train my/photographs my/network
+python -m replication.transfer classify my/network/network.keras photograph.jpg ...
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from replication.params import read
+from replication.train import devices, loop
+from replication.train.recipe import Train
+from replication.transfer import few
+from squeezenet import deep_compression, preprocess_input
+
+SIDE = 227  # photographs have the detail that enlarged images of CIFAR-10 lack
+
+
+def train(folder, output):
+    """Fine-tune on a folder of class folders; leave the network and its classes in the folder `output`."""
+    settings, recipe = read("transfer", few.Transfer).model_copy(update={"side": SIDE}), read("train", Train)
+    devices.set_up(recipe.threads, few.SEED)
+    classes, seen, unseen = few.own(folder, settings.side)
+    print(
+        f"{len(seen.labels):,} photographs of {len(classes)} classes for training, {len(unseen.labels):,} for testing"
+    )
+    network = few.probe(settings, classes, seen)
+    few.fine_tune(network, settings, recipe, seen, unseen)
+    bytes_of = few.save(network, classes, settings.bits, output)
+    correct = loop.evaluate(few.of_pixels(network), unseen)
+    print("accuracy {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct))
+    print(f"{output}: network.keras, network.sqnt ({sum(bytes_of.values()):,} bytes), classes.json")
+
+
+def classify(file, names):
+    """Print the likeliest classes of each photograph; whether all of them could be read."""
+    network = deep_compression.load(file) if file.suffix == ".sqnt" else keras.models.load_model(file, compile=False)
+    classes, is_read = json.loads((file.parent / "classes.json").read_text()), True
+    for name in names:
+        try:
+            image = few.read(name, network.input_shape[1])
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            is_read = False
+            continue
+        probabilities = network.predict(preprocess_input(image[None]), verbose=0)[0]
+        best = np.argsort(-probabilities, kind="stable")[:3]
+        print(f"{name}: " + ", ".join(f"{classes[i]} {probabilities[i]:.1%}" for i in best))
+    return is_read
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m replication.transfer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("train", help="on a folder that holds one folder of photographs for each class")
+    command.add_argument("folder", type=Path)
+    command.add_argument("output", type=Path, help="folder for the network and the names of its classes")
+    command = commands.add_parser("classify", help="photographs, by what `train` left")
+    command.add_argument("network", type=Path, help="network.keras or network.sqnt, with classes.json beside it")
+    command.add_argument("photographs", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "train":
+            train(arguments.folder, arguments.output)
+        elif not classify(arguments.network, arguments.photographs):
+            sys.exit(1)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    main()
