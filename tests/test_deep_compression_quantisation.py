@@ -75,6 +75,21 @@ def test_feedback_lowers_the_error_of_outputs_that_it_has_not_seen(network, quan
     assert fed_back < 0.7 * rounding
 
 
+@pytest.mark.parametrize("most", [quantisation.MOST_FACTORS, 0])  # a factor for each filter, and one for all
+def test_feedback_keeps_zeros_and_lowers_the_error(monkeypatch, most):
+    """One filter has no weights at all."""
+    monkeypatch.setattr(quantisation, "MOST_FACTORS", most)
+    rng = np.random.default_rng(0)
+    inputs = np.pad(rng.normal(size=(500, 4)) @ rng.normal(size=(4, 20)), ((0, 0), (0, 1)), constant_values=1)
+    matrix = rng.normal(size=(20, 6)) * (rng.random((20, 6)) < [0.9, 0.7, 0.5, 0.5, 0.3, 0])
+    bias, step = rng.normal(size=6), 0.25
+    rounded, corrected = quantisation.quantise(matrix, bias, *quantisation._feedback(inputs, matrix, bias, 1), step)
+    np.testing.assert_array_equal(rounded, step * np.rint(rounded / step))
+    assert not rounded[matrix == 0].any() and np.abs(rounded - matrix).max() < 4 * step
+    fed_back = inputs @ np.vstack([rounded - matrix, corrected - bias])
+    assert np.linalg.norm(fed_back) < 0.7 * np.linalg.norm(inputs[:, :-1] @ (step * np.rint(matrix / step) - matrix))
+
+
 def test_errors_are_none_for_the_same_tensors(quantiser):
     assert all((error.weights, error.output) == (0, 0) for error in quantiser.errors(quantiser.tensors))
     halved = {name: tensor / 2 for name, tensor in quantiser.tensors.items()}

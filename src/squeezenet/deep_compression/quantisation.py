@@ -24,6 +24,7 @@ DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
 CUT_OFF = 0.1  # how much an output counts that a ReLU makes zero
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
+MOST_FACTORS = 2**25  # entries of a layer's; a layer with more has one factor for all of its filters
 TOLERANCE = 0.002  # of the size of a file
 
 
@@ -171,9 +172,11 @@ def quantise(matrix, bias, order, factors, step):
         The rounded matrix, and the biases that make up for what is left.
     """
     rounded = np.vstack([matrix, bias]).astype(np.float32)
+    order = np.broadcast_to(order, (len(order), len(bias)))
     rest = np.take_along_axis(rounded, order, axis=0).T
+    stored = rest != 0
     for i in range(len(order) - 1):
-        level = step * np.rint(rest[:, i] / step)
+        level = np.where(stored[:, i], step * np.rint(rest[:, i] / step), 0)
         errors = (rest[:, i] - level) / factors[:, i, i]
         rest[:, i] = level
         rest[:, i + 1 :] -= errors[:, np.newaxis] * factors[:, i, i + 1 :]
@@ -189,9 +192,12 @@ def _feedback(inputs, matrix, bias, cut_off):
         cut_off: how much an output counts that is not positive.
 
     Returns:
-        (most weights of a filter + 1, filters) rows of the matrix, the strongest input first and the bias last; zeros
-        fill up before them. And for each filter the upper Cholesky factor of its inputs' inverse moments.
+        For each filter a column of rows of the matrix: the strongest input first and the bias last; where the filter
+        has fewer weights than another, zeros come before them. And for each filter the upper Cholesky factor of the
+        inverse moments of these inputs.
     """
+    if matrix.shape[1] * np.count_nonzero(matrix, axis=0).max() ** 2 > MOST_FACTORS:
+        matrix, bias, cut_off = np.ones_like(matrix[:, :1]), bias[:1], 1
     stored, positive = matrix != 0, inputs[:, :-1] @ matrix + bias > 0
     moments = inputs.T @ inputs
     damping = DAMPING * np.diag(moments)[:-1].mean()
