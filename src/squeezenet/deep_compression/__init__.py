@@ -11,7 +11,7 @@ The other functions take and give arrays, by the names of `squeezenet.weights.te
 try:
     from squeezenet.deep_compression.files import compress, load, save
     from squeezenet.deep_compression.pruning import prune, prune_below, prune_network
-    from squeezenet.deep_compression.quantisation import Quantiser, fit, second_moments
+    from squeezenet.deep_compression.quantisation import Quantiser, fit
     from squeezenet.deep_compression.sharing import kmeans, share, share_network
     from squeezenet.deep_compression.svd import factorise
 except ImportError as error:
@@ -28,7 +28,6 @@ __all__ = [
     "prune_below",
     "prune_network",
     "save",
-    "second_moments",
     "share",
     "share_network",
 ]

@@ -3,7 +3,8 @@
 * Entropy-constrained: where codes are entropy-coded, a uniform grid loses less at the same number of bits than
   the centroids of k-means (Gish and Pierce 1968).
 * Error feedback: what rounding a weight does to a filter's output is made up for by the filter's weights that
-  are yet to be rounded, and by its bias (GPTQ, Frantar et al. 2022). Zeros stay zero.
+  are yet to be rounded, and by its bias (GPTQ, Frantar et al. 2022). Zeros stay zero, so the inputs of a filter
+  are those of its weights; and what it gives where its ReLU cuts it off hardly counts.
 * Bits by sensitivity: the steps of the layers are such that the last byte buys the same error of the logits in
   every layer.
 """
@@ -21,8 +22,10 @@ from squeezenet.weights import sqnt, tensors
 
 BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
+CUT_OFF = 0.1  # how much an output counts that a ReLU makes zero
 PROBE = 1 / 14  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
+MOST_FACTORS = 2**25  # entries of a layer's; a layer with more has one factor for all of its filters
 TOLERANCE = 0.002  # of the size of a file
 FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches between it and 1
 
@@ -46,8 +49,11 @@ class Quantiser:
     def __init__(self, network, output, images, seed=0):
         self.tensors = tensors(network)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
-        self.moments = second_moments(network, self.layers, images, seed=seed)
-        self.feedback = {name: _feedback(matrix) for name, matrix in self.moments.items()}
+        self.moments, self.feedback = {}, {}
+        for name, inputs in drawn_inputs(network, self.layers, images, seed=seed).items():
+            self.moments[name] = inputs.T @ inputs / len(inputs)
+            relu = network.get_layer(name).activation is keras.activations.relu
+            self.feedback[name] = _feedback(inputs, *_layer(self.tensors, name), CUT_OFF if relu else 1)
         self.bytes = {name: len(sqnt.encode({name: self.tensors[f"{name}/kernel"]}, {})) for name in self.layers}
         self.sensitivity = self._sensitivities(network, output, images)
 
@@ -88,10 +94,7 @@ class Quantiser:
         """Relative error of each layer's weights, and of its output for the inputs seen: a list of `Error`."""
         rows = []
         for name in self.layers:
-            before, after = (
-                np.vstack([t[f"{name}/kernel"].reshape(-1, len(t[f"{name}/bias"])), t[f"{name}/bias"]]).astype(float)
-                for t in (self.tensors, tensors)
-            )
+            before, after = (np.vstack(_layer(t, name)).astype(float) for t in (self.tensors, tensors))
             change, moments = after - before, self.moments[name]
             output = np.vdot(change, moments @ change) / np.vdot(before, moments @ before)
             rows.append(Error(name, np.linalg.norm(change[:-1]) / np.linalg.norm(before[:-1]), np.sqrt(output)))
@@ -108,12 +111,13 @@ class Quantiser:
         return quantised
 
     def _quantise_layer(self, name, step, feedback=True):
-        kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
+        matrix, bias = _layer(self.tensors, name)
         step = np.float32(np.float16(step))  # so short that its multiples are exact
-        if not feedback:
-            return step * np.rint(kernel / step), bias
-        rounded, bias = quantise(kernel.reshape(-1, kernel.shape[-1]), bias, *self.feedback[name], step)
-        return rounded.reshape(kernel.shape), bias
+        if feedback:
+            matrix, bias = quantise(matrix, bias, *self.feedback[name], step)
+        else:
+            matrix = step * np.rint(matrix / step)
+        return matrix.reshape(self.tensors[f"{name}/kernel"].shape), bias
 
     def _sensitivities(self, network, output, images):
         """Mean squared error of the output for each layer quantised alone, by the square of its step."""
@@ -164,22 +168,22 @@ def fit(values, budget, architecture, coder="range"):
     return best
 
 
-def second_moments(network, layers, images, positions=200, seed=0):
-    """Mean of x x^T over the inputs x of each convolution's filters, with a last 1 for the bias.
+def drawn_inputs(network, layers, images, positions=200, seed=0):
+    """What a convolution's filters see at random positions, with a last 1 for the bias.
 
     Args:
         layers: names of convolutions, "valid" or of stride 1.
         positions: drawn from each image.
 
     Returns:
-        layer -> matrix of side height x width x in + 1.
+        layer -> matrix (images x positions, height x width x in + 1).
     """
     rng = np.random.default_rng(seed)
     convolutions = [network.get_layer(name) for name in layers]
-    inputs = keras.Model(network.input, [layer.input for layer in convolutions])
-    moments = dict.fromkeys(layers, 0)
+    network = keras.Model(network.input, [layer.input for layer in convolutions])
+    inputs = {name: [] for name in layers}
     for start in range(0, len(images), BATCH):
-        activations = keras.tree.flatten(inputs.predict_on_batch(images[start : start + BATCH]))
+        activations = keras.tree.flatten(network.predict_on_batch(images[start : start + BATCH]))
         for layer, x in zip(convolutions, activations, strict=True):
             (height, width), (down, right) = layer.kernel_size, layer.strides
             if layer.padding == "same":
@@ -187,40 +191,64 @@ def second_moments(network, layers, images, positions=200, seed=0):
             patches = sliding_window_view(x, (height, width), (1, 2))[:, ::down, ::right]
             drawn = rng.integers(0, patches.shape[:3], (positions * len(x), 3)).T
             rows = patches[tuple(drawn)].transpose(0, 2, 3, 1).reshape(positions * len(x), -1)
-            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=1)
-            moments[layer.name] = moments[layer.name] + rows.T @ rows / (positions * len(images))
-    return moments
+            inputs[layer.name].append(np.pad(rows, ((0, 0), (0, 1)), constant_values=1))
+    return {name: np.concatenate(rows) for name, rows in inputs.items()}
 
 
-def quantise(matrix, bias, order, factor, step, block=64):
+def quantise(matrix, bias, order, factors, step):
     """Round the weights of each column of a matrix (inputs, filters) to multiples of a step, with error feedback.
 
     Args:
-        order, factor: of `_feedback`.
+        order, factors: of `_feedback`.
 
     Returns:
         The rounded matrix, and the biases that make up for what is left.
     """
-    rest = np.vstack([matrix[order], bias]).astype(np.float32)
-    stored = rest[:-1] != 0
-    rounded = np.zeros(stored.shape, np.float32)
-    for start in range(0, len(order), block):
-        stop = min(start + block, len(order))
-        errors = np.zeros((stop - start, rest.shape[1]), np.float32)
-        for i in range(start, stop):
-            rounded[i] = np.where(stored[i], step * np.rint(rest[i] / step), 0)
-            errors[i - start] = (rest[i] - rounded[i]) / factor[i, i]
-            rest[i + 1 : stop] -= np.outer(factor[i, i + 1 : stop], errors[i - start])
-        rest[stop:] -= factor[start:stop, stop:].T @ errors
-    matrix = np.empty_like(rounded)
-    matrix[order] = rounded
-    return matrix, rest[-1]
+    rounded = np.vstack([matrix, bias]).astype(np.float32)
+    order = np.broadcast_to(order, (len(order), len(bias)))
+    rest = np.take_along_axis(rounded, order, axis=0).T
+    stored = rest != 0
+    for i in range(len(order) - 1):
+        level = np.where(stored[:, i], step * np.rint(rest[:, i] / step), 0)
+        errors = (rest[:, i] - level) / factors[:, i, i]
+        rest[:, i] = level
+        rest[:, i + 1 :] -= errors[:, np.newaxis] * factors[:, i, i + 1 :]
+    np.put_along_axis(rounded, order, rest.T, axis=0)
+    return rounded[:-1], rounded[-1]
 
 
-def _feedback(moments):
-    """The order to round inputs in, strongest first, and the upper Cholesky factor of the inverse moments."""
-    order = np.argsort(-np.diag(moments)[:-1], kind="stable")
-    damped = moments.astype(np.float64)
-    damped[np.diag_indices(len(order))] += DAMPING * np.diag(damped)[:-1].mean()
-    every = np.append(order, len(order))
-    return order, np.linalg.cholesky(np.linalg.inv(damped[np.ix_(every, every)])).T.astype(np.float32)
+def _feedback(inputs, matrix, bias, cut_off):
+    """In what order to round each filter's weights, and what the error of one asks of the next.
+
+    Args:
+        inputs: of `drawn_inputs`.
+        cut_off: how much an output counts that is not positive.
+
+    Returns:
+        For each filter a column of rows of the matrix: the strongest input first and the bias last; where the filter
+        has fewer weights than another, zeros come before them. And for each filter the upper Cholesky factor of the
+        inverse moments of these inputs.
+    """
+    if matrix.shape[1] * np.count_nonzero(matrix, axis=0).max() ** 2 > MOST_FACTORS:
+        matrix, bias, cut_off = np.ones_like(matrix[:, :1]), bias[:1], 1
+    stored, positive = matrix != 0, inputs[:, :-1] @ matrix + bias > 0
+    moments = inputs.T @ inputs
+    damping = DAMPING * np.diag(moments)[:-1].mean()
+    strength = np.where(stored, np.diag(moments)[:-1, np.newaxis], np.inf)
+    most = stored.sum(axis=0).max()
+    order = np.argsort(-strength, axis=0, kind="stable")[len(matrix) - most :]
+    order = np.pad(order, ((0, 1), (0, 0)), constant_values=len(matrix))
+    factors = np.tile(np.eye(most + 1, dtype=np.float32), (matrix.shape[1], 1, 1))
+    for k, weights in enumerate(stored.sum(axis=0)):
+        used = order[most - weights :, k]
+        seen = inputs[np.ix_(positive[:, k], used)]
+        damped = cut_off * moments[np.ix_(used, used)] + (1 - cut_off) * seen.T @ seen
+        damped = damped.astype(np.float64) + damping * np.diag([1] * weights + [0])
+        factors[k, most - weights :, most - weights :] = np.linalg.cholesky(np.linalg.inv(damped)).T
+    return order, factors
+
+
+def _layer(tensors, name):
+    """A layer's kernel as a matrix (inputs, filters), and its bias."""
+    bias = tensors[f"{name}/bias"]
+    return tensors[f"{name}/kernel"].reshape(-1, len(bias)), bias
