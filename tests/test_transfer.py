@@ -82,6 +82,7 @@ def test_the_first_network_is_the_linear_classifier(settings):
 def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recipe, tmp_path):
     train, test = drawn(24), drawn(6)
     for name in ("a", "b"):
+        keras.utils.clear_session()  # which numbers the layers
         network = few.probe(settings, list(COLOURS), train)
         before = network.get_layer("fire2_squeeze1x1").get_weights()[0]
         (row,) = few.fine_tune(network, settings, recipe, train, test)

@@ -107,13 +107,10 @@ def pixels(image, side):
 # Networks
 
 
-def of_pixels(network, *augmentation):
-    """A network behind what its images need: `augmentation` (in training only) and `preprocess_input`."""
+def of_pixels(network, augmentation=None):
+    """A network behind what its images need: a layer of `augmentation`, and `preprocess_input`."""
     images = keras.Input(network.input_shape[1:])
-    augmented = images
-    for layer in augmentation:
-        augmented = layer(augmented)
-    return keras.Model(images, network(preprocess_input(augmented)))
+    return keras.Model(images, network(preprocess_input(augmentation(images) if augmentation else images)))
 
 
 def probe(settings, classes, train):
@@ -136,7 +133,7 @@ def probe(settings, classes, train):
         weights, bias = (np.concatenate([-each, each]) / 2 for each in (weights, bias))
     kernel = weights.T / scale.scale_[:, None]
     top = {"conv10/kernel": kernel[None, None], "conv10/bias": bias - scale.mean_ @ kernel}
-    network = SqueezeNet_11(shape, len(classes), settings.dropout)
+    network = SqueezeNet_11(shape, len(classes), dropout_rate=settings.dropout)
     set_tensors(network, tensors(features) | top)
     return network
 
