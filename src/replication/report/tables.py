@@ -373,6 +373,8 @@ def exports(rows):
     """The frame of `summaries.exports` as texts."""
 
     def ranges(key, scale=100, digits=1, low="{}_low", high="{}_high"):
+        if key not in rows:  # no labels are known where there are none of CIFAR-10's networks
+            return NONE
         bounds = [scale * rows[name] for name in (key, low.format(key), high.format(key))]
         return [interval(*each, digits) if each[0] == each[0] else NONE for each in zip(*bounds, strict=True)]
 
