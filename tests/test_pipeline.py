@@ -128,7 +128,7 @@ def test_the_networks_with_weights_are_exported(project):
     runs = {(row["data"], row["network"]) for row in found["rows"]}
     assert len(runs) + len(found["missing"]) == 6 and len(found["rows"]) == 6 * len(runs)
     times = json.loads((project / "data/runs/export/run.json").read_text())["times"]
-    assert len(times) == 7 * len(runs) and all(row["low"] <= row["ms"] <= row["high"] for row in times)
+    assert len(times) == 7 * len(runs) and all(row["ms_low"] <= row["ms"] <= row["ms_high"] for row in times)
     assert "| LiteRT, 8 bits" in (project / "reports/README.md").read_text()
 
 

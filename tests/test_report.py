@@ -272,7 +272,7 @@ def test_exports_stand_beside_keras(authors):
     shares = {"agreement": 0.9, "agreement_low": 0.8, "agreement_high": 1.0}
     found = row | shares | {"bytes": 4_960_921, "images": 60, "difference": 0.0000012}
     export = {"rows": [found], "missing": {"squeezenet, ImageNet": "no file"}}
-    timed = {"times": [row | {"low": 7.9, "ms": 8.1, "high": 8.5}], "hardware": "a machine"}
+    timed = {"times": [row | {"ms_low": 7.9, "ms": 8.1, "ms_high": 8.5}], "hardware": "a machine"}
     ours = find(authors, ("half_width",))
     text = page.render(ours._replace(others=ours.others._replace(export=export, timed=timed)), {"exports"})
     line = "| `squeezenet_1_1` | ONNX | 4,960,921 | 60 | - | 90.0 [80.0, 100.0] | 0.000001 | 8.10 [7.90, 8.50] |"

@@ -108,4 +108,4 @@ def answer(run, images):
 def milliseconds(run, image, calls):
     """Of one call with one image: the median with its quartiles."""
     seconds = timeit.repeat(lambda: run(image), number=1, repeat=WARM_UP + calls)[WARM_UP:]
-    return dict(zip(("low", "ms", "high"), 1000 * np.percentile(seconds, (25, 50, 75)), strict=True))
+    return dict(zip(("ms_low", "ms", "ms_high"), 1000 * np.percentile(seconds, (25, 50, 75)), strict=True))

@@ -225,7 +225,7 @@ def exports(others):
     """One row for each network and format: what `export` found, with milliseconds where they have been measured."""
     of = ["data", "network", "format"]
     found = pd.DataFrame(others.export["rows"]).set_index(of)
-    times = pd.DataFrame(others.timed["times"] if others.timed else [], columns=[*of, "low", "ms", "high"])
+    times = pd.DataFrame(others.timed["times"] if others.timed else [], columns=[*of, "ms_low", "ms", "ms_high"])
     times = times.set_index(of)
     return found.reindex(times.index.union(found.index, sort=False)).join(times).reset_index()
 
