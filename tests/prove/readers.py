@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import signal
 import sys
@@ -178,13 +179,12 @@ def in_keras():
 
 def in_images():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    kinds = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "I"), ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK")]
+    kinds = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "I;16"), ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK")]
     kinds += [("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"), ("WEBP", "RGB"), ("PPM", "RGB")]
     files = []
     for kind, mode in kinds:
-        content = io.BytesIO()
-        image = Image.fromarray(pixels)
-        (image.convert("L").convert(mode) if mode == "I" else image.convert(mode)).save(content, kind)
+        content, deep = io.BytesIO(), Image.fromarray(pixels[:, :, 0].astype("uint16") << 8)
+        (deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)).save(content, kind)
         files.append(content.getvalue())
 
     def read(path):
@@ -211,7 +211,7 @@ READERS = {
 def lack_of_memory(error):
     """Whether an error, or the one that it comes from, is that the limit was reached."""
     while error is not None:
-        if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+        if isinstance(error, MemoryError) or re.search("allocate|bad_alloc|out of memory|exhausted", str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,6 +1,7 @@
 """Kills, interrupts and full disks: the same command again ends in the results of an uninterrupted run."""
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -18,8 +19,8 @@ LAST_BEGINS = 48  # minutes after the whole run's beginning
 FULL = {
     "the data set": (2**24, ["code", "dataset"]),
     "a checkpoint": (2**20, ["train@squeezenet", "train@complex_bypass", "train@half_width"]),
-    "compressed networks": (2**17, ["compress@squeezenet", "authors", "imagenet", "transfer", "advantages@squeezenet"]),
-    "the report": (2**17, ["report"]),
+    "compressed networks": (2**20, ["compress@squeezenet", "authors", "imagenet", "transfer", "advantages@squeezenet"]),
+    "the report": (2**19, ["report"]),
 }
 
 
@@ -33,6 +34,7 @@ def again(reference):
 
 def test_interrupts(untouched, reference, tmp_path, record_property):
     """Ctrl-C in `make repro`, twice: no process goes on, and the same command ends in the same results"""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & leaves it ignored, which is inherited
     folder = copy(untouched, tmp_path)
     for _ in range(2):
         process = start(folder, *repro())
@@ -60,7 +62,7 @@ def test_full_disks(untouched, reference, tmp_path, record_property):
         bounded = start(folder, "prlimit", f"--fsize={most}", *repro())
         status, text = end(bounded)
         assert status, f"{what}: {most} bytes were enough"
-        assert "File too large" in text or "Errno 27" in text, f"{what}: {text[-3000:]}"
+        assert re.search("File too large|disk is full", text), f"{what}: {text[-3000:]}"
         for stage in stages:
             finish(start(folder, "dvc", "repro", "-s", stage))
     finish(start(folder, *repro()))

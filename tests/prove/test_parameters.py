@@ -6,6 +6,7 @@ infinite or none, which JSON cannot say.
 
 import collections
 import copy
+import functools
 import math
 
 import jsonschema
@@ -18,24 +19,23 @@ from replication.advantages import communication, versions
 from replication.authors.files import Authors
 from replication.compress.steps import Compress
 from replication.dataset.splits import Dataset
-from replication.evidence.rows import Plan
+from replication.evidence import rows
 from replication.imagenet.released import ImageNet
-from replication.train.recipe import Train
+from replication.train import recipe
 from replication.transfer.few import Transfer
 from squeezenet import models
 
 VALUES = yaml.safe_load(paths.PARAMS.read_text())
 SECTIONS = {
     "dataset": Dataset,
-    "train": Train,
+    "train": recipe.Train,
     "compress": Compress,
     "imagenet": ImageNet,
     "authors": Authors,
     "transfer": Transfer,
     "advantages": versions.Advantages,
     "advantages.communication": communication.Advantages,
-    "evidence": Plan,
-    "variants": dict[str, dict],
+    "evidence": rows.Plan,
 }
 ODD = ["no such", "", "2000-01-01", [], ["no such"], {}, {"a": 1}, None, True, 0, -1, 1.5, 2**62]
 NO_NUMBERS = [math.nan, math.inf, -math.inf]
@@ -67,7 +67,7 @@ def set_to(value):
 def answer(section, kind, value, folder):
     """What `params.read` says of a section; None if it takes it."""
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump({section: value}))
+    path.write_text(yaml.dump({section: value}, Dumper=yaml.CSafeDumper))
     try:
         params.read(section, kind, path)
     except ValueError as error:
@@ -122,7 +122,7 @@ def test_every_key(name, tmp_path, record_property):
         ("train", "section train is missing"),
         ("train:", "train: "),
         ("train: {epochs: [", "line 1"),
-        ("\x00", ""),
+        ("\x00", "character"),
     ],
     ids=["empty", "list", "word", "no section", "syntax", "binary"],
 )
@@ -131,8 +131,33 @@ def test_files(content, message, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(content)
     with pytest.raises(ValueError, match=message) as caught:
-        params.read("train", Train, path)
+        params.read("train", recipe.Train, path)
     assert "\n" not in str(caught.value) and "params.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["variants.squeezenet.learning_rate", "evidence.recipe.dropout", "evidence.recipe.shfit"]
+)
+def test_recipes(key, tmp_path, monkeypatch, record_property):
+    """Wrong values of a key of section train that another section changes"""
+    path, refused, wrong = tmp_path / "params.yaml", 0, []
+    for module in (recipe, rows):
+        monkeypatch.setattr(module, "read", functools.partial(params.read, path=path))
+    for odd in ["no such", "", [], {"a": 1}, -1, *NO_NUMBERS]:
+        values = copy.deepcopy(VALUES)
+        *before, last = key.split(".")
+        functools.reduce(dict.__getitem__, before, values)[last] = odd
+        path.write_text(yaml.safe_dump(values))
+        try:
+            recipe.variant_of("squeezenet") if before[0] == "variants" else rows.Job("squeezenet", 1, 0).settings()
+            wrong.append(f"{odd!r} is taken")
+        except ValueError as error:
+            refused += 1
+            if "\n" in str(error) or key not in str(error):
+                wrong.append(f"{odd!r}: {error}")
+    record_property("tried", refused + len(wrong))
+    record_property("outcome", f"{refused} refused by a line that names the key")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
