@@ -30,6 +30,7 @@ sys.path.insert(1, str(Path(__file__).parents[1]))
 import keras
 import numpy as np
 import psutil
+import pytest
 import test_weights
 import test_weights_authors
 import test_weights_sqnt
@@ -177,6 +178,15 @@ def in_keras():
     return Reader(".keras", [data], st.one_of(damaged(data), rezipped(data)), weights.read)
 
 
+def in_state_dict():
+    import test_weights_torchvision as ours
+
+    network = SqueezeNet_11((64, 64, 3), nb_classes=3, compression=0.125, as_released=True)
+    save = ours.torch.__wrapped__(pytest.MonkeyPatch())
+    data = saved(lambda path: save(path, ours.to_state_dict(network, "1.1")), ".pth")
+    return Reader(".pth", [data], st.one_of(damaged(data), rezipped(data)), lambda path: weights.read(path, "1.1"))
+
+
 def in_images():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     kinds = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "I;16"), ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK")]
@@ -206,6 +216,8 @@ READERS = {
     ".keras": in_keras,
     "images": in_images,
 }
+if ".pth" in weights.SUFFIXES:
+    READERS[".pth"] = in_state_dict
 
 
 def lack_of_memory(error):
