@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import PositiveInt, model_validator
 
-from replication import paths
+from replication import paths, records
 from replication.dataset import photographs
 from replication.params import Section
 
@@ -47,7 +47,7 @@ class Split(NamedTuple):
 
 def save(folder, arrays, statistics, name="cifar10"):
     """Leave what `load` and `describe` read; the statistics last, so that they vouch for whole arrays."""
-    np.savez(Path(folder) / f"{name}.npz", **arrays)
+    records.save_arrays(Path(folder) / f"{name}.npz", arrays)
     (Path(folder) / "dataset.json").write_text(json.dumps(statistics, indent=2))
 
 

@@ -126,7 +126,7 @@ def train(variant, seed, options, recipe, data, target, dataset=paths.DATASET):
         bare = keras.Sequential([keras.Input(model.input_shape[1:], name="images"), *model.layers], name=variant)
         records.save_network(bare, scratch / "model.keras")  # needs no optimiser
     history.to_csv(scratch / "history.csv", index=False)
-    np.savez_compressed(scratch / "predictions.npz", probabilities=probabilities, labels=test.labels)
+    records.save_arrays(scratch / "predictions.npz", {"probabilities": probabilities, "labels": test.labels})
     records.write(scratch / "metrics.json", json.dumps(metrics, indent=2))
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
