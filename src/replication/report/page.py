@@ -18,6 +18,7 @@ import pandas as pd
 from replication import paths
 from replication.report import advantages, answers, audit, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
+from squeezenet import weights
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -308,9 +309,17 @@ def renew(text, name, content):
 
 def documents():
     """Document -> its text as it has to be."""
+    cards = [json.loads(path.read_text()) for path in sorted(weights.CIFAR10.glob("*.json"))]
     findings = (paths.REPORTS / "tables/findings.md").read_text()
-    made = {"README.md": ("findings", findings), "docs/recipe.md": ("departures", departures())}
-    return {paths.ROOT / name: renew((paths.ROOT / name).read_text(), *what) for name, what in made.items()}
+    made = {
+        "README.md": {"findings": findings, "cards": tables.markdown(tables.cards(cards))},
+        "docs/recipe.md": {"departures": departures()},
+    }
+    texts = {paths.ROOT / name: (paths.ROOT / name).read_text() for name in made}
+    for path, contents in zip(texts, made.values(), strict=True):
+        for name, content in contents.items():
+            texts[path] = renew(texts[path], name, content)
+    return texts
 
 
 if __name__ == "__main__":

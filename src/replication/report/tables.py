@@ -392,6 +392,22 @@ def exports(rows):
     return pd.DataFrame(shown)
 
 
+def cards(found):
+    """The networks in the package, by their cards."""
+    return pd.DataFrame(
+        {
+            "file": f"`{card['name']}.sqnt`",
+            "bytes": f"{card['bytes']:,}",
+            f"{card['dataset']} top-1, %": interval(
+                *(100 * card[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+            ),
+            "epochs": str(card["epochs"]),
+            "seed": str(card["seed"]),
+        }
+        for card in found
+    )
+
+
 # Provenance
 
 
