@@ -61,6 +61,13 @@ def graph():
     return arrows
 
 
+FOLDERS = {  # what code of a stage says -> files that are no code, which it then reads
+    '"templates"': "src/replication/report/templates",
+    "CIFAR10 /": "src/squeezenet/weights/cifar10",
+    "CIFAR10.glob": "src/squeezenet/weights/cifar10",
+}
+
+
 def notebook_code(name):
     cells = json.loads(NOTEBOOKS[name].read_text())["cells"]
     source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
@@ -115,6 +122,9 @@ def test_a_stage_depends_on_what_its_notebook_imports(stage):
     deps = PIPELINE[stage].get("do", PIPELINE[stage])["deps"]
     assert {dep for dep in deps if dep.endswith(".py") and dep.startswith("src/")} == closure(stage)
     assert f"data/code/{stage}.py" in deps
+    files = [path for path in closure(stage) if path.startswith("src/replication")]
+    code = "\n".join((paths.ROOT / path).read_text() for path in files)
+    assert {dep for dep in deps if dep in FOLDERS.values()} == {FOLDERS[word] for word in FOLDERS if word in code}
 
 
 def params_read(code):
