@@ -1,5 +1,7 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from replication.report import claims, comparison, readings
 from replication.report.answers import FIRE_PARTS
 from replication.report.summaries import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
+from squeezenet import weights
 from squeezenet.weights import sqnt
 
 NONE = "-"
@@ -392,8 +395,9 @@ def exports(rows):
     return pd.DataFrame(shown)
 
 
-def cards(found):
+def cards():
     """The networks in the package, by their cards."""
+    found = [json.loads(path.read_text()) for path in sorted(weights.CIFAR10.glob("*.json"))]
     return pd.DataFrame(
         {
             "file": f"`{card['name']}.sqnt`",
