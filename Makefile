@@ -8,7 +8,7 @@ TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibrat
   $(addprefix transfer.,per_class=25 test=500 epochs=1) \
   $(addprefix export.,images=200 photographs=10 calls=10) \
   $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000) \
-  $(addprefix advantages.variants.$(net).images.,dense=3000 pruned=3000 shared=1000))
+  $(addprefix advantages.variants.$(net).images.,dense=1000 pruned=1000 shared=1000))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
