@@ -210,7 +210,7 @@ def communication_figure(rows):
         axis.annotate(name, (each.parameters.iloc[0], each.bytes.mean() / 1e6), **place)
     axis.set(xscale="log", yscale="log", xlabel="parameters", ylabel="MB between two processes, an update")
     axis.margins(0.12)
-    axis.legend(fontsize="small", loc="upper left")
+    axis.legend(fontsize="small", loc="lower right")
     return figure
 
 
