@@ -53,6 +53,10 @@ def test_a_row_differs_from_the_laptops_recipe_as_params_say():
     assert differ <= {"epochs", "seeds", "learning_rate", *PLAN.recipe} and {"epochs", *PLAN.recipe} <= differ
 
 
+def test_committed_rows_are_of_the_committed_parameters():
+    assert rows.left_out()[0] == []
+
+
 def test_a_row_is_read_back_with_what_it_got_right(folder, trained):
     job = rows.Job("squeezenet", 20, 1)
     rows.record(job, trained, {"seconds": 3.0})

@@ -206,7 +206,8 @@ def read_rates():
 
 def left_out():
     """Names of rows that no job asks for or that other parameters made, and of trainings that are not done."""
-    asked, there = jobs(), set(paths.EVIDENCE.rglob("*.json"))
+    asked = jobs()
+    there = {path for folder in (".", "compress", "rates") for path in (paths.EVIDENCE / folder).glob("*.json")}
     job_of = {path: job for job in asked for path in (job.path, job.compressed)}
     strange = [path for path in there if path not in job_of or not _is_asked_for(path, job_of[path])]
     names = sorted(path.relative_to(paths.EVIDENCE).with_suffix("").as_posix() for path in strange)
