@@ -32,11 +32,6 @@ def trained(tmp_path):
     return tmp_path / "result"
 
 
-def test_bits_come_back():
-    correct = np.random.default_rng(0).random(10_001) < 0.7
-    np.testing.assert_array_equal(rows.unpack(rows.pack(correct), len(correct)), correct)
-
-
 def test_every_training_is_asked_for_once_in_the_order_of_params():
     jobs = rows.jobs()
     assert len(set(jobs)) == len({job.path for job in jobs}) == len(jobs)
@@ -54,37 +49,66 @@ def test_a_row_differs_from_the_laptops_recipe_as_params_say():
 
 
 def test_committed_rows_are_of_the_committed_parameters():
-    assert rows.left_out()[0] == []
+    assert rows.strange() == []
 
 
-def test_a_row_is_read_back_with_what_it_got_right(folder, trained):
+def gathered(folder):
+    (folder / "gathered.json").write_text(json.dumps(rows.gather()))
+    return results.read_longer(folder / "gathered.json")
+
+
+def test_a_network_is_gathered_once_it_has_all_its_seeds(folder, trained):
+    name, part = "figure3", PLAN.parts["figure3"]
+    for seed in part.seeds:
+        longer = {run.name: run for run in gathered(trained).runs}[name]
+        assert longer.trainings.empty and not longer.correct
+        metrics = json.loads((trained / "metrics.json").read_text())
+        (trained / "metrics.json").write_text(json.dumps(metrics | {"variant": "sr_250", "seed": seed}))
+        rows.record(rows.Job("sr_250", part.epochs, seed), trained, {"seconds": 3.0})
+    longer = gathered(trained)
+    run = {run.name: run for run in longer.runs}[name]
+    assert run.seeds == run.trainings.seed.tolist() == part.seeds and set(run.trainings.variant) == {"sr_250"}
+    assert run.correct["sr_250", 1].tolist() == [True] * 37 + [False] * 13 and len(run.history) == len(part.seeds)
+    assert name in longer.incomplete and longer.strange == [] and longer.compressed[name] == {}
+
+
+def test_a_compressed_network_is_gathered_with_what_it_got_right(folder, trained, monkeypatch):
+    monkeypatch.setattr(rows, "jobs", lambda: [job])
     job = rows.Job("squeezenet", 20, 1)
-    rows.record(job, trained, {"seconds": 3.0})
-    run = rows.read_runs()[0]
-    assert run.trainings.variant.tolist() == ["squeezenet"] and run.trainings.seconds.tolist() == [3.0]
-    assert run.correct["squeezenet", 1].tolist() == [True] * 37 + [False] * 13
-    strange, missing = rows.left_out()
-    assert strange == [] and job.name not in missing and len(missing) == len(rows.jobs()) - 1
+    part = rows.Part(variants=["squeezenet"], epochs=20, seeds=[1], compress=True)
+    plan = PLAN.model_copy(update={"parts": {"only": part}})
+    monkeypatch.setattr(rows, "read", lambda section, kind: plan if section == "evidence" else read(section, kind))
+    rows.record(job, trained, {})
+    assert gathered(trained).runs[0].trainings.empty and not rows.is_done(job)
+    correct = np.random.default_rng(0).random(10_001) < 0.7
+    made = {"variant": "squeezenet", "seed": 1, "rows": [{"file": "a.sqnt", "n": 10_001}]}
+    made |= {"correct": {"a.sqnt": rows.pack(correct)}, "params": rows.compress_params(job)}
+    job.compressed.parent.mkdir(parents=True)
+    job.compressed.write_text(json.dumps(made))
+    longer = gathered(trained)
+    assert rows.is_done(job) and longer.incomplete == [] and len(longer.runs[0].trainings) == 1
+    np.testing.assert_array_equal(longer.compressed["only"][1]["squeezenet"]["correct"]["a.sqnt"], correct)
 
 
 @pytest.mark.parametrize("change", [("train", "momentum"), ("dataset", "limit"), ("variant", "model")])
 def test_a_row_of_other_parameters_is_left_out_by_name(folder, trained, change):
-    job = rows.Job("squeezenet", 20, 1)
+    job = rows.Job("sr_250", 6, 1)
     rows.record(job, trained, {})
+    assert rows.is_done(job) and rows.strange() == []
     section, key = change
     row = json.loads(job.path.read_text())
     row["params"][section][key] = "another"
     job.path.write_text(json.dumps(row))
-    assert rows.read_runs()[0].trainings.empty and rows.left_out()[0] == [job.name]
+    assert not rows.is_done(job) and rows.strange() == [job.name]
 
 
 def test_a_compressed_row_of_other_parameters_is_left_out_by_name(folder):
     job = next(job for job in rows.jobs() if rows.is_compressed(job))
     job.compressed.parent.mkdir(parents=True)
     job.compressed.write_text(json.dumps({"params": rows.compress_params(job)}))
-    assert rows.left_out()[0] == []
+    assert rows.strange() == []
     job.compressed.write_text(json.dumps({"params": rows.compress_params(job) | {"compress": {}}}))
-    assert rows.left_out()[0] == [f"compress/{job.name}"]
+    assert rows.strange() == [f"compress/{job.name}"]
 
 
 def run_of(name, epochs, seeds, variants):

@@ -44,9 +44,8 @@ def find(authors, variants, seeds=(42,), longer=(), rates=(), compression=None):
     audited = AUDITED[tuple(variants)]
     tested = claims.assess(WANTED, runs, files, PAPER)
     recipe = params.read("train", dict)
-    return page.Found(
-        chosen, recipe, PAPER, runs, files, others, audited, tested, pd.DataFrame(rates), OTHERS, ([], [])
-    )
+    gathered = results.Longer(list(longer), {}, pd.DataFrame(rates), ["figure3"], ["squeezenet-1-1"])
+    return page.Found(chosen, recipe, PAPER, runs, files, others, audited, tested, gathered, OTHERS)
 
 
 def write(ours, folder):

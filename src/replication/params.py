@@ -32,8 +32,13 @@ def read(section, kind, path=paths.PARAMS):
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or section not in values:
         raise ValueError(f"{path}: section {section} is missing")
+    return validate(section, kind, values[section], path)
+
+
+def validate(section, kind, values, path=paths.PARAMS):
+    """Values as `kind`; errors as those of `read`, with `section` before the keys."""
     try:
-        return TypeAdapter(kind).validate_python(values[section])
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, (section, *e['loc'])))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
         raise ValueError(f"{path}: {'; '.join(wrong)}") from None

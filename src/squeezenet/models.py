@@ -249,7 +249,7 @@ MODELS = {"squeezenet": SqueezeNet, "squeezenet_11": SqueezeNet_11, "alexnet": A
 
 def create(model, input_shape, nb_classes, **options):
     """Build a network from plain data: a name of `MODELS` and that function's keywords."""
-    if model not in MODELS:
+    if model not in [*MODELS]:  # compared, as a list has no hash
         raise ValueError(f"model must be one of {', '.join(MODELS)}. Received: {model!r}")
     return MODELS[model](input_shape, nb_classes, **options)
 

@@ -76,8 +76,7 @@ def main():
     arguments = parser.parse_args()
     every = {job.name: job for job in rows.jobs()}
     if arguments.do == "list":
-        strange, _ = rows.left_out()
-        if strange:
+        if strange := rows.strange():
             parser.exit(1, f"other parameters made these rows, move them away first: {', '.join(strange)}\n")
         print(*(name for name, job in every.items() if not rows.is_done(job)), sep="\n")
     elif arguments.name not in every:

@@ -1,4 +1,4 @@
-"""The longer trainings: which are to be done, a row in git for each that is, and the runs that they make up.
+"""The longer trainings: which are to be done, a row in git for each that is, and which of them the report takes.
 
 A row, data/evidence/NETWORK-EPOCHS-SEED.json, has what metrics.json has, the history, the parameters, which test images
 the network got right (bits, base64), seconds and provenance. A row that other parameters made is left out by name.
@@ -14,9 +14,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from replication import paths, records
 from replication.dataset.splits import Dataset
-from replication.params import Section, read
-from replication.results import Run
-from replication.train.recipe import variant_of
+from replication.params import Section, read, validate
+from replication.train.recipe import Train, variant_of
 
 
 class Part(Section):
@@ -74,7 +73,7 @@ class Job(NamedTuple):
             changes["learning_rate"] = self.learning_rate
         else:
             changes |= read("evidence", Plan).recipe
-        return options, type(recipe).model_validate(recipe.model_dump() | changes)
+        return options, validate("evidence.recipe", Train, recipe.model_dump() | changes)
 
     def params(self):
         """What a row has to have in common with params.yaml, so as to count."""
@@ -123,8 +122,9 @@ def _of_a_compressed_part(job):
 
 
 def is_done(job):
-    """Whether all that a job leaves is there."""
-    return job.path.exists() and (job.compressed.exists() or not is_compressed(job))
+    """Whether all that a job leaves is there, made by the parameters that params.yaml has."""
+    made = [job.path, job.compressed] if is_compressed(job) else [job.path]
+    return all(path.exists() and _is_asked_for(path, job) for path in made)
 
 
 def record(job, folder, run):
@@ -147,50 +147,6 @@ def pack(correct):
     return base64.b64encode(np.packbits(correct)).decode()
 
 
-def unpack(text, count):
-    """The first `count` values that `pack` packed."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
-
-
-def _load(job):
-    """The row of a job, or None where there is none, or one that other parameters made."""
-    if not job.path.exists():
-        return None
-    row = json.loads(job.path.read_text())
-    return row if row["params"] == job.params() else None
-
-
-def read_runs():
-    """The rows that params.yaml's evidence asks for, as one `Run` for each part, whole or not."""
-    runs = []
-    for name, part in read("evidence", Plan).parts.items():
-        rows = [_load(Job(variant, part.epochs, seed)) for variant in part.variants for seed in part.seeds]
-        rows = [row for row in rows if row]
-        correct, history = {}, []
-        for row in rows:
-            correct[row["variant"], row["seed"]] = unpack(row.pop("correct"), row["test_images"])
-            history.append(pd.DataFrame(row.pop("history")).assign(variant=row["variant"], seed=row["seed"]))
-        history = pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=["variant", "seed"])
-        trainings = pd.DataFrame(rows, columns=None if rows else ["variant", "seed", "epochs"])
-        runs.append(Run(name, trainings, history, correct, part.seeds))
-    return runs
-
-
-def read_compressed(run):
-    """What compressing the networks of a run left: seed -> network -> {"rows", "correct": file -> bool array}."""
-    part, found = read("evidence", Plan).parts[run.name], {}
-    for job in (Job(variant, part.epochs, seed) for seed in part.seeds for variant in part.variants):
-        if not is_compressed(job) or not job.compressed.exists():
-            continue
-        row = json.loads(job.compressed.read_text())
-        if row["params"] != compress_params(job):
-            continue
-        sizes = {each["file"]: each["n"] for each in row["rows"]}
-        correct = {file: unpack(bits, sizes[file]) for file, bits in row["correct"].items()}
-        found.setdefault(job.seed, {})[job.variant] = {"rows": row["rows"], "correct": correct}
-    return found
-
-
 def compress_params(job):
     """What a row of a compressed network has to have in common with params.yaml, so as to count."""
     settings = read("compress", dict)
@@ -198,20 +154,36 @@ def compress_params(job):
     return job.params() | {"compress": plan}
 
 
-def read_rates():
-    """The short trainings at several learning rates, one row each: variant, learning_rate, validation_accuracy, ..."""
-    found = [(job, _load(job)) for job in jobs() if job.learning_rate]
-    return pd.DataFrame([row | {"learning_rate": job.learning_rate} for job, row in found if row])
+def gather():
+    """What the report takes, as plain data: of each part of params.yaml the networks that have all their seeds.
+
+    Returns:
+        "parts": name -> its seeds, and the rows of trainings and of compressed networks; "rates": the short trainings
+        at several learning rates; "incomplete": the parts of which a network is not whole; "strange": the names of rows
+        that no job asks for or that other parameters made.
+    """
+    parts, incomplete = {}, []
+    for name, part in read("evidence", Plan).parts.items():
+        jobs_of = {variant: [Job(variant, part.epochs, seed) for seed in part.seeds] for variant in part.variants}
+        whole = [job for of_one in jobs_of.values() if all(map(is_done, of_one)) for job in of_one]
+        if len(whole) < len(part.variants) * len(part.seeds):
+            incomplete.append(name)
+        parts[name] = {
+            "seeds": part.seeds,
+            "trainings": [json.loads(job.path.read_text()) for job in whole],
+            "compressed": [json.loads(job.compressed.read_text()) for job in whole if is_compressed(job)],
+        }
+    rates = [job for job in jobs() if job.learning_rate and is_done(job)]
+    rates = [json.loads(job.path.read_text()) | {"learning_rate": job.learning_rate} for job in rates]
+    return {"parts": parts, "rates": rates, "incomplete": incomplete, "strange": strange()}
 
 
-def left_out():
-    """Names of rows that no job asks for or that other parameters made, and of trainings that are not done."""
-    asked = jobs()
+def strange():
+    """Names of rows that no job asks for or that other parameters made."""
     there = {path for folder in (".", "compress", "rates") for path in (paths.EVIDENCE / folder).glob("*.json")}
-    job_of = {path: job for job in asked for path in (job.path, job.compressed)}
-    strange = [path for path in there if path not in job_of or not _is_asked_for(path, job_of[path])]
-    names = sorted(path.relative_to(paths.EVIDENCE).with_suffix("").as_posix() for path in strange)
-    return names, [job.name for job in asked if job.path not in there]
+    job_of = {path: job for job in jobs() for path in (job.path, job.compressed)}
+    found = [path for path in there if path not in job_of or not _is_asked_for(path, job_of[path])]
+    return sorted(path.relative_to(paths.EVIDENCE).with_suffix("").as_posix() for path in found)
 
 
 def _is_asked_for(path, job):

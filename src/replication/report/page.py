@@ -15,7 +15,7 @@ import markdown
 import nbformat
 import pandas as pd
 
-from replication import paths
+from replication import paths, results
 from replication.report import advantages, answers, audit, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
 
@@ -43,8 +43,8 @@ class Found(NamedTuple):
         compressed: `claims.compressed` runs, the laptop's first; or none.
         others: `summaries.Others`.
         audited, tested: of `audit.audit` and `claims.assess`.
-        rates, imagenet: frames: short trainings at several learning rates; what others found on ImageNet.
-        left_out: rows of evidence that other parameters made, and trainings that are not done.
+        longer: `results.Longer`.
+        imagenet: what others found on ImageNet, as a frame.
         measured: `advantages.Advantages`.
     """
 
@@ -56,9 +56,8 @@ class Found(NamedTuple):
     others: summaries.Others
     audited: pd.DataFrame
     tested: pd.DataFrame
-    rates: pd.DataFrame
+    longer: results.Longer
     imagenet: pd.DataFrame
-    left_out: tuple
     measured: advantages.Advantages = advantages.Advantages()
 
     @property
@@ -144,7 +143,6 @@ def context(found):
     units = audit.size_units(found.paper, found.variants)
     reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
-    strange, missing = found.left_out
     sections = {place: found.panel(place) for place in summaries.PANELS}
     sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
     return {
@@ -172,8 +170,8 @@ def context(found):
         "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
         "others": found.others,
         "training_lengths": found.lengths.epochs.nunique(),
-        "strange": strange,
-        "missing": missing,
+        "strange": found.longer.strange,
+        "incomplete": found.longer.incomplete,
         "alpha": claims.ALPHA,
         "advantages": advantages.context(found.measured, found.variants, found.others, found.paper),
         "tables": _tables(found, units),
@@ -190,7 +188,7 @@ def _tables(found, units):
         "claims": tables.claims_table(found.tested),
         "units": units.rename(columns={"rounded": "rounded to the printed digits"}),
         "networks": tables.networks(paper, runs),
-        "rates": tables.rates(found.rates),
+        "rates": tables.rates(found.longer.rates),
         "imagenet": tables.imagenet(others.imagenet, paper, found.imagenet),
         "provenance": tables.provenance(runs[0].trainings, found.recipe),
         "lengths": tables.lengths(found.lengths),

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from replication.params import Section, read
+from replication.params import Section, read, validate
 from squeezenet import models
 
 
@@ -93,14 +93,15 @@ def variant_of(name):
     """A network of params.yaml: keywords of `models.create`, and the recipe, with the network's own learning rate.
 
     Raises:
-        ValueError: params.yaml has no such variant.
+        ValueError: params.yaml has no such variant, or its learning rate is none.
     """
     variants = read("variants", dict[str, dict])
     if name not in variants:
         raise ValueError(f"params.yaml: variants has no {name!r}. It has {', '.join(variants)}")
     options = dict(variants[name])
-    recipe = read("train", Train)
-    return options, recipe.model_copy(update={"learning_rate": options.pop("learning_rate", recipe.learning_rate)})
+    recipe = read("train", Train).model_dump()
+    recipe["learning_rate"] = options.pop("learning_rate", recipe["learning_rate"])
+    return options, validate(f"variants.{name}", Train, recipe)
 
 
 def build(name, options, recipe, statistics, seed):
