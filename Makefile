@@ -18,7 +18,7 @@ export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax unlock repro evidence communication test test-jax prove quick lab lock
+.PHONY: help venv jax torch unlock repro evidence communication test test-jax prove bench quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,10 +33,17 @@ venv: # made anew when the lock file differs from the one it was made from
 	    && $(VENV)/bin/pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
 	    && cp requirements.lock $(VENV)/; }
 
+define ADD
+@cmp -s requirements-$@.lock $(VENV)/requirements-$@.lock || { \
+  $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements-$@.lock \
+    && cp requirements-$@.lock $(VENV)/; }
+endef
+
 jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
-	@cmp -s requirements-jax.lock $(VENV)/requirements-jax.lock || { \
-	  $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements-jax.lock \
-	    && cp requirements-jax.lock $(VENV)/; }
+	$(ADD)
+
+torch: venv ## add PyTorch to .venv, which `make bench` compares with: some GB
+	$(ADD)
 
 # A kill in the instant in which DVC notes who reads and writes leaves an empty note, which DVC refuses ever after.
 NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
@@ -81,12 +88,19 @@ PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files bits places kills)
 prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
 	pytest -s -v $(PROOFS) --table docs/reliability.md
 
+TOPICS = growth pipeline files steps recipes
+
+bench: jax torch ## speed beside what one would use instead, what is not measured yet: hours, docs/benchmarks.md
+	for topic in $(TOPICS); do python -m replication.bench $$topic || exit; done
+	dvc repro report && python -m replication.report.page
+
 lab: venv ## open the notebooks in JupyterLab
 	jupyter lab notebooks
 
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
   --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-lock: venv ## renew requirements.lock and requirements-jax.lock
+lock: venv ## renew requirements.lock, requirements-jax.lock and requirements-torch.lock
 	$(COMPILE) pyproject.toml --all-extras -o requirements.lock
 	$(COMPILE) --group jax -c requirements.lock -o requirements-jax.lock
+	$(COMPILE) --group torch -c requirements.lock -o requirements-torch.lock

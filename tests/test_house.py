@@ -26,6 +26,7 @@ LEVELS = (
     "evidence",
     "advantages",
     "export",
+    "bench",
     "report",
 )
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}

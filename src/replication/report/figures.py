@@ -131,7 +131,7 @@ def accuracy_against_size(paper, results, dataset, named, narrow=False):
     for axis, shown in ((left, paper), (right, results)):
         _names_beside(axis, shown[shown.family.isin(named)], 0.035 * np.ptp(shown.accuracy))
         axis.set(xscale="log", xlim=(results.mebibytes.min() / 4, paper.mebibytes.max() * 1.4))
-        _plain_log(axis.xaxis)
+        plain_log(axis.xaxis)
     right.legend(loc="lower right", fontsize="small")
     return figure
 
@@ -146,7 +146,7 @@ def _names_beside(axis, rows, gap):
             axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
 
 
-def _plain_log(axis):
+def plain_log(axis):
     """Numbers of a logarithmic x or y axis without powers."""
     axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
@@ -189,7 +189,7 @@ def compression(steps, dataset, narrow=False):
                 place |= {"textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
                 left.annotate(bits, (row.bytes / 1000, 100 * row.validation), **place)
         left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
-        _plain_log(left.xaxis)
+        plain_log(left.xaxis)
         left.margins(0.1, 0.25)
         stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
         stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
@@ -277,7 +277,7 @@ def lengths(effects, paper, narrow=False):
     right.set(title="accuracy on the training images", ylabel="%")
     for axis in (left, right):
         axis.set(xscale="log", xlabel="epochs")
-        _plain_log(axis.xaxis)
+        plain_log(axis.xaxis)
         axis.legend(fontsize="x-small")
     return figure
 
@@ -308,8 +308,8 @@ def exports(rows, machine, narrow=False):
             these = part.format == name
             axis.scatter(size[these] / 1e6, part.ms[these], s=36, color=colour, marker=marker, label=name, zorder=3)
         axis.set(xscale="log", yscale="log", title=f"networks for {data}", xlabel="MB on disk", ylabel="ms an image")
-        _plain_log(axis.xaxis)
-        _plain_log(axis.yaxis)
+        plain_log(axis.xaxis)
+        plain_log(axis.yaxis)
         axis.margins(0.1, 0.15)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow else 7, fontsize="small")

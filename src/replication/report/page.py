@@ -7,7 +7,9 @@ import base64
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jinja2
@@ -16,7 +18,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths, results
-from replication.report import advantages, answers, audit, claims, figures, readings, summaries, tables
+from replication.report import advantages, answers, audit, benchmarks, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
 
 TEMPLATES = jinja2.Environment(
@@ -46,6 +48,7 @@ class Found(NamedTuple):
         longer: `results.Longer`.
         imagenet: what others found on ImageNet, as a frame.
         measured: `advantages.Advantages`.
+        timed: of `benchmarks.read`.
     """
 
     variants: dict
@@ -59,6 +62,7 @@ class Found(NamedTuple):
     longer: results.Longer
     imagenet: pd.DataFrame
     measured: advantages.Advantages = advantages.Advantages()
+    timed: Mapping = MappingProxyType({})
 
     @property
     def laptop(self):
@@ -112,6 +116,7 @@ def draw(found, narrow=False):
     if transfer := found.others.transfer:
         drawn["transfer"] = figures.transfer(pd.DataFrame(transfer["curves"]), transfer["classes"], narrow)
     drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
+    drawn |= benchmarks.draw(found.timed, narrow)
     named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
     printed = summaries.printed_networks(found.paper)
     drawn["accuracy_against_size"] = figures.accuracy_against_size(printed, found.laptop, where, named, narrow)
@@ -315,6 +320,8 @@ def documents():
     for path, contents in zip(texts, made.values(), strict=True):
         for name, content in contents.items():
             texts[path] = renew(texts[path], name, content)
+    timed = benchmarks.context(benchmarks.read(), advantages.read())
+    texts[paths.ROOT / "docs/benchmarks.md"] = TEMPLATES.get_template("benchmarks.md.j2").render(timed)
     return texts
 
 

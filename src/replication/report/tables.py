@@ -401,6 +401,7 @@ def cards():
     return pd.DataFrame(
         {
             "file": f"`{card['name']}.sqnt`",
+            "parameters": f"{card['parameters']:,}",
             "bytes": f"{card['bytes']:,}",
             f"{card['dataset']} top-1, %": interval(
                 *(100 * card[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))

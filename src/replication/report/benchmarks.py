@@ -1,0 +1,231 @@
+"""What `make bench` left, as tables for docs/benchmarks.md and a figure."""
+
+import json
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from replication import params, paths
+from replication.report import advantages, figures
+from replication.report.answers import imagenet_model
+from squeezenet import costs
+
+KERAS, REST = "Keras on TensorFlow", "outside oneDNN"
+PASSES = 3  # forward, and backward to data and to weights, cost as many multiplications each
+
+
+def read(folder=paths.EVIDENCE / "bench"):
+    """Topic -> its rows, for what has been measured."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def several(values, form="{:,.0f}"):
+    """Median, lowest and highest, as text; what was never reached is infinite."""
+    low, median, high = (form.format(value) for value in (min(values), np.median(values), max(values)))
+    return f"{median} [{low}, {high}]".replace("inf", "never")
+
+
+def ratios(row):
+    """Keras' images a second by those of PyTorch's faster form, round by round."""
+    speeds = row["images_per_second"]
+    best = max((name for name in speeds if name.startswith("PyTorch")), key=lambda name: np.median(speeds[name]))
+    return np.divide(speeds[KERAS], speeds[best])
+
+
+def steps(rows):
+    """Training images a second of each framework."""
+    shown = []
+    for row in rows:
+        cell = {"network": f"`{row['network']}`", "dtype": row["dtype"], "batch": row["batch"]}
+        cell |= {name: several(speeds) for name, speeds in row["images_per_second"].items()}
+        shown.append(cell | {f"{KERAS} by PyTorch's best": several(ratios(row), "{:.2f}")})
+    return pd.DataFrame(shown)
+
+
+def profile(rows):
+    """Milliseconds of a training step, and the share of each kind of work that takes at least 3% somewhere."""
+    rows = [row for row in rows if row["what"] == "profile"]
+    shares = pd.DataFrame([{kind: ms / row["ms"] for kind, ms in row["parts"].items()} for row in rows]).fillna(0.0)
+    shares[REST] = (1 - shares.sum(axis=1)).clip(lower=0)
+    shares = shares[[name for name in shares if shares[name].max() >= 0.03]]
+    table = pd.DataFrame(
+        {
+            "network": [f"`{row['network']}`" for row in rows],
+            "dtype": [row["dtype"] for row in rows],
+            "ms a step": [f"{row['ms']:.0f}" for row in rows],
+            "GFLOP/s": [f"{2 * PASSES * row['macs'] * row['batch'] / row['ms'] / 1e6:.0f}" for row in rows],
+        }
+    )
+    return pd.concat([table, (100 * shares).map("{:.0f}%".format)], axis=1)
+
+
+def reached(row, accuracy):
+    """Seconds to an accuracy on the validation images; infinite where it was not reached."""
+    times = [at["seconds"] for at in row["curve"] if 100 * at["val_accuracy"] >= accuracy]
+    if row["recipe"].startswith("ours"):  # whose schedule ends with its best
+        times = times and [row["curve"][-1]["seconds"]]
+    return min(times, default=np.inf)
+
+
+def recipes(rows, schedules):
+    """Seconds of each recipe to each accuracy, and by how much ours is faster, seed by seed.
+
+    Args:
+        rows: of topic `recipes`.
+        schedules: accuracy in % -> epochs of ours.
+    """
+    shown = []
+    for accuracy, epochs in schedules.items():
+        ours = {row["seed"]: reached(row, accuracy) for row in rows if row["recipe"] == f"ours, {epochs} epochs"}
+        for name in dict.fromkeys(row["recipe"] for row in rows):
+            of_one = [row for row in rows if row["recipe"] == name and row["seed"] in ours]
+            times = [reached(row, accuracy) for row in of_one]
+            if not np.isfinite(times).any() and name.startswith("ours"):
+                continue
+            stopped = min(row["curve"][-1]["seconds"] for row in of_one)
+            found = f"{sum(np.isfinite(times))} of {len(times)}"
+            factors = [time / ours[row["seed"]] for time, row in zip(times, of_one, strict=True)]
+            text, factor = several(times), several(factors, "{:.1f}")
+            if np.isinf(np.median(times)):
+                best = 100 * max(at["val_accuracy"] for row in of_one for at in row["curve"])
+                text, factor = f"more than {stopped:,.0f}; best {best:.1f}%", f"> {stopped / max(ours.values()):.1f}"
+            cell = {"accuracy, %": accuracy, "recipe": name, "seeds that reach it": found, "seconds": text}
+            shown.append(cell | {"by ours": factor})
+    return pd.DataFrame(shown)
+
+
+def files(rows):
+    """Encoding, decoding, k-means, and photographs."""
+    by_what, shown = {row["what"]: row for row in rows}, []
+    for what in ("encode", "decode", "kmeans"):
+        for name, seconds in by_what[what]["seconds"].items():
+            size = f", {by_what[what]['bytes'][name]:,} bytes" if "bytes" in by_what[what] else ""
+            shown.append({"what": f"{what}, {name}{size}", "ms": several(np.multiply(seconds, 1000), "{:,.1f}")})
+    return pd.DataFrame(shown)
+
+
+def photographs(row):
+    """A folder of JPEG files through SqueezeNet 1.1."""
+    shown = [
+        {
+            "images": f"{runs[0]['images']:,}",
+            "read by": way,
+            "images a second": several([run["images_per_second"] for run in runs]),
+            "peak memory of the process, MB": several([run["megabytes"] for run in runs]),
+        }
+        for way, runs in [*row["found"].items(), ("Batches", [row["more"]])]
+    ]
+    return pd.DataFrame(shown)
+
+
+def pipeline(rows):
+    """What the pipeline itself takes."""
+    by_what = {row["what"]: row for row in rows}
+    networks = pd.DataFrame(by_what["training"]["networks"])
+    outside = 1 - networks.seconds.sum() / networks.stage_seconds.sum()
+    loads = by_what["import"]["seconds"]
+    edited = by_what["one variant edited"]
+    rerun = ", ".join(edited["run"])
+    shown = {
+        "`dvc repro`, nothing changed, s": several(by_what["nothing changed"]["seconds"]["dvc repro"], "{:.1f}"),
+        "stages that one edited variant reruns": f"{len(edited['run'])} of {edited['stages']}: {rerun}",
+        "of the stages `train`, outside of training": f"{outside:.0%}",
+        "`import keras`, s": several(loads["keras"], "{:.2f}"),
+        "`import squeezenet`, s": several(loads["squeezenet"], "{:.2f}"),
+        "`import squeezenet` above `import keras`, s": several(
+            np.subtract(loads["squeezenet"], loads["keras"]), "{:.2f}"
+        ),
+    }
+    return pd.DataFrame(list(shown.items()), columns=["what", "measured"])
+
+
+def growth(rows):
+    """Seconds of training an image against multiplications, over the networks of `make repro`: a least-squares line."""
+    networks = pd.DataFrame({row["what"]: row for row in rows}["training"]["networks"])
+    networks["ms"] = 1000 * networks.seconds / networks.epochs / networks.train_images
+    line = stats.linregress(networks.macs / 1e6, networks.ms)
+    return networks, line
+
+
+def memory(rows):
+    """Peak memory of a training by batch."""
+    rows = [row for row in rows if row["what"] == "memory"]
+    shown = {"batch": [row["batch"] for row in rows], "MB": [f"{row['megabytes']:,.0f}" for row in rows]}
+    return pd.DataFrame(shown | {"images a second": [f"{1000 * row['batch'] / row['ms']:,.0f}" for row in rows]})
+
+
+def imagenet(rows, plan, ours):
+    """Hours of the paper's training on ImageNet, by what limits: reading, arithmetic, or the exchange of gradients.
+
+    Args:
+        rows: of topic `files`: photographs read a second by one core.
+        plan: bench.imagenet of params.yaml.
+        ours: `advantages.Advantages`: bytes of an update as counted, and the paper's updates.
+    """
+    model = imagenet_model({"model": "squeezenet"})
+    updates, batch = (ours.cited["SqueezeNet's solver", key] for key in ("updates", "images to an update"))
+    flops = 2 * PASSES * costs.macs(model) * updates * batch
+    line = advantages.fit(ours.communication[ours.communication.dtype == advantages.PLAIN])
+    sent = line.predict(model.count_params())[0] * updates
+    speed = np.median({row["what"]: row for row in rows}["photographs"]["read_a_second"])
+    shown = []
+    for gpus in (1, 8):
+        hours = {
+            f"reading, {plan['cores']} cores a GPU": updates * batch / (speed * plan["cores"] * gpus) / 3600,
+            "arithmetic": flops / (plan["tflops"] * 1e12 * plan["utilisation"] * gpus) / 3600,
+            "exchange of gradients": sent / (plan["link"] * 1e9) / 3600 if gpus > 1 else 0.0,
+        }
+        limit = max(hours, key=hours.get)
+        shown.append({plan["gpu"]: gpus} | {name: f"{value:.2f} h" for name, value in hours.items()} | {"limit": limit})
+    return pd.DataFrame(shown), {"images": updates * batch, "flops": flops, "sent": sent, "speed": speed}
+
+
+def draw(found, narrow=False):
+    """Images a second by framework (left), and accuracy against seconds by recipe (right), for what was measured."""
+    if not {"steps", "recipes"} <= set(found):
+        return {}
+    figure, (left, right) = figures.subplots(2, narrow)
+    rows = [row for row in found["steps"] if row["dtype"] == "float32" and row["batch"] == found["steps"][0]["batch"]]
+    looks = list(zip(rows[0]["images_per_second"], ("o", "s", "^", "D"), strict=True))
+    for i, row in enumerate(rows):
+        best = np.median(row["images_per_second"][KERAS])
+        for j, (name, marker) in enumerate(looks):
+            values = np.divide(row["images_per_second"][name], best)
+            at = np.full(len(values), i + (j - 1.5) / 6)
+            left.plot(at, values, marker, color=f"C{j}", markersize=4, label=name if i == 0 else None)
+    left.set_xticks(range(len(rows)), [row["network"] for row in rows])
+    left.set(ylabel=f"speed by that of {KERAS}", ylim=0, title=f"training, batch {rows[0]['batch']}")
+    left.legend(fontsize="x-small")
+    for i, (name, runs) in enumerate(pd.DataFrame(found["recipes"]).groupby("recipe", sort=False)):
+        for k, curve in enumerate(runs.curve):
+            times, accuracies = zip(*((at["seconds"], 100 * at["val_accuracy"]) for at in curve), strict=True)
+            style = {"color": f"C{i}", "linestyle": ["-", "--", ":", "-."][i % 4], "linewidth": 1}
+            right.plot(times, accuracies, **style, label=name if k == 0 else None)
+    right.set(xscale="log", xlabel="seconds on one core", ylabel="% of the validation images", title="recipes, by seed")
+    figures.plain_log(right.xaxis)
+    right.legend(fontsize="x-small")
+    return {"benchmarks": figure}
+
+
+def context(found, measured):
+    """What the template shows."""
+    plan = params.read("bench", dict)
+    machines = sorted({row["hardware"] for rows in found.values() for row in rows})
+    shown = {"rounds": plan["rounds"], "machines": machines, "tables": {}, "plan": plan}
+    tables = shown["tables"]
+    if "steps" in found:
+        tables["steps"] = steps(found["steps"])
+    if "growth" in found:
+        tables |= {"profile": profile(found["growth"]), "memory": memory(found["growth"])}
+    if "recipes" in found:
+        tables["recipes"] = recipes(found["recipes"], plan["recipes"]["epochs"])
+    if "files" in found:
+        tables["files"] = files(found["files"])
+        tables["photographs"] = photographs({row["what"]: row for row in found["files"]}["photographs"])
+        tables["imagenet"], shown["imagenet"] = imagenet(found["files"], plan["imagenet"], measured)
+    if "pipeline" in found:
+        tables["pipeline"] = pipeline(found["pipeline"])
+        networks, line = growth(found["pipeline"])
+        shown |= {"networks": len(networks), "line": line}
+    return shown
