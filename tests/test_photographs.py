@@ -120,6 +120,13 @@ def test_postscript_is_no_image_and_starts_no_ghostscript(tmp_path, monkeypatch)
     assert photographs.try_read(path, 32) == (None, "no image")
 
 
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+    Image.new("1", (10, 10)).save(tmp_path / "large.png")
+    image, reason = photographs.try_read(tmp_path / "large.png", 8)
+    assert image is None and "10 x 10 pixels" in reason
+
+
 def test_centre_is_caffes():
     image = np.arange(256 * 256).reshape(256, 256, 1)
     assert photographs.centre(image, 227)[0, 0, 0] == 14 * 256 + 14

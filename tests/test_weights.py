@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import subprocess
+import zipfile
 
 import keras
 import numpy as np
@@ -288,6 +289,12 @@ def test_truncated_caffemodels_are_refused(released, tmp_path, left):
         SqueezeNet_11(SIDE, weights=path)
 
 
+def test_a_caffemodel_without_layers_is_refused(tmp_path):
+    (tmp_path / "network.caffemodel").write_bytes(caffe.net_parameter()().SerializeToString())
+    with pytest.raises(ValueError, match="it has no layer with weights"):
+        SqueezeNet_11(SIDE, weights=tmp_path / "network.caffemodel")
+
+
 def test_an_official_name_is_for_the_official_file(released, tmp_path, monkeypatch):
     path = tmp_path / "squeezenet_v1.1.caffemodel"
     path.write_bytes(to_caffe(released["1.1"]).SerializeToString())
@@ -325,6 +332,16 @@ def test_our_own_files(own, name):
     assert loaded.get_layer("conv10").activation is keras.activations.linear
     features = SqueezeNet_11((40, 28, 3), compression=0.25, weights=path, include_top=False)
     assert_same_weights(features, {k: v for k, v in tensors(network).items() if "conv10" not in k})
+
+
+def test_a_keras_file_that_inflates_to_far_more_than_it_is_is_refused(own, tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(own[1] / "bare.keras") as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("more", bytes(2**26))
+    with pytest.raises(ValueError, match=r"bomb.keras holds no weights: its members claim [\d,]+ bytes"):
+        SqueezeNet_11(**SMALL, weights=path)
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ if ".pth" in weights.SUFFIXES:
 def lack_of_memory(error):
     """Whether an error, or the one that it comes from, is that the limit was reached."""
     while error is not None:
-        if isinstance(error, MemoryError) or re.search("allocate|bad_alloc|out of memory|exhausted", str(error)):
+        if isinstance(error, MemoryError) or re.search("allocat|bad_alloc|out of memory|RESOURCE_EX", str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -42,7 +42,7 @@ def read(reader, folder, *files, count=0):
     if process.returncode:
         return {"ended": {}, "faults": {f"status {process.returncode}: {process.stderr[-1000:]}": "input"}}
     said = json.loads(process.stdout.splitlines()[-1])
-    expected = {*said["faults"].values(), ".keras"}  # Keras' own settings go to HOME
+    expected = {*said["faults"].values(), ".keras", ".cache", ".config"}  # settings of libraries go to HOME
     if left := {path.name for path in folder.iterdir()} - expected:
         said["faults"][f"leaves {left}"] = "input"
     return said
@@ -104,8 +104,8 @@ def configured(**changes):
     return change(data, "config.json", json.dumps(config).encode())
 
 
-def layer(name, module="keras.layers", **config):
-    return {"module": module, "class_name": name, "config": config, "registered_name": None}
+def layer(kind, module="keras.layers", /, **config):
+    return {"module": module, "class_name": kind, "config": config, "registered_name": None}
 
 
 def gigabytes():

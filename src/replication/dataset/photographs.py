@@ -129,6 +129,8 @@ def read(path, side):
         OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged.
     """
     with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
+            raise ValueError(f"{image.width} x {image.height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
         image = image.convert("RGB")
     box = (0, 0, *image.size)
     return np.asarray(image.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))

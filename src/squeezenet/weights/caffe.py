@@ -55,6 +55,8 @@ def read(path):
             pairs[layer.name] = arrays[0].transpose(2, 3, 1, 0), arrays[1].ravel()
         elif arrays:
             raise ValueError(f"{layer.name} must have a kernel (out, in, height, width) and a bias")
+    if not pairs:
+        raise ValueError("it has no layer with weights")
     if sums not in (0, SUMS):
         raise ValueError(f"it has {sums} sums, where simple bypass has {SUMS}")
     return Weights(named(pairs), {"as_released": True} | ({"use_bypass": "simple"} if sums else {}))
