@@ -88,9 +88,10 @@ PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files bits places kills)
 prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
 	pytest -s -v $(PROOFS) --table docs/reliability.md
 
-TOPICS = growth pipeline files steps recipes
+TOPICS = pipeline growth files steps recipes
 
-bench: jax torch ## speed beside what one would use instead, what is not measured yet: hours, docs/benchmarks.md
+bench: jax torch ## speed beside what one would use instead, what is not measured yet: hours; docs/benchmarks.md
+	dvc repro
 	for topic in $(TOPICS); do python -m replication.bench $$topic || exit; done
 	dvc repro report && python -m replication.report.page
 

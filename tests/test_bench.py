@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from replication import params, paths
-from replication.bench import plan, recipes, steps
+from replication.bench import files, pipeline, plan, recipes, steps
 from replication.report import advantages, benchmarks, page
 from squeezenet import models
 
@@ -15,7 +15,7 @@ SPEEDS |= {"PyTorch, compiled": [80, 50, 90]}
 
 
 def test_a_row_is_added_for_git_and_known_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "ROWS", tmp_path)
+    monkeypatch.setattr(paths, "BENCH", tmp_path)
     plan.add("steps", {"network": "a"})
     plan.add("steps", {"network": "b"})
     assert [row["network"] for row in plan.rows_of("steps")] == ["a", "b"] and plan.rows_of("files") == []
@@ -27,11 +27,24 @@ def test_what_is_measured_is_left_alone():
     cells = [(n, d, b) for n in settings.networks for d in settings.dtypes for b in settings.batches]
     done = [dict(zip(("network", "dtype", "batch"), cell, strict=True)) for cell in cells]
     assert list(steps.measure(settings, done)) == []
-    ours = [f"ours, {epochs} epochs" for epochs in settings.recipes.epochs.values()]
+    recipe = {"ours": settings.recipes.epochs.values()}
+    recipe |= {name: [changes["epochs"]] for name, changes in settings.recipes.others.items()}
     done = [
-        {"recipe": name, "seed": seed} for name in (*ours, *settings.recipes.others) for seed in settings.recipes.seeds
+        {"recipe": name, "epochs": epochs, "seed": seed}
+        for name, lengths in recipe.items()
+        for epochs in lengths
+        for seed in settings.recipes.seeds
     ]
     assert list(recipes.measure(settings, done)) == []
+    done = [{"what": what} for what in ("kmeans", "photographs", "nothing changed", "one variant edited", "training")]
+    assert list(files.measure(settings, done)) == list(pipeline.measure(settings, [*done, {"what": "import"}])) == []
+
+
+def test_another_machine_does_not_add_to_rows(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "BENCH", tmp_path)
+    (tmp_path / "steps.json").write_text(json.dumps([{"hardware": "an abacus"}]))
+    with pytest.raises(ValueError, match=r"steps.json is of an abacus: delete it to measure on"):
+        plan.add("steps", {})
 
 
 def test_speeds_are_compared_round_by_round_with_the_best_of_pytorch():
@@ -48,26 +61,29 @@ def curve(*points):
 
 def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_that_reaches_it():
     rows = [
-        {"recipe": "ours, 2 epochs", "seed": 0, "curve": curve((20, 0.66), (40, 0.65))},
-        {"recipe": "slow", "seed": 0, "curve": curve((200, 0.6), (400, 0.66), (600, 0.7))},
-        {"recipe": "never", "seed": 0, "curve": curve((200, 0.1), (400, 0.2))},
+        {"recipe": "ours", "epochs": 2, "seed": 0, "curve": curve((20, 0.66), (40, 0.65))},
+        {"recipe": "ours", "epochs": 2, "seed": 1, "curve": curve((20, 0.66), (40, 0.64))},
+        {"recipe": "ours", "epochs": 4, "seed": 0, "curve": curve((20, 0.66), (80, 0.75))},
+        {"recipe": "slow", "epochs": 9, "seed": 0, "curve": curve((200, 0.6), (400, 0.66), (600, 0.7))},
+        {"recipe": "slow", "epochs": 9, "seed": 1, "curve": curve((200, 0.6), (300, 0.66), (600, 0.7))},
+        {"recipe": "never", "epochs": 9, "seed": 0, "curve": curve((200, 0.1), (400, 0.2))},
     ]
-    table = benchmarks.recipes(rows, {65: 2}).set_index("recipe")
-    assert table["seconds"].tolist() == ["40 [40, 40]", "400 [400, 400]", "more than 400; best 20.0%"]
-    assert table["by ours"].tolist() == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "> 10.0"]
-    assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1"]
+    table = benchmarks.recipes(rows, {65: 2, 75: 4})
+    assert table.recipe.tolist() == ["ours, 2 epochs", "slow", "never", "ours, 4 epochs", "slow", "never"]
+    assert table["seconds"].tolist()[:3] == ["40 [40, 40]", "400 [400, 400]", "not in 400; best 20.0%"]
+    assert table["by ours"].tolist()[:3] == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "over 10.0"]
+    assert table["by ours"].tolist()[3:] == ["1.0 [1.0, 1.0]", "over 7.5", "over 5.0"]
+    assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1", "1 of 1", "0 of 1", "0 of 1"]
 
 
 def test_the_page_is_that_of_the_committed_rows():
     found = benchmarks.read()
     text = page.TEMPLATES.get_template("benchmarks.md.j2").render(benchmarks.context(found, advantages.read()))
     assert text.strip() == (paths.ROOT / "docs/benchmarks.md").read_text().strip()
-    for topic in found:
-        assert json.loads((plan.ROWS / f"{topic}.json").read_text()) == found[topic]
 
 
 def test_other_recipes_change_keys_of_section_train_alone():
-    known = set(params.read("train", dict)) | {"constant"}
+    known = set(params.read("train", dict)) | {"divide_every"}
     assert all(set(changes) <= known for changes in plan.settings().recipes.others.values())
 
 

@@ -11,6 +11,7 @@ PAPER = DATA / "paper"  # the paper's numbers, in git
 EXTERNAL = DATA / "external"  # what the user brings along, ignored by git
 INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
 EVIDENCE = DATA / "evidence"  # a row for each longer training, in git
+BENCH = DATA / "bench"  # what `make bench` measured, in git
 GATHERED = DATA / "evidence.json"  # those that the report takes
 
 DATASET = DATA / "dataset"  # from here on a folder for each stage

@@ -1,16 +1,17 @@
 """A folder of photographs through SqueezeNet 1.1, read in one of three ways: `folder WAY FOLDER`."""
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 if sys.argv[1:2] == ["torchvision's loader"]:
-    import torchvision  # crashes if TensorFlow is imported before it
+    import torch  # crashes if TensorFlow is imported before it
+    import torchvision
 
 import numpy as np
 
+from replication.bench import plan
 from replication.dataset import photographs
 from squeezenet import SqueezeNet_11
 
@@ -22,11 +23,10 @@ def batches(way, folder):
     """Batches of a folder's images (batch, 227, 227, 3), 0 to 255."""
     if way == "torchvision's loader":
         from torch.utils.data import DataLoader
-        from torchvision import transforms
 
-        steps = transforms.Compose([transforms.Resize((SIDE, SIDE)), transforms.PILToTensor()])
-        loader = DataLoader(torchvision.datasets.ImageFolder(folder, steps), BATCH, num_workers=2)
-        yield from (images.permute(0, 2, 3, 1).numpy() for images, _ in loader)
+        read = {"loader": lambda path: photographs.read(path, SIDE), "transform": torch.tensor}
+        loader = DataLoader(torchvision.datasets.ImageFolder(folder, **read), BATCH, num_workers=photographs.THREADS)
+        yield from (images.numpy() for images, _ in loader)
     elif way == "a plain loop":
         paths = sorted(Path(folder).rglob("*.jpg"))
         for first in range(0, len(paths), BATCH):
@@ -39,15 +39,14 @@ def batches(way, folder):
 
 
 def evaluate(way, folder):
-    """Images a second of SqueezeNet 1.1 on a folder, and the most memory of this process, in MB."""
+    """Images a second of SqueezeNet 1.1 on a folder, and the most memory of this process without its workers."""
     network = SqueezeNet_11((SIDE, SIDE, 3))
     network.predict_on_batch(np.zeros((BATCH, SIDE, SIDE, 3), np.float32))
     began, count = time.perf_counter(), 0
     for images in batches(way, folder):
         count += len(network.predict_on_batch(images.astype(np.float32)))
     seconds = time.perf_counter() - began
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"images": count, "images_per_second": count / seconds, "megabytes": most}
+    return {"images": count, "images_per_second": count / seconds, "megabytes": plan.peak()}
 
 
 if __name__ == "__main__":

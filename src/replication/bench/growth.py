@@ -2,22 +2,18 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 
-import keras
-import numpy as np
-
 from replication.bench import plan
-from replication.bench.step import PLAIN
+from replication.bench.step import by_keras
 from replication.dataset import splits
 from replication.params import read
-from replication.train import devices, loop, recipe
-from squeezenet import costs
+from replication.train import recipe
+from squeezenet import costs, models
 
-STEPS = 20
+IMAGES = 4096
 
 
 def measure(settings, done):
@@ -34,7 +30,7 @@ def measure(settings, done):
 
 
 def profile(network, dtype, batch):
-    """Milliseconds of a step: the whole without the account, and what oneDNN says of its parts.
+    """Milliseconds of a step: the whole without the account, and what oneDNN says of its parts, on average.
 
     A line of the account: onednn_verbose,v1,primitive,exec,cpu,convolution,jit:avx512_core,backward_data,...,0.218.
     """
@@ -48,29 +44,23 @@ def profile(network, dtype, batch):
     for line in lines:
         kind, direction = line[line.index("exec") + 2], line[line.index("exec") + 4]
         name = kind if direction == "undef" else f"{kind}, {direction.replace('_', ' ')}"
-        parts[name] = parts.get(name, 0) + float(line[-1]) / (STEPS + 2)
+        parts[name] = parts.get(name, 0) + float(line[-1]) / (IMAGES // batch + 2)
     return whole | {"parts": parts}
 
 
 def run(what, network, dtype, batch):
-    """Train for some steps: milliseconds of each, and the most memory in MB."""
+    """Train on as many images whatever the batch: milliseconds of a step, and the most memory in MB."""
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
-    options, settings = recipe.variant_of(network)
-    settings = settings.model_copy(update=PLAIN)
-    devices.set_up(1, seed=0)
-    keras.config.set_dtype_policy(dtype)
     split = splits.load("train", read("dataset", splits.Dataset))
-    model = recipe.build(network, options, settings, splits.describe(), seed=0)
-    recipe.compile_for(model, settings, updates=10**6)
-    chosen = np.arange((STEPS + 2) * batch) % len(split.labels)
-    images, labels = split.images[chosen], split.labels[chosen]
-    model.fit(**loop.feed(model, images[: 2 * batch], labels[: 2 * batch], batch), shuffle=False, verbose=0)
+    learn, _ = by_keras(network, dtype, batch)
+    images, labels = split.images[:IMAGES], split.labels[:IMAGES]
+    learn(images[: 2 * batch], labels[: 2 * batch])
     began = time.perf_counter()
-    model.fit(**loop.feed(model, images[2 * batch :], labels[2 * batch :], batch), shuffle=False, verbose=0)
-    ms = 1000 * (time.perf_counter() - began) / STEPS
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    row = {"what": what, "network": network, "dtype": dtype, "batch": batch, "ms": ms, "megabytes": most}
-    return row | {"macs": costs.macs(model.layers[-1])}
+    learn(images, labels)
+    ms = 1000 * (time.perf_counter() - began) / (IMAGES // batch)
+    row = {"what": what, "network": network, "dtype": dtype, "batch": batch, "ms": ms, "megabytes": plan.peak()}
+    options, _ = recipe.variant_of(network)
+    return row | {"macs": costs.macs(models.create(input_shape=split.images.shape[1:], nb_classes=10, **options))}
 
 
 if __name__ == "__main__":

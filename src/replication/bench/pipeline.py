@@ -4,7 +4,6 @@ Reads what `make repro` has left, so that this comes after it.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from replication.bench.files import in_turn
 
 
 def measure(settings, done):
-    """A row each."""
+    """A row for each of: nothing changed, one variant edited, what is not training, the import."""
     done = {row["what"] for row in done}
     if "nothing changed" not in done:
         yield {"what": "nothing changed", "seconds": in_turn({"dvc repro": nothing_changed}, settings.rounds)}
@@ -38,7 +37,7 @@ def nothing_changed():
 
 
 def python(code):
-    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL, env=os.environ)
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
 
 
 def one_edited(variant):
@@ -46,24 +45,26 @@ def one_edited(variant):
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "-q", paths.ROOT, folder], check=True)
         shutil.copy(paths.ROOT / "dvc.lock", folder)
+        shutil.copytree(paths.DATA, f"{folder}/data", dirs_exist_ok=True)
         params = yaml.safe_load(paths.PARAMS.read_text())
         params["variants"][variant]["squeeze_ratio"] += 0.01
         with open(f"{folder}/params.yaml", "w") as file:
             yaml.safe_dump(params, file, sort_keys=False)
-        dry = ["dvc", "repro", "--dry", "--allow-missing"]
-        said = subprocess.run(dry, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
-        names = ["dvc", "stage", "list", "--name-only"]
-        listed = subprocess.run(names, cwd=folder, capture_output=True, text=True, check=True).stdout.split()
-    return len(listed), [line.split("'")[1] for line in said if line.startswith("Running stage")]
+        said, listed = (
+            subprocess.run(["dvc", *command], cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout
+            for command in (["repro", "--dry"], ["stage", "list", "--name-only"])
+        )
+    run = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
+    return len(listed.split()), run
 
 
 def training():
-    """Seconds of fitting, of the whole stage, and multiplications of each network."""
+    """Seconds of fitting with its validation, of the whole stage, and multiplications: a row for each network."""
     rows = []
     for path in sorted((paths.RUNS / "train").glob("*/notebook.ipynb")):
-        stage = json.loads(path.read_text())["metadata"]["papermill"]["duration"]
-        for seed, run in json.loads(path.with_name("run.json").read_text()).items():
-            metrics = json.loads((paths.train_dir(path.parent.name, seed) / "metrics.json").read_text())
-            row = {key: metrics[key] for key in ("variant", "macs", "epochs", "train_images")}
-            rows.append(row | {"seconds": run["seconds"], "stage_seconds": stage})
+        runs = json.loads(path.with_name("run.json").read_text())
+        metrics = json.loads((paths.train_dir(path.parent.name, next(iter(runs))) / "metrics.json").read_text())
+        row = {key: metrics[key] for key in ("variant", "macs", "epochs", "train_images")}
+        row |= {"seeds": len(runs), "seconds": sum(run["seconds"] for run in runs.values())}
+        rows.append(row | {"stage_seconds": json.loads(path.read_text())["metadata"]["papermill"]["duration"]})
     return {"networks": rows}

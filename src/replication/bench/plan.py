@@ -1,7 +1,7 @@
-"""What is timed, by section bench of params.yaml, and its rows in git: data/evidence/bench/TOPIC.json."""
+"""What is timed, by section bench of params.yaml, and its rows in git: data/bench/TOPIC.json."""
 
+import importlib.metadata
 import json
-import os
 import subprocess
 import sys
 
@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from replication import paths, records
 from replication.params import Section, read
 
-ROWS = paths.EVIDENCE / "bench"
+PACKAGES = ("jax", "torch", "torchvision", "scikit-learn")  # that are compared with
 
 
 class Recipes(Section):
@@ -40,7 +40,6 @@ class ImageNet(Section):
     utilisation: PositiveFloat
     cores: PositiveInt  # beside each GPU
     link: PositiveFloat  # GB/s between GPUs
-    batch_size: PositiveInt
 
 
 class Plan(Section):
@@ -61,20 +60,37 @@ def settings():
     return read("bench", Plan)
 
 
+def path_of(topic):
+    return paths.BENCH / f"{topic}.json"
+
+
 def rows_of(topic):
     """The rows that a topic has so far."""
-    path = ROWS / f"{topic}.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    return json.loads(path_of(topic).read_text()) if path_of(topic).exists() else []
 
 
 def add(topic, row):
-    """Add a row to a topic, for git, with where it comes from."""
-    rows = [*rows_of(topic), row | records.provenance()]
-    records.write(ROWS / f"{topic}.json", json.dumps(rows, indent=1) + "\n")
+    """Add a row to a topic, for git, with where it comes from.
+
+    Raises:
+        ValueError: the others come from another machine.
+    """
+    rows, made = rows_of(topic), records.provenance()
+    if rows and rows[0]["hardware"] != made["hardware"]:
+        raise ValueError(f"{path_of(topic)} is of {rows[0]['hardware']}: delete it to measure on {made['hardware']}")
+    made["versions"] |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    records.write(path_of(topic), json.dumps([*rows, row | made], indent=1) + "\n")
 
 
-def child(module, *arguments, **environment):
+def child(module, *arguments):
     """What a module of this package prints last, as JSON, in a process of its own."""
     command = [sys.executable, "-m", f"replication.bench.{module}", *map(str, arguments)]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak():
+    """The most memory that this process has had, in MB."""
+    with open("/proc/self/status") as status:
+        (kibibytes,) = [int(line.split()[1]) for line in status if line.startswith("VmHWM")]
+    return kibibytes * 1024 / 1e6

@@ -8,23 +8,19 @@ import os
 import sys
 import time
 
+import keras
 import numpy as np
 
 from replication.dataset import splits
 from replication.params import read
-from replication.train import recipe
-from replication.train.recipe import variant_of
+from replication.train import devices, loop, recipe
 
 PLAIN = {"clip_norm": None, "centralise": False, "mirror": False, "dropout": 0.0}
 
 
 def by_keras(network, dtype, batch):
-    """The pipeline's own training step: a function that trains on images and labels, and the count of parameters."""
-    import keras
-
-    from replication.train import devices, loop
-
-    options, settings = variant_of(network)
+    """The pipeline's training step: a function that trains on images and labels, and the count of parameters."""
+    options, settings = recipe.variant_of(network)
     settings = settings.model_copy(update=PLAIN)
     devices.set_up(1, seed=0)
     keras.config.set_dtype_policy(dtype)
@@ -45,7 +41,7 @@ def by_pytorch(network, dtype, batch, compiled):
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    options, settings = variant_of(network)
+    options, settings = recipe.variant_of(network)
     statistics = splits.describe()
     model = pytorch.NETWORKS[options.pop("model")](len(statistics["classes"]), **options)
     model(torch.zeros(1, *np.roll(statistics["image_shape"], 1).tolist()))  # lazy layers learn their size
@@ -91,7 +87,8 @@ def main(core, framework, network, dtype, batch):
     speed = train(4)
     print(parameters, flush=True)
     for line in sys.stdin:
-        print(train(max(1, round(float(line) * speed / batch))), flush=True)
+        speed = train(max(1, round(float(line) * speed / batch)))
+        print(speed, flush=True)
 
 
 if __name__ == "__main__":

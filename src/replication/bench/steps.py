@@ -15,7 +15,7 @@ FRAMEWORKS = {  # -> KERAS_BACKEND
 
 
 class Worker:
-    """A framework in a process of its own, on a core of its own, which waits while others are timed."""
+    """A framework in a process of its own, on one core, which waits while others are timed."""
 
     def __init__(self, framework, core, *arguments):
         command = [sys.executable, "-m", "replication.bench.step", str(core), framework, *map(str, arguments)]
@@ -43,19 +43,21 @@ class Worker:
         self.process.wait()
 
 
-def measure(plan, done):
+def measure(settings, done):
     """One row for each network, dtype and batch: images a second of each framework, round by round."""
     done = {(row["network"], row["dtype"], row["batch"]) for row in done}
-    for cell in itertools.product(plan.networks, plan.dtypes, plan.batches):
+    for cell in itertools.product(settings.networks, settings.dtypes, settings.batches):
         if cell in done:
             continue
         with contextlib.ExitStack() as stack:
             workers = {name: stack.enter_context(Worker(name, i, *cell)) for i, name in enumerate(FRAMEWORKS)}
             parameters = {int(worker.answer()) for worker in workers.values()}  # once it is ready
             speeds = {name: [] for name in FRAMEWORKS}
-            for _ in range(plan.rounds):
+            for _ in range(1 + settings.rounds):
                 for name, worker in workers.items():
-                    speeds[name].append(worker.speed(plan.seconds))
+                    speeds[name].append(worker.speed(settings.seconds))
         if len(parameters) > 1:
             raise ValueError(f"{cell}: the frameworks train different networks, of {parameters} parameters")
-        yield dict(zip(("network", "dtype", "batch"), cell, strict=True)) | {"images_per_second": speeds}
+        yield dict(zip(("network", "dtype", "batch"), cell, strict=True)) | {
+            "images_per_second": {name: found[1:] for name, found in speeds.items()}
+        }

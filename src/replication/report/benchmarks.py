@@ -12,10 +12,10 @@ from replication.report.answers import imagenet_model
 from squeezenet import costs
 
 KERAS, REST = "Keras on TensorFlow", "outside oneDNN"
-PASSES = 3  # forward, and backward to data and to weights, cost as many multiplications each
+PASSES = 3  # forward, and backward to data and to weights, count as many multiplications each
 
 
-def read(folder=paths.EVIDENCE / "bench"):
+def read(folder=paths.BENCH):
     """Topic -> its rows, for what has been measured."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
@@ -24,6 +24,10 @@ def several(values, form="{:,.0f}"):
     """Median, lowest and highest, as text; what was never reached is infinite."""
     low, median, high = (form.format(value) for value in (min(values), np.median(values), max(values)))
     return f"{median} [{low}, {high}]".replace("inf", "never")
+
+
+def by_name(rows):
+    return {row["what"]: row for row in rows}
 
 
 def ratios(row):
@@ -61,11 +65,9 @@ def profile(rows):
 
 
 def reached(row, accuracy):
-    """Seconds to an accuracy on the validation images; infinite where it was not reached."""
-    times = [at["seconds"] for at in row["curve"] if 100 * at["val_accuracy"] >= accuracy]
-    if row["recipe"].startswith("ours"):  # whose schedule ends with its best
-        times = times and [row["curve"][-1]["seconds"]]
-    return min(times, default=np.inf)
+    """Seconds to an accuracy on the validation images; infinite where it was not reached. Ours counts as it ends."""
+    curve = row["curve"][-1:] if row["recipe"] == "ours" else row["curve"]
+    return min((at["seconds"] for at in curve if 100 * at["val_accuracy"] >= accuracy), default=np.inf)
 
 
 def recipes(rows, schedules):
@@ -77,31 +79,39 @@ def recipes(rows, schedules):
     """
     shown = []
     for accuracy, epochs in schedules.items():
-        ours = {row["seed"]: reached(row, accuracy) for row in rows if row["recipe"] == f"ours, {epochs} epochs"}
-        for name in dict.fromkeys(row["recipe"] for row in rows):
-            of_one = [row for row in rows if row["recipe"] == name and row["seed"] in ours]
-            times = [reached(row, accuracy) for row in of_one]
-            if not np.isfinite(times).any() and name.startswith("ours"):
+        of_name = {
+            f"ours, {epochs} epochs": [row for row in rows if (row["recipe"], row["epochs"]) == ("ours", epochs)]
+        }
+        of_name |= {row["recipe"]: [] for row in rows if row["recipe"] != "ours"}
+        for row in rows:
+            of_name.get(row["recipe"], []).append(row)
+        ours = {row["seed"]: reached(row, accuracy) for row in next(iter(of_name.values()))}
+        for name, of_one in of_name.items():
+            of_one = [row for row in of_one if np.isfinite(ours.get(row["seed"], np.inf))]
+            if not of_one:
                 continue
-            stopped = min(row["curve"][-1]["seconds"] for row in of_one)
-            found = f"{sum(np.isfinite(times))} of {len(times)}"
+            times = [reached(row, accuracy) for row in of_one]
+            lasted = [row["curve"][-1]["seconds"] for row in of_one]
+            best = 100 * max(at["val_accuracy"] for row in of_one for at in row["curve"])
             factors = [time / ours[row["seed"]] for time, row in zip(times, of_one, strict=True)]
-            text, factor = several(times), several(factors, "{:.1f}")
-            if np.isinf(np.median(times)):
-                best = 100 * max(at["val_accuracy"] for row in of_one for at in row["curve"])
-                text, factor = f"more than {stopped:,.0f}; best {best:.1f}%", f"> {stopped / max(ours.values()):.1f}"
-            cell = {"accuracy, %": accuracy, "recipe": name, "seeds that reach it": found, "seconds": text}
-            shown.append(cell | {"by ours": factor})
+            least = [last / ours[row["seed"]] for last, row in zip(lasted, of_one, strict=True)]
+            ended = np.isfinite(np.median(times))
+            cell = {"accuracy, %": accuracy, "recipe": name}
+            cell["seeds that reach it"] = f"{sum(np.isfinite(times))} of {len(times)}"
+            cell["seconds"] = several(times) if ended else f"not in {min(lasted):,.0f}; best {best:.1f}%"
+            cell["by ours"] = several(factors, "{:.1f}") if ended else f"over {min(least):.1f}"
+            shown.append(cell)
     return pd.DataFrame(shown)
 
 
 def files(rows):
-    """Encoding, decoding, k-means, and photographs."""
-    by_what, shown = {row["what"]: row for row in rows}, []
-    for what in ("encode", "decode", "kmeans"):
-        for name, seconds in by_what[what]["seconds"].items():
-            size = f", {by_what[what]['bytes'][name]:,} bytes" if "bytes" in by_what[what] else ""
-            shown.append({"what": f"{what}, {name}{size}", "ms": several(np.multiply(seconds, 1000), "{:,.1f}")})
+    """Encoding, decoding, k-means."""
+    shown = []
+    for row in (row for row in rows if "seconds" in row):
+        for name, seconds in row["seconds"].items():
+            size = f", {row['bytes'][name]:,} bytes" if "bytes" in row else ""
+            ms = several(np.multiply(seconds, 1000), "{:,.1f}")
+            shown.append({"what": f"{row['what']}, {name}{size}", "ms": ms})
     return pd.DataFrame(shown)
 
 
@@ -112,7 +122,7 @@ def photographs(row):
             "images": f"{runs[0]['images']:,}",
             "read by": way,
             "images a second": several([run["images_per_second"] for run in runs]),
-            "peak memory of the process, MB": several([run["megabytes"] for run in runs]),
+            "peak memory without workers, MB": several([run["megabytes"] for run in runs]),
         }
         for way, runs in [*row["found"].items(), ("Batches", [row["more"]])]
     ]
@@ -121,7 +131,7 @@ def photographs(row):
 
 def pipeline(rows):
     """What the pipeline itself takes."""
-    by_what = {row["what"]: row for row in rows}
+    by_what = by_name(rows)
     networks = pd.DataFrame(by_what["training"]["networks"])
     outside = 1 - networks.seconds.sum() / networks.stage_seconds.sum()
     loads = by_what["import"]["seconds"]
@@ -130,7 +140,7 @@ def pipeline(rows):
     shown = {
         "`dvc repro`, nothing changed, s": several(by_what["nothing changed"]["seconds"]["dvc repro"], "{:.1f}"),
         "stages that one edited variant reruns": f"{len(edited['run'])} of {edited['stages']}: {rerun}",
-        "of the stages `train`, outside of training": f"{outside:.0%}",
+        "of the stages `train`, neither fitting nor validation": f"{outside:.0%}",
         "`import keras`, s": several(loads["keras"], "{:.2f}"),
         "`import squeezenet`, s": several(loads["squeezenet"], "{:.2f}"),
         "`import squeezenet` above `import keras`, s": several(
@@ -142,8 +152,8 @@ def pipeline(rows):
 
 def growth(rows):
     """Seconds of training an image against multiplications, over the networks of `make repro`: a least-squares line."""
-    networks = pd.DataFrame({row["what"]: row for row in rows}["training"]["networks"])
-    networks["ms"] = 1000 * networks.seconds / networks.epochs / networks.train_images
+    networks = pd.DataFrame(by_name(rows)["training"]["networks"])
+    networks["ms"] = 1000 * networks.seconds / networks.seeds / networks.epochs / networks.train_images
     line = stats.linregress(networks.macs / 1e6, networks.ms)
     return networks, line
 
@@ -168,7 +178,7 @@ def imagenet(rows, plan, ours):
     flops = 2 * PASSES * costs.macs(model) * updates * batch
     line = advantages.fit(ours.communication[ours.communication.dtype == advantages.PLAIN])
     sent = line.predict(model.count_params())[0] * updates
-    speed = np.median({row["what"]: row for row in rows}["photographs"]["read_a_second"])
+    speed = np.median(by_name(rows)["photographs"]["read_a_second"])
     shown = []
     for gpus in (1, 8):
         hours = {
@@ -189,19 +199,21 @@ def draw(found, narrow=False):
     rows = [row for row in found["steps"] if row["dtype"] == "float32" and row["batch"] == found["steps"][0]["batch"]]
     looks = list(zip(rows[0]["images_per_second"], ("o", "s", "^", "D"), strict=True))
     for i, row in enumerate(rows):
-        best = np.median(row["images_per_second"][KERAS])
+        ours = np.median(row["images_per_second"][KERAS])
         for j, (name, marker) in enumerate(looks):
-            values = np.divide(row["images_per_second"][name], best)
+            values = np.divide(row["images_per_second"][name], ours)
             at = np.full(len(values), i + (j - 1.5) / 6)
             left.plot(at, values, marker, color=f"C{j}", markersize=4, label=name if i == 0 else None)
     left.set_xticks(range(len(rows)), [row["network"] for row in rows])
     left.set(ylabel=f"speed by that of {KERAS}", ylim=0, title=f"training, batch {rows[0]['batch']}")
     left.legend(fontsize="x-small")
-    for i, (name, runs) in enumerate(pd.DataFrame(found["recipes"]).groupby("recipe", sort=False)):
+    for i, ((name, epochs), runs) in enumerate(
+        pd.DataFrame(found["recipes"]).groupby(["recipe", "epochs"], sort=False)
+    ):
         for k, curve in enumerate(runs.curve):
             times, accuracies = zip(*((at["seconds"], 100 * at["val_accuracy"]) for at in curve), strict=True)
             style = {"color": f"C{i}", "linestyle": ["-", "--", ":", "-."][i % 4], "linewidth": 1}
-            right.plot(times, accuracies, **style, label=name if k == 0 else None)
+            right.plot(times, accuracies, **style, label=f"{name}, {epochs} epochs" if k == 0 else None)
     right.set(xscale="log", xlabel="seconds on one core", ylabel="% of the validation images", title="recipes, by seed")
     figures.plain_log(right.xaxis)
     right.legend(fontsize="x-small")
@@ -222,9 +234,10 @@ def context(found, measured):
         tables["recipes"] = recipes(found["recipes"], plan["recipes"]["epochs"])
     if "files" in found:
         tables["files"] = files(found["files"])
-        tables["photographs"] = photographs({row["what"]: row for row in found["files"]}["photographs"])
+    if "photographs" in (rows := by_name(found.get("files", []))):
+        tables["photographs"] = photographs(rows["photographs"])
         tables["imagenet"], shown["imagenet"] = imagenet(found["files"], plan["imagenet"], measured)
-    if "pipeline" in found:
+    if "import" in by_name(found.get("pipeline", [])):
         tables["pipeline"] = pipeline(found["pipeline"])
         networks, line = growth(found["pipeline"])
         shown |= {"networks": len(networks), "line": line}
