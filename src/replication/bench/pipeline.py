@@ -50,9 +50,10 @@ def one_edited(variant):
         params["variants"][variant]["squeeze_ratio"] += 0.01
         with open(f"{folder}/params.yaml", "w") as file:
             yaml.safe_dump(params, file, sort_keys=False)
-        said, listed = (
+        cache = ["cache", "dir", "--local", str(paths.ROOT / ".dvc/cache")]
+        _, said, listed = (
             subprocess.run(["dvc", *command], cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout
-            for command in (["repro", "--dry"], ["stage", "list", "--name-only"])
+            for command in (cache, ["repro", "--dry"], ["stage", "list", "--name-only"])
         )
     run = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
     return len(listed.split()), run
