@@ -263,9 +263,10 @@ def test_one_line_says_what_to_do(monkeypatch):
             model()
 
 
-def test_unknown_model():
-    with pytest.raises(ValueError, match="Received: 'resnet'"):
-        create("resnet", (32, 32, 3), 10)
+@pytest.mark.parametrize("model", ["resnet", ["squeezenet"]])
+def test_unknown_model(model):
+    with pytest.raises(ValueError, match="model must be one of"):
+        create(model, (32, 32, 3), 10)
 
 
 def test_grouped_convolution_is_keras_own():

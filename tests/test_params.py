@@ -1,10 +1,14 @@
 """params.yaml that nobody should have written: one line that names the file and the key."""
 
+import functools
+
 import pytest
 import yaml
 
 from replication import params, paths
 from replication.advantages import communication
+from replication.evidence import rows
+from replication.train import recipe
 from replication.train.recipe import Train
 
 
@@ -38,3 +42,16 @@ def test_communication_is_named_as_a_part_of_its_section(tmp_path):
     values = yaml.safe_load(paths.PARAMS.read_text())
     values["advantages"]["communication"]["updates"] = 0
     assert refused(values, tmp_path, communication.settings).startswith("advantages.communication.updates: ")
+
+
+@pytest.mark.parametrize("key", ["variants.squeezenet.learning_rate", "evidence.recipe.dropout", "evidence.recipe.no"])
+def test_what_changes_section_train_is_checked_as_it_is(key, tmp_path, monkeypatch):
+    values = yaml.safe_load(paths.PARAMS.read_text())
+    *before, last = key.split(".")
+    functools.reduce(dict.__getitem__, before, values)[last] = "fast"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    for module in (recipe, rows):
+        monkeypatch.setattr(module, "read", functools.partial(params.read, path=tmp_path / "params.yaml"))
+    with pytest.raises(ValueError) as caught:
+        rows.Job("squeezenet", 1, 0).settings()
+    assert "\n" not in str(caught.value) and f"{key}: " in str(caught.value)
