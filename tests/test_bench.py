@@ -7,7 +7,7 @@ import pytest
 
 from replication import params, paths
 from replication.bench import files, pipeline, plan, recipes, steps
-from replication.report import advantages, benchmarks, page
+from replication.report import benchmarks
 from squeezenet import models
 
 SPEEDS = {"Keras on TensorFlow": [110, 100, 120], "Keras on JAX": [30, 31, 29], "PyTorch": [100, 100, 100]}
@@ -74,12 +74,6 @@ def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_th
     assert table["by ours"].tolist()[:3] == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "over 10.0"]
     assert table["by ours"].tolist()[3:] == ["1.0 [1.0, 1.0]", "over 7.5", "over 5.0"]
     assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1", "1 of 1", "0 of 1", "0 of 1"]
-
-
-def test_the_page_is_that_of_the_committed_rows():
-    found = benchmarks.read()
-    text = page.TEMPLATES.get_template("benchmarks.md.j2").render(benchmarks.context(found, advantages.read()))
-    assert text.strip() == (paths.ROOT / "docs/benchmarks.md").read_text().strip()
 
 
 def test_other_recipes_change_keys_of_section_train_alone():

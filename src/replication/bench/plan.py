@@ -78,7 +78,8 @@ def add(topic, row):
     rows, made = rows_of(topic), records.provenance()
     if rows and rows[0]["hardware"] != made["hardware"]:
         raise ValueError(f"{path_of(topic)} is of {rows[0]['hardware']}: delete it to measure on {made['hardware']}")
-    made["versions"] |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    made["versions"] |= {name: installed[name] for name in PACKAGES if name in installed}
     records.write(path_of(topic), json.dumps([*rows, row | made], indent=1) + "\n")
 
 
