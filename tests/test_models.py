@@ -265,7 +265,7 @@ def test_one_line_says_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize("model", ["resnet", ["squeezenet"]])
 def test_unknown_model(model):
-    with pytest.raises(ValueError, match="model must be one of .* Received: "):
+    with pytest.raises(ValueError, match=r"model must be one of .* Received: "):
         create(model, (32, 32, 3), 10)
 
 
