@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from replication import paths, results
-from replication.evidence import rows
+from replication.evidence import gathered, rows
 from replication.params import read
 
 PLAN = read("evidence", rows.Plan)
@@ -52,20 +52,20 @@ def test_committed_rows_are_of_the_committed_parameters():
     assert rows.strange() == []
 
 
-def gathered(folder):
+def gather(folder):
     (folder / "gathered.json").write_text(json.dumps(rows.gather()))
-    return results.read_longer(folder / "gathered.json")
+    return gathered.read(folder / "gathered.json")
 
 
 def test_a_network_is_gathered_once_it_has_all_its_seeds(folder, trained):
     name, part = "figure3", PLAN.parts["figure3"]
     for seed in part.seeds:
-        longer = {run.name: run for run in gathered(trained).runs}[name]
+        longer = {run.name: run for run in gather(trained).runs}[name]
         assert longer.trainings.empty and not longer.correct
         metrics = json.loads((trained / "metrics.json").read_text())
         (trained / "metrics.json").write_text(json.dumps(metrics | {"variant": "sr_250", "seed": seed}))
         rows.record(rows.Job("sr_250", part.epochs, seed), trained, {"seconds": 3.0})
-    longer = gathered(trained)
+    longer = gather(trained)
     run = {run.name: run for run in longer.runs}[name]
     assert run.seeds == run.trainings.seed.tolist() == part.seeds and set(run.trainings.variant) == {"sr_250"}
     assert run.correct["sr_250", 1].tolist() == [True] * 37 + [False] * 13 and len(run.history) == len(part.seeds)
@@ -79,13 +79,13 @@ def test_a_compressed_network_is_gathered_with_what_it_got_right(folder, trained
     plan = PLAN.model_copy(update={"parts": {"only": part}})
     monkeypatch.setattr(rows, "read", lambda section, kind: plan if section == "evidence" else read(section, kind))
     rows.record(job, trained, {})
-    assert gathered(trained).runs[0].trainings.empty and not rows.is_done(job)
+    assert gather(trained).runs[0].trainings.empty and not rows.is_done(job)
     correct = np.random.default_rng(0).random(10_001) < 0.7
     made = {"variant": "squeezenet", "seed": 1, "rows": [{"file": "a.sqnt", "n": 10_001}]}
     made |= {"correct": {"a.sqnt": rows.pack(correct)}, "params": rows.compress_params(job)}
     job.compressed.parent.mkdir(parents=True)
     job.compressed.write_text(json.dumps(made))
-    longer = gathered(trained)
+    longer = gather(trained)
     assert rows.is_done(job) and longer.incomplete == [] and len(longer.runs[0].trainings) == 1
     np.testing.assert_array_equal(longer.compressed["only"][1]["squeezenet"]["correct"]["a.sqnt"], correct)
 

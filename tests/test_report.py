@@ -11,6 +11,7 @@ from fabricated import authors as fabricated_authors
 from fabricated import compressed, run
 
 from replication import params, paths, results
+from replication.evidence import gathered
 from replication.report import audit, claims, comparison, figures, page, readings, summaries, tables
 
 VARIANTS = params.read("variants", dict[str, dict])
@@ -44,8 +45,8 @@ def find(authors, variants, seeds=(42,), longer=(), rates=(), compression=None):
     audited = AUDITED[tuple(variants)]
     tested = claims.assess(WANTED, runs, files, PAPER)
     recipe = params.read("train", dict)
-    gathered = results.Longer(list(longer), {}, pd.DataFrame(rates), ["figure3"], ["squeezenet-1-1"])
-    return page.Found(chosen, recipe, PAPER, runs, files, others, audited, tested, gathered, OTHERS)
+    found = gathered.Gathered(list(longer), {}, pd.DataFrame(rates), ["figure3"], ["squeezenet-1-1"])
+    return page.Found(chosen, recipe, PAPER, runs, files, others, audited, tested, found, OTHERS)
 
 
 def write(ours, folder):

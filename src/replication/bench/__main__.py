@@ -1,4 +1,4 @@
-"""`python -m replication.bench TOPIC` adds the rows that a topic has not yet, to data/evidence/bench/TOPIC.json."""
+"""`python -m replication.bench TOPIC` adds the rows that a topic has not yet, to data/bench/TOPIC.json."""
 
 import argparse
 

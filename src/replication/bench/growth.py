@@ -10,8 +10,7 @@ from replication.bench import plan
 from replication.bench.step import by_keras
 from replication.dataset import splits
 from replication.params import read
-from replication.train import recipe
-from squeezenet import costs, models
+from squeezenet import costs
 
 IMAGES = 4096
 
@@ -52,15 +51,14 @@ def run(what, network, dtype, batch):
     """Train on as many images whatever the batch: milliseconds of a step, and the most memory in MB."""
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
     split = splits.load("train", read("dataset", splits.Dataset))
-    learn, _ = by_keras(network, dtype, batch)
+    learn, built = by_keras(network, dtype, batch)
     images, labels = split.images[:IMAGES], split.labels[:IMAGES]
     learn(images[: 2 * batch], labels[: 2 * batch])
     began = time.perf_counter()
     learn(images, labels)
     ms = 1000 * (time.perf_counter() - began) / (IMAGES // batch)
     row = {"what": what, "network": network, "dtype": dtype, "batch": batch, "ms": ms, "megabytes": plan.peak()}
-    options, _ = recipe.variant_of(network)
-    return row | {"macs": costs.macs(models.create(input_shape=split.images.shape[1:], nb_classes=10, **options))}
+    return row | {"macs": costs.macs(built)}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ PLAIN = {"clip_norm": None, "centralise": False, "mirror": False, "dropout": 0.0
 
 
 def by_keras(network, dtype, batch):
-    """The pipeline's training step: a function that trains on images and labels, and the count of parameters."""
+    """The pipeline's training step: a function that trains on images and labels, and the network."""
     options, settings = recipe.variant_of(network)
     settings = settings.model_copy(update=PLAIN)
     devices.set_up(1, seed=0)
@@ -30,11 +30,11 @@ def by_keras(network, dtype, batch):
     def learn(images, labels):
         model.fit(**loop.feed(model, images, labels, batch), shuffle=False, verbose=0)
 
-    return learn, model.count_params()
+    return learn, model.layers[-1]
 
 
 def by_pytorch(network, dtype, batch, compiled):
-    """The same, as one writes it in PyTorch: channels last, and compiled or not."""
+    """The same, as one writes it in PyTorch, channels last: the function, and the count of parameters."""
     import torch
 
     from replication.bench import pytorch
@@ -74,7 +74,8 @@ def main(core, framework, network, dtype, batch):
     if framework.startswith("PyTorch"):
         learn, parameters = by_pytorch(network, dtype, batch, framework.endswith("compiled"))
     else:
-        learn, parameters = by_keras(network, dtype, batch)
+        learn, built = by_keras(network, dtype, batch)
+        parameters = built.count_params()
 
     def train(steps):
         chosen = np.arange(steps * batch) % len(split.labels)

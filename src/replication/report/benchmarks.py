@@ -224,7 +224,7 @@ def context(found, measured):
     """What the template shows."""
     plan = params.read("bench", dict)
     machines = sorted({row["hardware"] for rows in found.values() for row in rows})
-    shown = {"rounds": plan["rounds"], "machines": machines, "tables": {}, "plan": plan}
+    shown = {"machines": machines, "tables": {}, "plan": plan}
     tables = shown["tables"]
     if "steps" in found:
         tables["steps"] = steps(found["steps"])

@@ -17,7 +17,8 @@ import markdown
 import nbformat
 import pandas as pd
 
-from replication import paths, results
+from replication import paths
+from replication.evidence import gathered
 from replication.report import advantages, answers, audit, benchmarks, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
 
@@ -45,7 +46,7 @@ class Found(NamedTuple):
         compressed: `claims.compressed` runs, the laptop's first; or none.
         others: `summaries.Others`.
         audited, tested: of `audit.audit` and `claims.assess`.
-        longer: `results.Longer`.
+        longer: `gathered.Gathered`.
         imagenet: what others found on ImageNet, as a frame.
         measured: `advantages.Advantages`.
         timed: of `benchmarks.read`.
@@ -59,7 +60,7 @@ class Found(NamedTuple):
     others: summaries.Others
     audited: pd.DataFrame
     tested: pd.DataFrame
-    longer: results.Longer
+    longer: gathered.Gathered
     imagenet: pd.DataFrame
     measured: advantages.Advantages = advantages.Advantages()
     timed: Mapping = MappingProxyType({})
