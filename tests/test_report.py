@@ -213,6 +213,10 @@ def test_our_rows_of_table_2_stand_beside_the_papers_and_their_control(authors):
     )
     assert row["cost, points"].startswith("-3.0 [")  # against the control, not the network as trained
     assert rows.loc[("`alexnet`", "SVD")]["cost, points"].startswith("-10.0 [")
+    more = claims.compressed({seed: {"squeezenet": COMPRESSED["squeezenet"]} for seed in (0, 1, 2)}, longer()[0])
+    rows = tables.compression([*ours.compressed, more], PAPER).set_index(["network", "compression"])
+    assert rows.index.is_unique and rows.loc["`alexnet`"].run.unique() == ["laptop, 1 seed"]
+    assert rows.loc["`squeezenet`"].run.unique() == ["table3, 3 seeds"]
     assert rows.loc[("`squeezenet`", "none, retrained and fine-tuned")]["MB, paper"] == "-"
 
 

@@ -278,6 +278,7 @@ def lengths(effects, paper, narrow=False):
     for axis in (left, right):
         axis.set(xscale="log", xlabel="epochs")
         plain_log(axis.xaxis)
+        axis.set_xticks(effects.epochs.unique())
         axis.legend(fontsize="x-small")
     return figure
 
