@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
 import yaml
 from PIL import Image
 
@@ -33,6 +34,12 @@ def train(settings, dataset, target):
     keras.utils.clear_session()  # names are counted from the start, as in a process of its own
     model, _ = loop.train("half_width", 7, settings.options, settings.train, settings.dataset, target, dataset)
     return model
+
+
+def test_numpy_takes_no_more_threads_than_a_training():
+    np.linalg.inv(np.eye(2))
+    used = [each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+    assert used and set(used) == {1}  # by conftest's `devices.set_up`
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import functools
 import os
 
 import keras
+import threadpoolctl
 
 
 def set_up(threads, seed):
@@ -21,6 +22,7 @@ def set_up(threads, seed):
             together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
             keras.distribution.set_distribution(together)
     keras.utils.set_random_seed(seed)
+    threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
