@@ -77,12 +77,12 @@ def test_a_world_like_the_papers_gives_its_claims_and_its_opposite_contradicts_t
     like = assess(claimed, paper, simulate(LIKE_THE_PAPERS, images=10_000)).loc[networks]
     assert set(like.verdict) == {claims.REPLICATED} and len(like) == 10
     unlike = {name: 145 - value for name, value in LIKE_THE_PAPERS.items()} | {"pct_875": 85}
-    assert set(assess(claimed, paper, simulate(unlike, images=10_000)).verdict[networks]) == {claims.CONTRADICTED}
+    assert set(assess(claimed, paper, simulate(unlike, images=10_000)).verdict[networks]) == {claims.OPPOSITE}
 
 
 def test_one_seed_only_leans(claimed, paper):
     up = assess(claimed, paper, simulate(LIKE_THE_PAPERS, seeds=[42], images=10_000))
-    assert not {claims.REPLICATED, claims.CONTRADICTED} & set(up.verdict)
+    assert not {claims.REPLICATED, claims.OPPOSITE} & set(up.verdict)
     row = up.loc["simple_bypass"]
     assert row.verdict == claims.TOWARDS and up.p_holm.isna().all() and up.seeds_needed.isna().all()
     assert row.words == f"`simple_bypass` {row.effect:.1f} points above `squeezenet`"
@@ -96,7 +96,7 @@ def test_a_rise_needs_each_of_its_steps(claimed, paper):
     steps = dict(zip(("squeezenet", "sr_250", "sr_500", "sr_750"), (65, 74, 74, 74), strict=True))
     row = claimed[claimed.id == "squeeze_ratio"]
     verdicts = [assess(row, paper, simulate(steps, rng=i)).verdict.item() for i in range(50)]
-    assert verdicts.count(claims.REPLICATED) <= 1 and verdicts.count(claims.CONTRADICTED) <= 3
+    assert verdicts.count(claims.REPLICATED) <= 1 and verdicts.count(claims.OPPOSITE) <= 3
     one_seed = [assess(row, paper, simulate(steps, seeds=[1], rng=i)).verdict.item() for i in range(50)]
     assert one_seed.count(claims.TOWARDS) <= 1
     found = claims.differences(row, [simulate(steps)], [])
@@ -112,7 +112,7 @@ def test_a_plateau_needs_every_later_network_within_the_margin(claimed, paper):
     assert found.verdict == claims.REPLICATED and found.threshold == pytest.approx(-0.05 * 40, abs=0.2)
     one_above = flat | {"pct_750": 75, "pct_625": 66, "pct_875": 66, "pct_990": 66}  # their mean is below the knee
     found = assess(row, paper, simulate(one_above, **options)).iloc[0]
-    assert (found.verdict, found.lower) == (claims.CONTRADICTED, "pct_750")
+    assert (found.verdict, found.lower) == (claims.OPPOSITE, "pct_750")
     small_rise = flat | {"pct_010": 69}  # the margin is a share of the rise: here of nothing
     assert assess(row, paper, simulate(small_rise, **options)).verdict.item() == claims.UNDECIDED
 
@@ -120,7 +120,7 @@ def test_a_plateau_needs_every_later_network_within_the_margin(claimed, paper):
 def test_no_worse_by_more_than_its_margin(claimed, paper):
     row = claimed[claimed.id == "v1.1"]
     options = {"images": 10_000, "spread": 0.05, "seeds": range(5)}
-    for points, verdict in ((-0.2, claims.REPLICATED), (-3, claims.CONTRADICTED)):
+    for points, verdict in ((-0.2, claims.REPLICATED), (-3, claims.OPPOSITE)):
         run = simulate({"squeezenet": 80, "squeezenet_11": 80 + points}, **options)
         assert assess(row, paper, run).verdict.item() == verdict
         without = assess(row.assign(margin=""), paper, run)
@@ -205,9 +205,9 @@ def test_compression_is_held_against_the_dense_control(claimed, paper):
     compression = [files({"squeezenet": SQUEEZENET, "alexnet": ALEXNET})]
     found = assess(claimed, paper, run, compression=compression, tests=(*claims.STATISTICAL, "smaller"))
     assert found.verdict["compression_8_bit"] == claims.REPLICATED
-    assert found.verdict["compression_6_bit"] == claims.CONTRADICTED
+    assert found.verdict["compression_6_bit"] == claims.OPPOSITE
     assert found.verdict[["svd_loss", "pruned_alexnet", "compressed_alexnet"]].eq(claims.REPLICATED).all()
-    assert found.verdict["as_good_uncompressed"] == claims.CONTRADICTED
+    assert found.verdict["as_good_uncompressed"] == claims.OPPOSITE
     assert found.verdict["smaller_uncompressed"] == claims.FAILS
     assert found.verdict["compression_ratio"] == claims.HOLDS
     assert found.effect["compression_ratio"] == pytest.approx(2900 / 280)
@@ -319,7 +319,7 @@ def test_two_points_are_found_with_three_seeds(claimed, paper):
     found = pd.DataFrame(found)
     assert (found.simple_bypass == claims.REPLICATED).mean() >= 0.9
     nothing = found[["complex_bypass", "delayed_downsampling", "squeeze_ratio", "pct3x3"]]
-    assert nothing.isin([claims.REPLICATED, claims.CONTRADICTED]).mean(axis=None) <= 0.05
+    assert nothing.isin([claims.REPLICATED, claims.OPPOSITE]).mean(axis=None) <= 0.05
 
 
 def test_one_seed_is_a_test_of_the_images_alone():

@@ -93,7 +93,7 @@ def test_metrics_are_few():
     audited = pd.DataFrame({"verdict": list(readings.VERDICTS)})
     every = (
         claims.REPLICATED,
-        claims.CONTRADICTED,
+        claims.OPPOSITE,
         claims.UNDECIDED,
         claims.TOWARDS,
         claims.AGAINST,
@@ -111,7 +111,7 @@ def test_the_head_says_what_holds_and_what_is_open(tmp_path, authors):
     lines = [line for line in head.splitlines() if line.startswith("- **")]
     assert [re.match(r"- \*\*(\w+)", line).group(1) for line in lines] == [
         "Holds",
-        "Contradicted",
+        "Against",
         "Leans",
         "Open",
         "Rests",

@@ -1,8 +1,8 @@
 """The paper's claims, each as differences that must all be large enough: effect, interval, test and verdict.
 
 A claim of several differences (a rise has steps, a plateau has networks behind its knee) holds when every one of
-them does, and is contradicted when any one is: the largest p counts in the first case, and the smallest, times
-their number, in the second. `comparison` says what an interval counts.
+them does, and its opposite is found when that of any one is: the largest p counts in the first case, and the
+smallest, times their number, in the second. `comparison` says what an interval counts.
 """
 
 from itertools import pairwise, product
@@ -19,7 +19,7 @@ from replication.results import Run, conditions, strongest
 
 ALPHA = 0.05  # for the family of all claims tested (Holm)
 SMALLEST_P = 1e-4  # below this a p value says more of the normal distribution than of the networks
-REPLICATED, CONTRADICTED, UNDECIDED = "replicated", "contradicted", "undecided"
+REPLICATED, OPPOSITE, UNDECIDED = "replicated", "opposite found", "undecided"  # on our images
 TOWARDS, AGAINST = "leans towards", "leans against"  # one seed: no verdict
 HOLDS, FAILS = "holds by computation", "does not hold by computation"
 HOLDS_MEASURED, FAILS_MEASURED = "holds as measured", "does not hold as measured"
@@ -276,7 +276,7 @@ def _verdict(row):
         return FAILS if row.against else HOLDS
     if row.test in MEASURED:
         return UNDECIDED if pd.isna(row.against) else FAILS_MEASURED if row.against else HOLDS_MEASURED
-    holds, fails, p = (REPLICATED, CONTRADICTED, row.p_holm) if row.seeds > 1 else (TOWARDS, AGAINST, row.p)
+    holds, fails, p = (REPLICATED, OPPOSITE, row.p_holm) if row.seeds > 1 else (TOWARDS, AGAINST, row.p)
     if p >= ALPHA:
         return UNDECIDED
     return fails if row.against else holds

@@ -232,7 +232,7 @@ def exports(others):
 
 KINDS = {
     "holds": (claims.REPLICATED, claims.HOLDS, claims.HOLDS_MEASURED),
-    "contradicted": (claims.CONTRADICTED, claims.FAILS, claims.FAILS_MEASURED),
+    "opposite": (claims.OPPOSITE, claims.FAILS, claims.FAILS_MEASURED),
     "towards": (claims.TOWARDS,),
     "against": (claims.AGAINST,),
     "undecided": (claims.UNDECIDED,),
