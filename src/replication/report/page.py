@@ -176,7 +176,7 @@ def context(found):
         "reverse": reverse.set_index("id").to_dict("index") if len(reverse) == 2 else {},
         "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
         "others": found.others,
-        "lengths": found.lengths[found.lengths.bypass == "simple_bypass"].to_dict("records"),
+        "simple_by_length": found.lengths[found.lengths.bypass == "simple_bypass"].to_dict("records"),
         "strange": found.longer.strange,
         "incomplete": found.longer.incomplete,
         "alpha": claims.ALPHA,
