@@ -42,8 +42,8 @@ def test_the_same_weights_agree_and_others_do_not(network, photographs):
     compared, errors = files.compare(network, dict(zip((8, 7), coded, strict=True)), quantiser, unseen, nonzero=1)
     same, other = compared.to_dict("records")
     assert (same["bits"], same["bytes"], same["photographs"], same["small photographs"]) == (8, len(coded[0]), 4, 3)
-    assert same["top1_agreement"] == same["portrait top5_agreement"] == 1 and same["logits_relative_error"] == 0
-    assert other["top1_agreement"] == 0 and other["logits_relative_error"] > 0 and list(errors) == [8, 7]
+    assert same["same_top1"] == same["portrait same_top5"] == 1 and same["logits_relative_error"] == 0
+    assert other["same_top1"] == 0 and other["logits_relative_error"] > 0 and list(errors) == [8, 7]
     for name, tensor in weights.tensors(network).items():
         np.testing.assert_array_equal(tensor, tensors[name])
 

@@ -1,4 +1,4 @@
-"""How good an answer is: accuracy with its interval, top-k, agreement."""
+"""How good an answer is: accuracy, top-k and agreement, with their intervals."""
 
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
@@ -28,11 +28,10 @@ def top(better, ks=(1, 5)):
     return found
 
 
-def agreement(reference, logits, first=5):
-    """How often a network's first class, and any of its first five, is the class that the reference gives.
+def agreement(reference, logits):
+    """How often a network's first class, and one of its first five, is the reference's first class: as of `top`.
 
     Args:
         reference, logits: (images, classes).
     """
-    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :first] == reference.argmax(1)[:, None]
-    return float(ranked[:, 0].mean()), float(ranked.any(1).mean())
+    return top(classes_better(logits, reference.argmax(1)))

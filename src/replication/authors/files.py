@@ -79,8 +79,8 @@ def compare(network, files, quantiser, unseen, nonzero):
         row["bits_per_weight"] = 8 * row["codes"] / nonzero
         for kind in ("", *unseen):
             chosen = kinds == kind if kind else slice(None)
-            top1, top5 = measures.agreement(reference[chosen], answers[chosen])
-            counted = {"top1_agreement": top1, "top5_agreement": top5, "photographs": len(answers[chosen])}
+            same = measures.agreement(reference[chosen], answers[chosen])
+            counted = {"photographs": len(answers[chosen])} | {f"same_{key}": value for key, value in same.items()}
             row |= {f"{kind} {key}".strip(): value for key, value in counted.items()}
         row["logits_relative_error"] = float(np.linalg.norm(answers - reference) / np.linalg.norm(reference))
         rows.append(row)

@@ -318,7 +318,7 @@ class Answers:
         """Bytes of our own file of the authors' weights, and a note."""
         for file in self.authors["ours"] if self.authors and bits.isdigit() else ():
             if file["bits"] == int(bits):
-                same = f"the same first class for {file['top1_agreement']:.1%} of {file['photographs']} images"
+                same = f"the same first class for {file['same_top1']:.1%} of {file['photographs']} images"
                 return file["bytes"], f"our own file of them has {file['bytes']:,} bytes and gives {same}"
         return None
 

@@ -28,7 +28,7 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"table": tables.markdown}
+TEMPLATES.filters |= {"table": tables.markdown, "percent": tables.percent}
 KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its points are
     "Figure 3(a)": ("figure3a_squeeze_ratio", "squeeze ratio"),
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),

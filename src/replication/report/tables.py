@@ -28,6 +28,11 @@ def interval(value, low, high, digits=1):
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def percent(row, key, digits=1):
+    """A share with its interval, in percent."""
+    return interval(*(100 * row[f"{key}{end}"] for end in ("", "_low", "_high")), digits)
+
+
 def signed(value, low, high):
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
@@ -342,8 +347,8 @@ def authors(found):
         "bytes": rows.bytes.map("{:,}".format),
         **{name: rows[name].map("{:,}".format) for name in sqnt.SECTIONS},
         "bits a weight": rows.bits_per_weight.map("{:.2f}".format),
-        "same first class, %": (100 * rows.top1_agreement).map("{:.1f}".format),
-        "in the first five, %": (100 * rows.top5_agreement).map("{:.1f}".format),
+        "same first class, %": [percent(row, "same_top1") for row in found["ours"]],
+        "in the first five, %": [percent(row, "same_top5") for row in found["ours"]],
         "relative error of the logits, %": (100 * rows.logits_relative_error).map("{:.1f}".format),
     }
     return pd.DataFrame(shown)
@@ -363,10 +368,7 @@ def imagenet(found, paper, others):
     ]
     for name in found["networks"] if found else ():
         ours = found["evaluated"].get(name)
-        top = [
-            interval(*(100 * ours[k + end] for end in ("", "_low", "_high"))) if ours else NONE
-            for k in ("top1", "top5")
-        ]
+        top = [percent(ours, key) if ours else NONE for key in ("top1", "top5")]
         no_folder = "not run: no ImageNet folder (`imagenet.folder` in params.yaml, then `dvc repro`)"
         how = f"{ours['images']:,} images" if ours else found["missing"].get(name, no_folder)
         rows.append(("ours, of the released weights", f"`{name}`", *top, how))
@@ -379,11 +381,8 @@ def imagenet(found, paper, others):
 
 
 def transfer(found):
-    rows = pd.DataFrame(found["rows"])
-    texts = [
-        interval(*(100 * rows.loc[i, key] for key in ("accuracy", "accuracy_low", "accuracy_high"))) for i in rows.index
-    ]
-    return pd.DataFrame({"network": rows.network, "top-1, %": texts})
+    rows = [{"network": row["network"], "top-1, %": percent(row, "accuracy")} for row in found["rows"]]
+    return pd.DataFrame(rows)
 
 
 def exports(rows):
