@@ -83,7 +83,7 @@ test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline 
 test-jax: jax ## the tests of the recipe on JAX, and two processes against one
 	KERAS_BACKEND=jax pytest -m jax
 
-PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files bits places kills)
+PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
 
 prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
 	pytest -s -v $(PROOFS) --table docs/reliability.md

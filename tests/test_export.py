@@ -4,6 +4,7 @@ import json
 
 import matplotlib.pyplot as plt
 import numpy as np
+import onnx
 import pytest
 
 from replication.dataset.splits import Dataset
@@ -27,6 +28,8 @@ def test_each_format_answers_as_keras_does(tmp_path):
         assert not exact or (row["agreement"], row["accuracy"]) == (1, 1)
     size = {row["format"]: row["bytes"] for row in rows}
     assert size["LiteRT, 8 bits"] < size["LiteRT"] < size["SavedModel"] and size[".sqnt"] < size["ONNX"]
+    names = {each.name for each in onnx.load(tmp_path / "network.onnx").graph.initializer}
+    assert "constant_0" in names and not any("__" in name for name in names)
     (tmp_path / "saved_model/fingerprint.pb").write_bytes(bytes(1000))
     assert formats.size(tmp_path / "saved_model") == size["SavedModel"]
     shown_by_the_report(rows, times)

@@ -5,14 +5,14 @@ import re
 import shutil
 import signal
 import time
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
-import pytest
 from conftest import assert_same, copy, end, finish, kill, left, processes, repro, start
 from tqdm import tqdm
 
 KILLS = int(os.environ.get("KILLS", 20))
-OF_A_CLONE = 5  # kills, one after the other
+OF_A_CLONE = 5  # kills, one after the other; two clones at a time
 LAST_BEGINS = 48  # minutes after the whole run's beginning
 
 # The size of a file, in bytes, beyond which nothing can be written, and the stages that make what is larger.
@@ -24,21 +24,13 @@ FULL = {
 }
 
 
-@pytest.fixture(scope="module")
-def again(reference):
-    """Seconds that `make repro` takes where nothing is to be done."""
-    began = time.monotonic()
-    finish(start(reference[0], *repro()))
-    return time.monotonic() - began
-
-
 def test_interrupts(untouched, reference, tmp_path, record_property):
     """Ctrl-C in `make repro`, twice: no process goes on, and the same command ends in the same results"""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & leaves it ignored, which is inherited
     folder = copy(untouched, tmp_path)
     for _ in range(2):
         process = start(folder, *repro())
-        time.sleep(reference[1] / 3)
+        time.sleep(reference.seconds / 3)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does; notebooks' kernels are in sessions of their own
         status, text = end(process)
         assert status, text[-3000:]
@@ -50,7 +42,7 @@ def test_interrupts(untouched, reference, tmp_path, record_property):
         kill(folder)
         assert not stay, f"still there half a minute later: {stay}"
     finish(start(folder, *repro()))
-    assert_same(folder, reference[0])
+    assert_same(folder, reference.folder)
     record_property("tried", 2)
 
 
@@ -66,7 +58,7 @@ def test_full_disks(untouched, reference, tmp_path, record_property):
         for stage in stages:
             finish(start(folder, "dvc", "repro", "-s", stage))
     finish(start(folder, *repro()))
-    assert_same(folder, reference[0])
+    assert_same(folder, reference.folder)
     record_property("tried", len(FULL))
 
 
@@ -75,15 +67,24 @@ def moments(seconds, count=KILLS, seed=0):
     return (np.arange(count) + np.random.default_rng(seed).random(count)) * seconds / count
 
 
-def killed(folder, moments, seconds, again):
+def nothing_to_do(folder):
+    """Seconds that `make repro` takes where nothing is to be done."""
+    began = time.monotonic()
+    finish(start(folder, *repro()))
+    return time.monotonic() - began
+
+
+def killed(folder, moments, whole, nothing):
     """Run, kill, run, kill, ...: how many kills found the run still at work.
 
-    A run first passes what is done already, which takes its share of `again`.
+    Args:
+        moments: seconds of an uninterrupted run, which takes `whole`.
+        nothing: of `nothing_to_do`. A run passes what is done already in its share of them.
     """
     count, before = 0, 0
     for moment in moments:
         process = start(folder, *repro())
-        time.sleep(moment - before + again * before / seconds)
+        time.sleep(moment - before + nothing * before / whole)
         count += process.poll() is None
         kill(folder)
         status, text = end(process)
@@ -92,26 +93,30 @@ def killed(folder, moments, seconds, again):
     return count
 
 
-def test_kills(untouched, reference, again, tmp_path, record_property):
+def test_kills(untouched, reference, tmp_path, record_property):
     """SIGKILL of every process of `make repro` at random moments, the same command after each: the same results"""
-    folder, seconds = reference
-    clones = -(-KILLS // OF_A_CLONE)
-    count, good, wrong = 0, 0, []
-    for i in tqdm(range(clones), "clones, killed time and again"):
+    nothing, clones = nothing_to_do(reference.folder), -(-KILLS // OF_A_CLONE)
+
+    def torment(i):
+        """How many kills a clone took, and what is wrong with its results then, if anything is."""
         if left(LAST_BEGINS) < 0:
-            break
+            return 0, None
         (tmp_path / str(i)).mkdir()
-        ours = copy(untouched, tmp_path / str(i))
+        ours, chosen = copy(untouched, tmp_path / str(i)), moments(reference.seconds)[i::clones]
         try:
-            count += killed(ours, moments(seconds)[i::clones], seconds, again)
+            count = killed(ours, chosen, reference.seconds, nothing)
             finish(start(ours, *repro()))
-            assert_same(ours, folder)
+            assert_same(ours, reference.folder)
         except AssertionError as error:
-            wrong.append(f"clone {i}, kills at {moments(seconds)[i::clones].round()} s: {error}")
             kill(ours)
-            continue
-        good += 1
+            return len(chosen), f"clone {i}, kills at {chosen.round()} s: {error}"
         shutil.rmtree(tmp_path / str(i))
-    record_property("tried", count)
-    record_property("outcome", f"{good} of {good + len(wrong)} clones, killed up to {OF_A_CLONE} times each, are equal")
-    assert good and not wrong, "\n\n".join(wrong)
+        return count, ""
+
+    with ThreadPool(2) as pool:
+        ends = list(tqdm(pool.imap_unordered(torment, range(clones)), "clones killed time and again", clones))
+    tried = [wrong for _, wrong in ends if wrong is not None]
+    record_property("tried", sum(count for count, _ in ends))
+    good = f"{tried.count('')} of {len(tried)} clones, killed up to {OF_A_CLONE} times each, are equal"
+    record_property("outcome", good)
+    assert tried and not any(tried), "\n\n".join(filter(None, tried))

@@ -1,9 +1,11 @@
 """A network in the files of other runtimes: what writes them, what opens them, and how long an image takes."""
 
+import re
 import timeit
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 import tensorflow as tf
 
@@ -29,6 +31,7 @@ def write(network, architecture, folder, seen):
     records.save_network(network, paths["Keras"])
     network.export(paths["SavedModel"], format="tf_saved_model", verbose=False)
     network.export(paths["ONNX"], format="onnx", verbose=False)
+    number_constants(paths["ONNX"])
     # Keras' format="litert" would write the SavedModel once more, for the same converter.
     float32, int8 = (tf.lite.TFLiteConverter.from_saved_model(str(paths["SavedModel"])) for _ in range(2))
     int8.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -38,6 +41,18 @@ def write(network, architecture, folder, seen):
     paths["LiteRT, 8 bits"].write_bytes(int8.convert())
     paths[".sqnt"].write_bytes(sqnt.encode(weights.tensors(network), architecture))
     return paths
+
+
+def number_constants(path):
+    """Of equal constants tf2onnx keeps one, and which number its name ends with is chance: number them anew."""
+    model = onnx.load(path)
+    constants = [each for each in model.graph.initializer if re.search(r"__\d+$", each.name)]
+    names = {each.name: f"constant_{i}" for i, each in enumerate(constants)}
+    for each in constants:
+        each.name = names[each.name]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(model, path)
 
 
 # What opens a file gives a function from images to probabilities.
@@ -53,7 +68,7 @@ def saved_model(path):
     return lambda images: archive.serve(images).numpy()
 
 
-def onnx(path):
+def onnx_file(path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -87,7 +102,7 @@ def compressed(path):
 FORMATS = {
     "Keras": ("network.keras", keras_file),
     "SavedModel": ("saved_model", saved_model),
-    "ONNX": ("network.onnx", onnx),
+    "ONNX": ("network.onnx", onnx_file),
     "LiteRT": ("network.tflite", litert),
     "LiteRT, 8 bits": ("network_8bit.tflite", litert),
     ".sqnt": ("network.sqnt", compressed),
