@@ -56,10 +56,11 @@ def pytest_runtest_logreport(report):
         said["outcome"] = f"not tried: {report.longrepr[2].removeprefix('Skipped: ')}"
     elif report.failed:
         said["outcome"] = "**failed**"
-    case = report.nodeid.partition("[")[2].rstrip("]")
+    name, _, case = report.nodeid.partition("::test_")[2].partition("[")
+    anchor = "" if case else f'<a id="{name}"></a>'  # README links to the row
     ROWS.append(
         {
-            "what": said["what"] + f": {case}" * bool(case),
+            "what": anchor + said["what"] + f": {case.rstrip(']')}" * bool(case),
             "tried": said.get("tried", 1),
             "outcome": said.get("outcome", "as promised"),
             "seconds": round(report.duration),
