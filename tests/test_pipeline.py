@@ -51,6 +51,8 @@ def clone(folder):
     run(folder, "dvc", "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
     for row in (folder / "data/evidence").rglob("*.json"):  # of other parameters than the tiny budget's
         row.unlink()
+    for file in (folder / "src/squeezenet/weights/cifar10").glob("*_1_0_*"):  # 1.0 and 1.1 without bypasses are enough
+        file.unlink()
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["dataset"]["limit"] = 300
     params["train"] |= {"epochs": 2, "seeds": [1]}
@@ -127,7 +129,7 @@ def test_the_released_networks_are_looked_at_and_put_to_use(project):
 def test_the_networks_with_weights_are_exported(project):
     found = json.loads((project / "data/export/export.json").read_text())
     runs = {(row["data"], row["network"]) for row in found["rows"]}
-    assert len(runs) + len(found["missing"]) == 6 and len(found["rows"]) == 6 * len(runs)
+    assert len(runs) + len(found["missing"]) == 4 and len(found["rows"]) == 6 * len(runs)
     times = json.loads((project / "data/runs/export/run.json").read_text())["times"]
     assert len(times) == 7 * len(runs) and all(row["ms_low"] <= row["ms"] <= row["ms_high"] for row in times)
     assert "| LiteRT, 8 bits" in (project / "reports/README.md").read_text()
@@ -214,6 +216,16 @@ def test_a_second_clone_pulls_the_networks_and_trains_nothing(project, tmp_path)
         model = keras.models.load_model(second / f"data/train/{variant}/1/model.keras")
         assert model.predict(np.zeros((1, 32, 32, 3)), verbose=0).shape == (1, 10)
     assert not [stage for stage in planned(second) if stage.startswith("train")]
+
+
+def test_of_half_a_lock_file_nothing_trains_again(project):
+    """As DVC leaves it, killed while it writes."""
+    lock = project / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: whole.rindex(b"- path") + 1])
+    assert "dvc.lock is damaged" in run(project, "make", "unlock", f"VENV={BIN.parent}")
+    assert "is cached - skipping run" in run(project, "dvc", "repro", "-s", "train@half_width")
+    lock.write_bytes(whole)
 
 
 def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_path):
