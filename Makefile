@@ -48,7 +48,7 @@ torch: venv ## add PyTorch to .venv, which `make bench` compares with: some GB
 # A kill in the instant in which DVC notes who reads and writes leaves an empty note, which DVC refuses ever after.
 NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
 
-# One while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
+# A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
 unlock: venv
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
 	@! dvc stage list --name-only 2>&1 | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
