@@ -344,6 +344,15 @@ def test_a_keras_file_that_inflates_to_far_more_than_it_is_is_refused(own, tmp_p
         SqueezeNet_11(**SMALL, weights=path)
 
 
+def test_a_keras_file_that_describes_far_more_weights_than_it_has_is_refused(own, tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(own[1] / "bare.keras") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'"filters": 64', b'"filters": 64000000'))
+    with pytest.raises(ValueError, match=r"bomb.keras holds no weights: .* more weights than the file holds"):
+        SqueezeNet_11(**SMALL, weights=path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "layer"),
     [

@@ -220,6 +220,8 @@ def another_user(home):
             for each in map(Path(path).joinpath, ("", *files)):
                 if each != home:
                     os.chown(each, NOBODY, NOBODY, follow_symlinks=False)
+        for path in home.parents:  # access(2), by which TensorFlow looks for its files, knows no capabilities
+            path.chmod(path.stat().st_mode | 0o111)
     return words
 
 

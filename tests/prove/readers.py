@@ -7,6 +7,7 @@ beyond the limit, a file written, a process or connection begun. Without FILE it
 """
 
 import collections
+import copy
 import hashlib
 import importlib.metadata
 import io
@@ -65,16 +66,17 @@ def tiny():
 
 @st.composite
 def altered(draw, document):
-    """JSON of which one value, anywhere, is another one."""
+    """JSON of which one or two values, anywhere, are others."""
     document = json.loads(json.dumps(document))
-    places, waiting = [], [document]
-    while waiting:
-        part = waiting.pop()
-        keys = list(part) if isinstance(part, dict) else range(len(part))
-        places += [(part, key) for key in keys]
-        waiting += [part[key] for key in keys if isinstance(part[key], dict | list)]
-    part, key = draw(st.sampled_from(places))
-    part[key] = draw(st.sampled_from(ODD))
+    for _ in range(draw(st.integers(1, 2))):
+        places, waiting = [], [document]
+        while waiting:
+            part = waiting.pop()
+            keys = list(part) if isinstance(part, dict) else range(len(part))
+            places += [(part, key) for key in keys]
+            waiting += [part[key] for key in keys if isinstance(part[key], dict | list)]
+        part, key = draw(st.sampled_from(places))
+        part[key] = copy.deepcopy(draw(st.sampled_from(ODD)))
     return json.dumps(document).encode()
 
 
