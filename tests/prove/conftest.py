@@ -55,7 +55,7 @@ def pytest_runtest_logreport(report):
         return
     said = dict(report.user_properties)
     if report.skipped:
-        said["outcome"] = f"not tried: {report.longrepr[2].removeprefix('Skipped: ')}"
+        said |= {"tried": 0, "outcome": f"not tried: {report.longrepr[2].removeprefix('Skipped: ')}"}
     elif report.failed:
         said["outcome"] = "**failed**"
     name, _, case = report.nodeid.partition("::test_")[2].partition("[")

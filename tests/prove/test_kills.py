@@ -5,9 +5,11 @@ import re
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
+import pytest
 from conftest import assert_same, copy, end, finish, kill, left, processes, repro, start
 from tqdm import tqdm
 
@@ -27,10 +29,8 @@ FULL = {
 }
 
 
-def test_interrupts(untouched, reference, tmp_path, record_property):
-    """Ctrl-C in `make repro`, twice: no process goes on, and the same command ends in the same results"""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & leaves it ignored, which is inherited
-    folder = copy(untouched, tmp_path)
+def interrupt(folder, reference):
+    """Ctrl-C, twice: no process goes on, and the same command ends in the same results."""
     for _ in range(2):
         process = start(folder, *repro())
         time.sleep(reference.seconds / 3)
@@ -46,13 +46,10 @@ def test_interrupts(untouched, reference, tmp_path, record_property):
         assert not stay, f"still there half a minute later: {stay}"
     finish(start(folder, *repro()))
     assert_same(folder, reference.folder)
-    record_property("tried", 2)
 
 
-def test_full_disks(untouched, reference, tmp_path, record_property):
-    """A disk is full when the data set, a checkpoint, compressed networks, the report are written: a line says so,
-    and the same command ends in the same results once there is room"""
-    folder = copy(untouched, tmp_path)
+def fill(folder, reference):
+    """No room when the files of FULL are written: a line says so, and with room the same command goes on."""
     for what, (most, stages) in tqdm(FULL.items(), "full disks"):
         bounded = start(folder, "prlimit", f"--fsize={most}", *repro())
         status, text = end(bounded)
@@ -62,6 +59,29 @@ def test_full_disks(untouched, reference, tmp_path, record_property):
             finish(start(folder, "dvc", "repro", "-s", stage))
     finish(start(folder, *repro()))
     assert_same(folder, reference.folder)
+
+
+@pytest.fixture(scope="module")
+def disturbed(untouched, reference, tmp_path_factory):
+    """A clone for `interrupt` and one for `fill`, at once."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & leaves it ignored, which is inherited
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            act: pool.submit(act, copy(untouched, tmp_path_factory.mktemp(act.__name__)), reference)
+            for act in (interrupt, fill)
+        }
+
+
+def test_interrupts(disturbed, record_property):
+    """Ctrl-C in `make repro`, twice: no process goes on, and the same command ends in the same results"""
+    disturbed[interrupt].result()
+    record_property("tried", 2)
+
+
+def test_full_disks(disturbed, record_property):
+    """A disk is full when the data set, a checkpoint, compressed networks, the report are written: a line says so,
+    and the same command ends in the same results once there is room"""
+    disturbed[fill].result()
     record_property("tried", len(FULL))
 
 

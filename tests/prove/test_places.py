@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import test_pipeline
 from conftest import assert_same, copy, digests, end, finish, repro, start
 
 PYTHONS = ("3.11", "3.12", "3.13")
+OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def test_spaces(reference, record_property):
@@ -65,19 +67,35 @@ def installed(number):
     return None
 
 
-@pytest.mark.parametrize("number", PYTHONS)
-def test_pythons(untouched, reference, tmp_path, record_property, number):
-    """`make venv` and a training by another Python"""
-    if number == f"{sys.version_info.major}.{sys.version_info.minor}":
-        pytest.skip("all else here is by it")
-    python = installed(number)
-    if not python:
-        pytest.skip("not installed here")
-    folder, venv = copy(untouched, tmp_path), tmp_path / "venv"
+def by_python(python, folder, reference):
+    """Make the environment and train in a clone; whether the predictions are the reference's."""
+    venv = folder.parent / "venv"
     elsewhere = {"PATH": f"{venv}/bin:{os.environ['PATH']}"}
     finish(start(folder, "make", "venv", f"VENV={venv}", f"PYTHON={python}", env=elsewhere))
     for stage in ("code", "dataset", "train@half_width"):
         finish(start(folder, "dvc", "repro", "-s", stage, env=elsewhere))
     name = "data/train/half_width/1/predictions.npz"
     same = digests(folder)[name] == digests(reference.folder)[name]
-    record_property("outcome", "the reference's predictions" if same else "other last bits than the reference's")
+    return "the reference's predictions" if same else "other last bits than the reference's"
+
+
+@pytest.fixture(scope="module")
+def by_others(untouched, reference, tmp_path_factory):
+    """What `by_python` says of each other Python that is here, two at once."""
+    here = {number: installed(number) for number in PYTHONS if number != OURS}
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            number: pool.submit(by_python, python, copy(untouched, tmp_path_factory.mktemp(number)), reference)
+            for number, python in here.items()
+            if python
+        }
+
+
+@pytest.mark.parametrize("number", PYTHONS)
+def test_pythons(by_others, record_property, number):
+    """`make venv` and a training by another Python"""
+    if number == OURS:
+        pytest.skip("all else here is by it")
+    if number not in by_others:
+        pytest.skip("not installed here")
+    record_property("outcome", by_others[number].result())
