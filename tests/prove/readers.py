@@ -67,7 +67,7 @@ def tiny():
 @st.composite
 def altered(draw, document):
     """JSON of which one or two values, anywhere, are others."""
-    document = json.loads(json.dumps(document))
+    document = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 2))):
         places, waiting = [], [document]
         while waiting:
