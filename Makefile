@@ -54,24 +54,26 @@ unlock: venv
 	@! dvc stage list --name-only 2>&1 | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Stage export times single images: it runs alone, in the last line.
+# Stage export times single images: it runs alone, in the last line. LiteRT and ONNX are made by TensorFlow, whatever
+# trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
 	dvc repro code dataset
 	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
 	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc stage list --name-only | grep advantages@ | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc repro
+	dvc stage list --name-only | grep advantages@ | KERAS_BACKEND=tensorflow xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
+	KERAS_BACKEND=tensorflow dvc repro
 
 evidence: unlock ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git
 	dvc repro code dataset
 	python -m replication.evidence list > .dvc/tmp/evidence
 	xargs -r -P $(JOBS) -n 1 python -m replication.evidence train < .dvc/tmp/evidence
 
-communication: jax ## what two processes send each other in training, counted once; each network leaves a row for git
+communication: jax unlock ## what two processes send each other in training, counted once; each network leaves a row for git
 	dvc repro code dataset
 	KERAS_BACKEND=jax python -m replication.advantages.communication all
 
-quick: venv ## the same at about a tenth of the budget, in a copy that leaves the results alone
+quick: venv ## the last commit at about a tenth of the budget, in a copy that leaves the results alone
+	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	cd "$(COPY)" && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && PYTHONPATH="$(COPY)/src" dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset \
@@ -93,10 +95,10 @@ prove: venv ## kills, damaged files, wrong parameters, other places, the same bi
 
 TOPICS = pipeline growth files steps recipes
 
-bench: jax torch ## speed beside what one would use instead, what is not measured yet: hours; docs/benchmarks.md
+bench: jax torch unlock ## speed beside what one would use instead, what is not measured yet: hours; docs/benchmarks.md
 	dvc repro
 	for topic in $(TOPICS); do python -m replication.bench $$topic || exit; done
-	dvc repro report && python -m replication.report.page
+	dvc repro report && python -m replication.report
 
 lab: venv ## open the notebooks in JupyterLab
 	jupyter lab notebooks

@@ -32,6 +32,8 @@ def authors(paper, cited, variants):
     own = [
         {"bits": bits, "bytes": size, "bits_per_weight": bits - 1, "photographs": 150, "logits_relative_error": 0.01}
         | {f"same_{key}": share for key, share in measures.top(np.arange(150) % 8 >= bits).items()}
+        | {f"CIFAR-10 same_{key}": share for key, share in measures.top(np.arange(100) % 8 >= bits).items()}
+        | {"CIFAR-10 photographs": 100}
         | dict.fromkeys(sqnt.SECTIONS, 10_000 * bits)
         for bits, size in ((8, 533_521), (6, 469_531))
     ]
@@ -65,6 +67,7 @@ def run(variants, seeds=(42,), epochs=1, accuracy=None, images=200, name="laptop
                     "accuracy": right.mean(), "accuracy_low": low, "accuracy_high": high,
                     "train_images": 900, "validation_images": 100, "validation_accuracy": 0.5,
                     "test_images": images, "parameters": 700_000 + i, "macs": 8_000_000,
+                    "params": {"train": {"dropout": 0.5, "momentum": 0.9}},
                     "seconds": 60.0, "commit": "0" * 40, "versions": {"keras": "3"}, "hardware": "none",
                 }
             )  # fmt: skip

@@ -225,6 +225,8 @@ def test_the_regression_finds_planted_numbers():
     for (value, low, high), planted in ((found.slope, 8), (found.intercept, 100_000)):
         assert low < planted < high and value == pytest.approx(planted, rel=0.01)
     assert found.r2[0] > 0.9999 and found.r2[1] <= found.r2[0] <= found.r2[2]
+    three = advantages.fit(counted(lambda parameters: 8 * parameters).communication.groupby("variant").head(1)[:3])
+    assert three.networks == 3 and three.r2[1] == 0  # so few tell nothing of their correlation
     value, low, high = found.predict(60_965_224)
     assert low < 8 * 60_965_224 + 100_000 < high and value == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
     assert advantages.per_update([]).empty and advantages.fit(pd.DataFrame()) is None

@@ -40,6 +40,29 @@ def test_a_layer_that_is_not_there_cannot_be_pruned(network):
         deep_compression.prune_network(tensors(network), kept={"fc6": 0.5})
 
 
+@pytest.mark.parametrize("kept", [-0.1, 1.5, 40])
+def test_kept_is_a_fraction(kept):
+    with pytest.raises(ValueError, match=f"kept must be a fraction from 0 to 1. Received: {kept}"):
+        deep_compression.prune(np.ones((2, 2), np.float32), kept)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"kept": {"conv1": 0.5}, "quality": 1.0}])
+def test_pruning_is_by_one_of_two(network, arguments):
+    with pytest.raises(ValueError, match="give either kept or quality"):
+        deep_compression.prune_network(tensors(network), **arguments)
+
+
+def test_a_quality_of_zero_drops_zeros_alone(network):
+    values = tensors(network)
+    for name, pruned in deep_compression.prune_network(values, quality=0.0).items():
+        np.testing.assert_array_equal(pruned, values[name])
+
+
+def test_bits_are_for_kernels():
+    values = {"conv1/kernel": np.ones((1, 1, 2, 2), np.float32), "norm/gamma": np.ones(2, np.float32)}
+    assert deep_compression.share_network(values, {"conv": np.int64(3)}).keys() == values.keys()
+
+
 def test_bits_by_prefix(network):
     values = tensors(network)
     shared = deep_compression.share_network(values, {"fire": 2, "conv": 3})
@@ -100,6 +123,9 @@ def test_factors_come_back_multiplied(tmp_path):
     factors = {"fc/kernel/left": left, "fc/kernel/right": right, "fc/bias": np.zeros(20, np.float32)}
     set_tensors(network, factors)
     np.testing.assert_allclose(tensors(network)["fc/kernel"], left @ right, rtol=1e-6)
+    del factors["fc/kernel/right"]
+    with pytest.raises(ValueError, match="2 of these tensors are not those of"):
+        set_tensors(network, factors)
 
 
 OF_NO_SHAPE = {

@@ -65,7 +65,6 @@ def graph():
 FOLDERS = {  # what code of a stage says -> files that are no code, which it then reads
     '"templates"': "src/replication/report/templates",
     "CIFAR10 /": "src/squeezenet/weights/cifar10",
-    "CIFAR10.glob": "src/squeezenet/weights/cifar10",
 }
 
 
@@ -167,6 +166,12 @@ def test_stages_pass_parameters_that_the_notebook_has(notebook):
     commands = [stage.get("do", stage)["cmd"] for stage in PIPELINE.values()]
     for command in (c.partition("{run}")[2] for c in commands if f"notebooks/{notebook}.ipynb" in c):
         assert set(re.findall(r" -p (\w+)", command)) <= known
+
+
+@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
+def test_the_first_cell_says_what_a_notebook_does(notebook):
+    story = "".join(json.loads(NOTEBOOKS[notebook].read_text())["cells"][0]["source"])
+    assert all(f"\n* {what}: " in story for what in ("reproduces", "reads", "writes"))
 
 
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))

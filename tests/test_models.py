@@ -75,6 +75,11 @@ def test_table_1_module_by_module():
     assert by_module.to_dict() == TABLE_1
 
 
+def test_macs_of_a_model_within_a_model():
+    network = SqueezeNet((32, 32, 3), 10)
+    assert costs.macs(keras.Sequential([keras.Input((32, 32, 3)), network])) == costs.macs(network) > 0
+
+
 def test_macs_at_227():
     networks = SqueezeNet((227, 227, 3)), SqueezeNet_11((227, 227, 3)), AlexNet((227, 227, 3))
     padded = SqueezeNet((227, 227, 3), as_released=True)

@@ -12,7 +12,7 @@ from fabricated import compressed, run
 
 from replication import params, paths, results
 from replication.evidence import gathered
-from replication.report import audit, claims, comparison, figures, page, readings, summaries, tables
+from replication.report import __main__, audit, claims, comparison, figures, page, readings, summaries, tables
 
 VARIANTS = params.read("variants", dict[str, dict])
 SUBSET = ("squeezenet", "simple_bypass", "complex_bypass", "sr_500", "half_width")
@@ -211,8 +211,8 @@ def test_our_rows_of_table_2_stand_beside_the_papers_and_their_control(authors):
         "510x",
         "57.5",
     )
-    assert row["cost, points"].startswith("-3.0 [")  # against the control, not the network as trained
-    assert rows.loc[("`alexnet`", "SVD")]["cost, points"].startswith("-10.0 [")
+    assert row["change, points"].startswith("-3.0 [")  # against the control, not the network as trained
+    assert rows.loc[("`alexnet`", "SVD")]["change, points"].startswith("-10.0 [")
     more = claims.compressed({seed: {"squeezenet": COMPRESSED["squeezenet"]} for seed in (0, 1, 2)}, longer()[0])
     rows = tables.compression([*ours.compressed, more], PAPER).set_index(["network", "compression"])
     assert rows.index.is_unique and rows.loc["`alexnet`"].run.unique() == ["laptop, 1 seed"]
@@ -246,17 +246,15 @@ def test_the_rates():
         for name, sign in (("squeezenet", 1), ("alexnet", -1))
         for rate in (0.06, 0.12)
     ]
-    table = tables.rates(pd.DataFrame(rows)).set_index("network")
-    assert list(table.loc["`squeezenet`"]) == ["56.0", "**62.0**"] and list(table.loc["`alexnet`"]) == [
-        "**44.0**",
-        "38.0",
-    ]
-    assert tables.rates(pd.DataFrame()).network.item() == "-"
+    table = tables.rates(pd.DataFrame(rows), VARIANTS, 0.12).set_index("network")
+    assert list(table.loc["`squeezenet`"]) == ["56.0", "**62.0**", "0.12"]
+    assert list(table.loc["`alexnet`"]) == ["**44.0**", "38.0", f"{VARIANTS['alexnet']['learning_rate']:g}"]
+    assert tables.rates(pd.DataFrame(), VARIANTS, 0.12).network.item() == "-"
 
 
 def test_the_authors_weights_in_our_files(authors):
     row = tables.authors(authors).iloc[-1]
-    assert (row.bits, row.bytes, row["same first class, %"]) == (6, "469,531", "76.0 [68.6, 82.1]")
+    assert (row.bits, row.bytes, row["same first class, % of 100 (CIFAR-10)"]) == (6, "469,531", "76.0 [66.8, 83.3]")
 
 
 def test_imagenet_is_measured_or_said_to_be_missing():
@@ -294,16 +292,16 @@ def test_numbers_are_aligned_right():
 
 
 def test_documents_show_the_findings_and_the_departures():
-    made = page.documents()
+    made = __main__.documents()
     for document, text in made.items():
-        assert document.read_text() == text, f"{document.name} is stale: python -m replication.report.page"
+        assert document.read_text() == text, f"{document.name} is stale: python -m replication.report"
     assert "| the paper | here | why |" in made[paths.ROOT / "docs/recipe.md"]
 
 
 def test_what_stands_between_the_markers_is_renewed():
-    assert page.renew("a <!-- x --> old <!-- /x --> b", "x", "new\n") == "a <!-- x -->\n\nnew\n\n<!-- /x --> b"
+    assert __main__.renew("a <!-- x --> old <!-- /x --> b", "x", "new\n") == "a <!-- x -->\n\nnew\n\n<!-- /x --> b"
     with pytest.raises(ValueError, match="/x --> have to enclose"):
-        page.renew("a <!-- x --> old", "x", "new")
+        __main__.renew("a <!-- x --> old", "x", "new")
 
 
 def test_the_notebook_is_committed_clean():

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+import squeezenet
 from replication import paths
 from replication.dataset.splits import Dataset
 from replication.params import read
@@ -14,6 +15,11 @@ from replication.train.recipe import Train
 
 def pins(text):
     return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", text, re.MULTILINE))
+
+
+def test_there_is_one_version():
+    assert yaml.safe_load((paths.ROOT / "CITATION.cff").read_text())["version"] == squeezenet.__version__
+    assert f"version = {{{squeezenet.__version__}}}" in (paths.ROOT / "README.md").read_text()
 
 
 def test_conda_gets_the_pins_of_the_lock_file():

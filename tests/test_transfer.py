@@ -67,6 +67,13 @@ def test_a_photograph_is_turned_the_right_way_up(tmp_path):
     assert above < 50 and below > 200
 
 
+def test_postscript_is_no_photograph_and_starts_no_ghostscript(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
+    with pytest.raises(ValueError, match=r"a\.jpg: no image"):
+        few.read(tmp_path / "a.jpg", 32)
+
+
 def test_the_first_network_is_the_linear_classifier(settings):
     for classes in (2, 3):
         train, test = drawn(24, classes), drawn(9, classes)

@@ -369,6 +369,13 @@ def test_our_files_of_other_networks_are_refused(own, name, arguments, layer):
         SqueezeNet_11(**SMALL | arguments, weights=own[1] / name)
 
 
+def test_an_activation_that_is_a_layer_is_another_network(tmp_path):
+    leaky = keras.layers.Conv2D(16, 3, activation=keras.layers.LeakyReLU(), name="conv1")
+    keras.Sequential([keras.Input((32, 32, 3)), leaky]).save(tmp_path / "leaky.keras")
+    with pytest.raises(ValueError, match="conv1"):
+        SqueezeNet_11(**SMALL, weights=tmp_path / "leaky.keras")
+
+
 def test_bypass_is_seen_where_no_weight_tells(tmp_path):
     SqueezeNet(**SMALL, use_bypass="simple").save(tmp_path / "bypass.keras")
     with pytest.raises(ValueError, match="fire3_bypass is Add in theirs and absent here"):

@@ -19,7 +19,6 @@ TRAIN = DATA / "train"
 COMPRESS = DATA / "compress"
 AUTHORS = DATA / "authors"
 IMAGENET = DATA / "imagenet"
-TRANSFER = DATA / "transfer"
 EXPORT = DATA / "export"
 RUNS = DATA / "runs"  # what differs from run to run, by stage: executed notebooks, seconds, the machine
 

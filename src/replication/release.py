@@ -61,7 +61,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
 
 
 def measure(network, split):
-    """How often a network of the library is right on a split of CIFAR-10: test_images and accuracy with interval."""
+    """How often a network of the library is right on a split of CIFAR-10: SPLIT_images and accuracy with interval."""
     images, labels = splits.load(split, read("dataset", splits.Dataset))
     scores = network.predict(preprocess_input(images), batch_size=500, verbose=0)
     return {f"{split}_images": len(labels), **measures.accuracy(scores.argmax(1) == labels)}

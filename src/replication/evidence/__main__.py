@@ -25,13 +25,15 @@ def train(job):
     """Train, or go on with, one job, and leave its row; compress its network for Table 2 and the package."""
     options, recipe = job.settings()
     folder = CHECKPOINTS / job.name
+    run = None
     if not job.path.exists() or not folder.exists():  # a checkpoint may have gone with its machine
         _, run = loop.train(job.variant, job.seed, options, recipe, read("dataset", splits.Dataset), folder)
-        rows.record(job, folder, run)
     if rows.is_compressed(job):
         compress(job, options, recipe, folder)
     if rows.is_shipped(job):
         ship(job, options, recipe, folder)
+    if run:
+        rows.record(job, folder, run)  # last, as it says that all is done
 
 
 def steps_of(job, options, recipe, folder, settings):

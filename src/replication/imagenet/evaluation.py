@@ -18,7 +18,7 @@ def validation_images(settings):
     return photographs.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
 
 
-def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photographs.THREADS):
+def evaluate(model, index, preprocess, side, crop, batch_size=64):
     """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
 
     Args:
@@ -38,7 +38,7 @@ def evaluate(model, index, preprocess, side, crop, batch_size=64, threads=photog
 
     def readable():
         read = functools.partial(photographs.try_read, side=side)
-        images = photographs.in_order(read, [index.folder / name for name in index.files], 2 * batch_size, threads)
+        images = photographs.in_order(read, [index.folder / name for name in index.files], 2 * batch_size)
         for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
             if reason:
                 refused.append((str(name), reason))

@@ -1,6 +1,5 @@
 """The paper's three advantages of small networks (Section 1): communication in training, updates, memory."""
 
-import functools
 import json
 import re
 from pathlib import Path
@@ -20,7 +19,7 @@ from replication.results import conditions
 from squeezenet import costs, models
 
 PLAIN = "float32"
-SMALL = {"input_shape": (32, 32, 3), "nb_classes": 10}  # as stage train has CIFAR-10
+SMALL = {"side": 32, "classes": 10}  # as stage train has CIFAR-10
 SHOWN = ("squeezenet", "squeezenet_11", "complex_bypass", "alexnet")  # in the figure of memory
 
 
@@ -119,7 +118,8 @@ def fit(rows):
     line = sm.OLS(sent, sm.add_constant(parameters)).fit()
     power = sm.OLS(np.log(sent), sm.add_constant(np.log(parameters))).fit()
     (intercept, slope), exponent = zip(line.params, *line.conf_int().T, strict=True), (power.params, power.conf_int())
-    r2 = line.rsquared, *(bound**2 for bound in stats.pearsonr(parameters, sent).confidence_interval())
+    r = stats.pearsonr(parameters, sent).confidence_interval()
+    r2 = line.rsquared, max(r.low, 0) ** 2, r.high**2  # three networks have (-1, 1): nothing is known
     return Fit(slope, intercept, r2, (exponent[0][1], *exponent[1][1]), len(means), line)
 
 
@@ -133,7 +133,7 @@ def communication_table(rows):
     table = table.reset_index().sort_values(["dtype", "parameters"], key=lambda x: x.replace(PLAIN, ""))
     shown = {
         "network": code(table.variant),
-        "gradients": table.dtype,
+        "dtype policy": table.dtype,
         "parameters": table.parameters.map("{:,}".format),
         "MB an update, three counts": [
             f"{row.sent / 1e6:.3f} [{row.low / 1e6:.3f}, {row.high / 1e6:.3f}]" for row in table.itertuples()
@@ -152,7 +152,7 @@ def fits_table(rows):
     fits = {dtype: fit(each) for dtype, each in rows.groupby("dtype", sort=False)}
     texts = [
         {
-            "gradients": dtype,
+            "dtype policy": dtype,
             "networks": found.networks,
             "bytes a parameter": _interval(found.slope, "{:.3f}"),
             "intercept, kB": _interval([value / 1e3 for value in found.intercept], "{:,.0f}"),
@@ -200,7 +200,7 @@ def communication_figure(rows):
         (figures.BLUE, figures.ORANGE, figures.GREY), strict=False,
     ):  # fmt: skip
         look = {"marker": marker, "facecolor": colour if dtype == PLAIN else "none", "edgecolor": colour, "s": 36}
-        axis.scatter(each.parameters, each.bytes / 1e6, **look, label=f"{dtype} gradients", zorder=3)
+        axis.scatter(each.parameters, each.bytes / 1e6, **look, label=dtype, zorder=3)
     if line := fit(plain):
         x = np.geomspace(plain.parameters.min() / 1.5, plain.parameters.max() * 1.5)
         y = line.line.predict(sm.add_constant(x)) / 1e6
@@ -251,17 +251,18 @@ def updates_figure(rows, narrow=False):
     for axis, (network, each) in zip(axes, networks, strict=True):
         names = [f"{form}, {how}" for form, how in zip(each.form, each.how, strict=True)]
         place = np.arange(len(each))
-        axis.barh(place - 0.2, each.download / 1e6, 0.4, color=figures.BLUE, label="first download")
-        axis.barh(place + 0.2, each["update"] / 1e6, 0.4, color=figures.ORANGE, label="update", hatch="//")
-        look = {"color": "black", "zorder": 3, "s": 18}
-        axis.scatter(each["deflated download"] / 1e6, place - 0.2, marker="|", label="by deflate", **look)
-        axis.scatter(each["deflated update"] / 1e6, place + 0.2, marker="|", **look)
+        axis.hlines(place, each["update"] / 1e6, each.download / 1e6, color=figures.GREY, linewidth=1)
+        for what, marker, colour in (("download", "o", figures.BLUE), ("update", "s", figures.ORANGE)):
+            axis.scatter(each[what] / 1e6, place, color=colour, marker=marker, label=what, zorder=3)
+            deflated = each[f"deflated {what}"] / 1e6
+            axis.scatter(deflated, place, color=colour, marker="|", s=80, label=f"{what}, deflated")
         axis.set(xscale="log", xlabel="MB", title=network, yticks=place)
+        figures.plain_log(axis.xaxis)
         axis.set_yticklabels(names, fontsize="small")
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 if narrow else 4, fontsize="small")
     return figure
 
 
@@ -274,7 +275,7 @@ def files(others, paper):
     for name, each in others.compression.items():
         sizes = [row["bytes"] for row in each["rows"] if row["method"] == "Deep Compression"]
         if sizes:
-            found[name, SMALL["nb_classes"]] = min(sizes)
+            found[name, SMALL["classes"]] = min(sizes)
     sizes = paper[(paper["where"] == "Table 2") & (paper.quantity == "size")]
     fewest = sizes[sizes.variant == "squeezenet"].bits.astype(int).min()
     for row in others.authors["ours"] if others.authors and others.authors["available"] else ():
@@ -299,7 +300,7 @@ def memory(variants, compressed):
     """
     rows = []
     for name, options in variants.items():
-        for network in (imagenet_model(options), _small(json.dumps(options))):
+        for network in (imagenet_model(options), imagenet_model(options, **SMALL)):
             parameters, live = network.count_params(), costs.live_activations(network)
             file = compressed.get((name, network.output_shape[-1]), np.nan)
             rows.append(
@@ -319,12 +320,6 @@ def memory(variants, compressed):
     return pd.DataFrame(rows)
 
 
-@functools.cache
-def _small(options):
-    options = {key: value for key, value in json.loads(options).items() if key != "learning_rate"}
-    return models.create(**options, **SMALL)
-
-
 def memory_table(ours, paper, frame):
     """The frame of `memory` as texts, with who fits; LiteRT's memory of activations beside liveness' where measured."""
     least, most = _limits(paper)
@@ -342,24 +337,24 @@ def memory_table(ours, paper, frame):
 
     rows = [
         {
-            "network": f"`{row.network}`",
-            "pixels": row.side,
-            "MMACs": f"{row.macs / 1e6:,.0f}" if row.macs > 1e8 else f"{row.macs / 1e6:,.1f}",
-            "MB moved": f"{row.moved / 1e6:,.1f}",
-            "MB of weights": f"{4 * row.parameters / 1e6:.2f}",
-            "of activations": f"{row.activations / 1e6:.2f}",
-            "32 bits": fits(row._7),
-            "32 bits, in place": fits(row._8),
-            "8 bits": fits(row._9),
-            "Deep Compression": fits(row.compressed),
-            "LiteRT by liveness, 32 and 8 bits": ", ".join(
-                f"{arenas[row.network, row.side, bits]:.3f}"
+            "network": f"`{row['network']}`",
+            "pixels": row["side"],
+            "MMACs": f"{row['macs'] / 1e6:,.0f}" if row["macs"] > 1e8 else f"{row['macs'] / 1e6:,.1f}",
+            "MB moved": f"{row['moved'] / 1e6:,.1f}",
+            "MB of weights": f"{4 * row['parameters'] / 1e6:.2f}",
+            "of activations": f"{row['activations'] / 1e6:.2f}",
+            "32 bits": fits(row["32 bits"]),
+            "32 bits, in place": fits(row["in place"]),
+            "8 bits": fits(row["8 bits"]),
+            "Deep Compression": fits(row["compressed"]),
+            "LiteRT's activations by ours, 32 and 8 bits": ", ".join(
+                f"{arenas[row['network'], row['side'], bits]:.3f}"
                 for bits in (32, 8)
-                if (row.network, row.side, bits) in arenas.index
+                if (row["network"], row["side"], bits) in arenas.index
             )
             or NONE,
         }
-        for row in frame.sort_values("side", ascending=False, kind="stable").itertuples()
+        for row in frame.sort_values("side", ascending=False, kind="stable").to_dict("records")
     ]
     return pd.DataFrame(rows)
 

@@ -33,7 +33,6 @@ from replication.report.readings import (
 )  # fmt: skip
 from squeezenet import costs, models
 
-CLASSES = 1000  # of ImageNet
 CROP = 227  # pixels, of the authors' train_val.prototxt
 FIRE_PARTS = ("squeeze1x1", "expand1x1", "expand3x3")
 UNITS = {"MiB of 2^20 bytes": costs.MIB, "MB of 10^6 bytes": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
@@ -46,16 +45,16 @@ def graph(model):
     return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
 
 
-def imagenet_model(options, side=CROP):
-    """A variant, as an entry of params.yaml, for ImageNet's images and classes."""
+def imagenet_model(options, side=CROP, classes=models.IMAGENET_CLASSES):
+    """A variant, as an entry of params.yaml, for ImageNet's images and classes, or for others."""
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     options.pop("learning_rate", None)  # of its training
-    return _build(tuple(sorted(options.items())), side)
+    return _build(tuple(sorted(options.items())), side, classes)
 
 
 @cache
-def _build(options, side):
-    return models.create(input_shape=(side, side, 3), nb_classes=CLASSES, **dict(options))
+def _build(options, side, classes):
+    return models.create(input_shape=(side, side, 3), nb_classes=classes, **dict(options))
 
 
 def pools_rounding_down(model):
@@ -263,7 +262,7 @@ class Answers:
             readings.append(Reading(100 * entry["nonzero"] / entry["weights"]))
         words = "by the row's own parameters after pruning"
         note = "Table 1 is the 6-bit network; in the 8-bit file some weights fell on code 0" if self.authors else ""
-        readings.append(Reading(round(implied, 1), words, not self.authors))
+        readings.append(Reading(round(implied, 1), words, not self.authors, PRINTED))
         return Found(readings, DECODED if self.authors else PRINTED, note if row.printed == "100" else "")
 
     def after_pruning(self, row, _):
@@ -367,7 +366,7 @@ class Answers:
         least, most, how, note = found
         if least != most:
             own = self.own(row.bits)
-            readings = [Reading(own[0] / 1e6)] if own and row.variant else []
+            readings = [Reading(own[0] / 1e6, "MB of 10^6 bytes")] if own and row.variant else []
             return Found([*readings, Reading((least / 1e6, most / 1e6))], how, note, ATTAINABLE)
         readings = sizes(least)
         if row.variant and self.variants[row.variant].get("use_bypass") == "complex":
@@ -452,6 +451,8 @@ class Answers:
     def computation(self, row, _):
         found = self.gflops(row.variant)
         readings = [Reading(value, words, False) for words, value in found.items()]
+        up, down, _ = found.values()
+        readings.append(Reading((down, up), f"{CROP} pixels, some pools round up", False, verdict=ATTAINABLE))
         return Found(readings, note="2 operations a MAC, as released")
 
     def computation_ratio(self, row, _):

@@ -64,7 +64,7 @@ def audit(paper, cited, variants, authors=None, imagenet=None):
             note = f"tried {tried}" + f". {note}" * bool(note)
         ours, difference = text(judged.ours), text(judged.difference)
         told = (row.where, row.subject, row.quantity, row.unit, row.source, row.printed)
-        rows.append((*told, ours, judged.reading, found.how, difference, judged.verdict, note))
+        rows.append((*told, ours, judged.reading, judged.how, difference, judged.verdict, note))
     columns = ["where", "subject", "quantity", "unit", "source", "printed", "ours", "reading", "how", "difference"]
     return pd.DataFrame(rows, columns=[*columns, "verdict", "note"])
 

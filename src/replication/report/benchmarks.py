@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from replication import params, paths
+from replication import paths
 from replication.report import advantages, figures
 from replication.report.answers import imagenet_model
 from squeezenet import costs
@@ -220,9 +220,14 @@ def draw(found, narrow=False):
     return {"benchmarks": figure}
 
 
-def context(found, measured):
-    """What the template shows."""
-    plan = params.read("bench", dict)
+def context(found, measured, plan):
+    """What the template shows.
+
+    Args:
+        found: of `read`.
+        measured: `advantages.Advantages`.
+        plan: section bench of params.yaml.
+    """
     machines = sorted({row["hardware"] for rows in found.values() for row in rows})
     shown = {"machines": machines, "tables": {}, "plan": plan}
     tables = shown["tables"]

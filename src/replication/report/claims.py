@@ -72,7 +72,7 @@ def compressed(found, run):
 
     Args:
         found: seed -> network -> its `rows`, and `correct` (file -> bool array over the test images), as in
-            `results.Others.compression`.
+            `summaries.Others.compression`.
         run: where these networks were trained, for the conditions.
     """
     trained = run.trainings.drop_duplicates("variant").set_index("variant")[["dataset", "train_images", "epochs"]]

@@ -119,13 +119,14 @@ def accuracy_against_size(paper, results, dataset, named, narrow=False):
     figure, (left, right) = subplots(2, narrow, width=11, height=4.6)
     families = results.family.unique()
     looks = dict(zip(families, zip("osD^vP", sns.color_palette("colorblind"), strict=False), strict=False))
-    for family, (marker, colour) in looks.items():
+    for order, (family, (marker, colour)) in zip(range(9, 0, -1), looks.items(), strict=False):  # the first on top
         rows, printed = results[results.family == family], paper[paper.family == family]
         left.scatter(printed.mebibytes, printed.accuracy, s=45, marker=marker, color=colour)
         errors = np.abs(np.array([rows.accuracy - rows.low, rows.high - rows.accuracy]))
         right.errorbar(
-            rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7
-        )
+            rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7,
+            zorder=order,
+        )  # fmt: skip
     left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
     right.set(title=f"Ours: {dataset}", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %")
     for axis, shown in ((left, paper), (right, results)):
@@ -153,7 +154,7 @@ def plain_log(axis):
     axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-STEPS = {  # what a step's name contains -> its colour and marker in every panel
+STEPS = {  # what a step's name ends with -> its colour and marker in every panel
     "none": ("black", "o"),
     "svd": ("tab:brown", "X"),
     "pruned": ("tab:orange", "s"),
@@ -206,7 +207,7 @@ def training_curves(history, dataset, narrow=False):
     """Validation accuracy by epoch: the mean of the seeds with their range.
 
     Args:
-        history: of `results.curves`.
+        history: of `summaries.curves`.
     """
     panels = list(history.groupby("panel", sort=False))
     figure, axes = subplots(len(panels), narrow, height=3.2, sharex=True, sharey=True)
@@ -260,7 +261,7 @@ def lengths(effects, paper, narrow=False):
     """What the bypasses gain at each training length (left), and the training accuracy that goes with it (right).
 
     Args:
-        effects: of `results.lengths`.
+        effects: of `summaries.lengths`.
         paper: bypass -> the paper's effect in points of top-1, on ImageNet.
     """
     figure, (left, right) = subplots(2, narrow)

@@ -1,7 +1,4 @@
-"""The report as Markdown and as one HTML page, from templates/ and the frames of `tables`, with its figures.
-
-`python -m replication.report.page` renews what README.md and docs/recipe.md have of it.
-"""
+"""The report as Markdown and as one HTML page, from templates/ and the frames of `tables`, with its figures."""
 
 import base64
 import json
@@ -21,6 +18,7 @@ from replication import paths
 from replication.evidence import gathered
 from replication.report import advantages, answers, audit, benchmarks, claims, figures, readings, summaries, tables
 from replication.results import conditions, strongest
+from squeezenet import costs, models
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -89,7 +87,7 @@ def figure3(found, place):
     run = strongest(found.panel(place), found.runs)
     ours = points[["label", "variant"]].merge(summaries.summarise(run.trainings, found.paper), on="variant")
     seeds = run.trainings.assign(accuracy=100 * run.trainings.accuracy)
-    return points, ours, seeds.assign(mebibytes=summaries.costs.mebibytes(seeds.parameters))
+    return points, ours, seeds.assign(mebibytes=costs.mebibytes(seeds.parameters))
 
 
 def draw(found, narrow=False):
@@ -151,11 +149,17 @@ def context(found):
     longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
     sections = {place: found.panel(place) for place in summaries.PANELS}
     sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
+    longer = tables.longer_recipe(runs)
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
             **{name: conditions(strongest(names, runs).trainings) for name, names in sections.items() if names},
+            "rates": conditions(found.longer.rates) if len(found.longer.rates) else "",
         },
+        "several": len(runs[0].seeds) > 1,
+        "as_short": tables.as_short(runs),
+        "differs": {key: (longer[key], found.recipe[key]) for key in longer if longer[key] != found.recipe[key]},
+        "lost": (tested.high[tested.id.isin(["compression_8_bit", "compression_6_bit"])] < 0).all(),
         "dataset": summary.dataset.iloc[0],
         "test_images": summary.test_images.iloc[0],
         "validation_images": runs[0].trainings.validation_images.iloc[0],
@@ -166,7 +170,7 @@ def context(found):
         "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
         "readings": readings,
         "pixels": answers.CROP,
-        "classes": answers.CLASSES,
+        "classes": models.IMAGENET_CLASSES,
         "claims": named,
         "tested": tested.set_index("id").to_dict("index"),
         "longest": longest.name,
@@ -195,9 +199,9 @@ def _tables(found, units):
         "claims": tables.claims_table(found.tested),
         "units": units.rename(columns={"rounded": "rounded to the printed digits"}),
         "networks": tables.networks(paper, runs),
-        "rates": tables.rates(found.longer.rates),
+        "rates": tables.rates(found.longer.rates, found.variants, found.recipe["learning_rate"]),
         "imagenet": tables.imagenet(others.imagenet, paper, found.imagenet),
-        "provenance": tables.provenance(runs[0].trainings, found.recipe),
+        "provenance": tables.provenance(runs, found.recipe),
         "lengths": tables.lengths(found.lengths),
     }
     sometimes = {
@@ -286,47 +290,3 @@ def publish(notebook, target):
             cell.outputs = [output for output in cell.outputs if is_ours(output)]
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(content, target)
-
-
-# README.md and docs/
-
-
-def departures():
-    """Where the recipe departs from the paper's and why, and what it keeps: as notebooks/train.ipynb says."""
-    story = nbformat.read(paths.NOTEBOOKS / "train.ipynb", as_version=4).cells[0].source
-    return story[story.index("| the paper") :]
-
-
-def renew(text, name, content):
-    """Put what was made into a document, between its markers of that name.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not (found and found_end):
-        raise ValueError(f"{begin} and {end} have to enclose what is renewed")
-    return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
-
-
-def documents():
-    """Document -> its text as it has to be."""
-    findings = (paths.REPORTS / "tables/findings.md").read_text()
-    made = {
-        "README.md": {"findings": findings, "cards": tables.markdown(tables.cards())},
-        "docs/recipe.md": {"departures": departures()},
-    }
-    texts = {paths.ROOT / name: (paths.ROOT / name).read_text() for name in made}
-    for path, contents in zip(texts, made.values(), strict=True):
-        for name, content in contents.items():
-            texts[path] = renew(texts[path], name, content)
-    timed = benchmarks.context(benchmarks.read(), advantages.read())
-    texts[paths.ROOT / "docs/benchmarks.md"] = TEMPLATES.get_template("benchmarks.md.j2").render(timed)
-    return texts
-
-
-if __name__ == "__main__":
-    for document, text in documents().items():
-        document.write_text(text)

@@ -25,6 +25,8 @@ class Reading(NamedTuple):
     value: float | str | tuple  # least and most, where only bounds are known
     words: str = ""
     plain: bool = True
+    how: str = ""  # ours is known, where not as the rest of a `Found`
+    verdict: str = ""  # in place of what the reading alone decides
 
 
 class Found(NamedTuple):
@@ -51,6 +53,7 @@ class Judged(NamedTuple):
     reading: str
     difference: float | None
     verdict: str
+    how: str
 
 
 def judge(printed, found):
@@ -60,16 +63,18 @@ def judge(printed, found):
     the digits before its trailing zeros. A bound (<, >, >=) holds or not; anything else has to be equal.
     """
     if not found.readings:
-        return Judged(None, "", None, found.verdict)
+        return Judged(None, "", None, found.verdict, found.how)
     number = re.fullmatch(r"(<|>=?)?([\d,]*\.?\d+)", printed)
-    for value, words, plain in found.readings:
+    for value, words, plain, how, its_verdict in found.readings:
         fit = _fit(number, printed, value, found.cut)
         if fit is not None:
             verdict = {"": EXACT, "to nearest": ROUNDED}.get(fit, STATED) if plain else STATED
             reading = ", ".join(filter(None, (words, f"rounded {fit}" * bool(fit))))
-            return Judged(value, reading, _difference(number, value), found.verdict or verdict)
+            return Judged(
+                value, reading, _difference(number, value), its_verdict or found.verdict or verdict, how or found.how
+            )
     value = found.readings[0].value
-    return Judged(value, "", _difference(number, value), CONTRADICTED)
+    return Judged(value, "", _difference(number, value), CONTRADICTED, found.how)
 
 
 def _fit(number, printed, value, cut):

@@ -1,7 +1,5 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -9,7 +7,6 @@ from replication.report import claims, comparison, readings
 from replication.report.answers import FIRE_PARTS
 from replication.report.summaries import POOLING, compressed_summary, strongest_of_each, summarise
 from replication.results import strongest
-from squeezenet import weights
 from squeezenet.weights import sqnt
 
 NONE = "-"
@@ -110,8 +107,9 @@ def table1(audited):
 def table2(audited):
     """Table 2 as printed, our sizes and ratios beside, and the readings under which they agree."""
     part = audited[(audited["where"] == "Table 2")]
-    printed, ours, verdict, reading = (
-        part.pivot(index="subject", columns="quantity", values=v) for v in ("printed", "ours", "verdict", "reading")
+    printed, ours, verdict, reading, note = (
+        part.pivot(index="subject", columns="quantity", values=v)
+        for v in ("printed", "ours", "verdict", "reading", "note")
     )
     order = part.subject.unique()
     unit = reading["size"].str.replace(r"(, )?rounded.*", "", regex=True)
@@ -124,6 +122,7 @@ def table2(audited):
         "verdict": verdict["size"][order],
         "smaller than AlexNet, paper": printed["size ratio"][order] + "x",
         "by printed sizes": ours["size ratio"][order] + "x",
+        "by bytes": note["size ratio"][order].str.extract(r"^by bytes ([^:]+)", expand=False).fillna(NONE),
         "ImageNet top-1/top-5, %, paper": printed["top-1"][order] + "/" + printed["top-5"][order],
     }
     return pd.DataFrame(rows).replace("x", NONE)
@@ -230,14 +229,15 @@ def downsampling(paper, runs):
     return pd.DataFrame(shown).reset_index(drop=True)
 
 
-def rates(frame):
-    """Validation accuracy by network and learning rate, the best in bold."""
+def rates(frame, variants, rate):
+    """Validation accuracy by network and learning rate, the best in bold, and the rate that each network trains at."""
     if frame.empty:
         return pd.DataFrame({"network": [NONE]})
     table = 100 * frame.pivot_table(index="variant", columns="learning_rate", values="validation_accuracy", sort=False)
     table = table[sorted(table)]
     texts = table.map("{:.1f}".format).where(table.notna(), NONE)
     texts = texts.where(table.ne(table.max(axis=1), axis=0), "**" + texts + "**")
+    texts["trains at"] = [f"{variants.get(name, {}).get('learning_rate', rate):g}" for name in table.index]
     return texts.rename_axis(None, axis=1).set_axis(code(table.index)).rename_axis("network").reset_index()
 
 
@@ -290,11 +290,18 @@ def spread(runs):
     return pd.DataFrame(shown, columns=["run", "networks", "standard deviation of a network, points", "p"])
 
 
+def as_short(runs):
+    """How far the seeds of a network lie apart in the longer run that is as short as the laptop's; empty without it."""
+    short = [run for run in runs[1:] if set(run.trainings.epochs) == set(runs[0].trainings.epochs)]
+    found = spread(short)
+    return found.iloc[0, 2] if len(found) else ""
+
+
 # Compression
 
 
 def compression(runs, paper):
-    """The rows of Table 2 that we have made, and what compression costs: of the strongest run, and of the laptop's own.
+    """The rows of Table 2 that we have made, and what compression changes: of the strongest run, and of the laptop's.
 
     The paper's stand beside.
     """
@@ -318,10 +325,10 @@ def compression(runs, paper):
                 "than AlexNet, ours": f"{row.ratio:.1f}x",
                 "paper": f"{theirs['size ratio']}x".replace("-x", NONE),
                 "top-1, %, ours": interval(row.accuracy, row.low, row.high),
-                "cost, points": _cost(row),
+                "change, points": _cost(row),
                 "run": f"{row.run}, {row.seeds} seed{'s' * (row.seeds > 1)}",
                 "on the laptop": interval(own.accuracy, own.low, own.high),
-                "its cost": _cost(own),
+                "its change": _cost(own),
                 "ImageNet, paper": theirs["top-1"],
             }
         )
@@ -347,7 +354,13 @@ def authors(found):
         "bytes": rows.bytes.map("{:,}".format),
         **{name: rows[name].map("{:,}".format) for name in sqnt.SECTIONS},
         "bits a weight": rows.bits_per_weight.map("{:.2f}".format),
-        "same first class, %": [percent(row, "same_top1") for row in found["ours"]],
+        **{
+            f"same first class, % of {row[f'{kind} photographs']} ({kind})": [
+                percent(each, f"{kind} same_top1") for each in found["ours"]
+            ]
+            for row in found["ours"][:1]
+            for kind in [name.removesuffix(" photographs") for name in row if name.endswith(" photographs")]
+        },
         "in the first five, %": [percent(row, "same_top5") for row in found["ours"]],
         "relative error of the logits, %": (100 * rows.logits_relative_error).map("{:.1f}".format),
     }
@@ -408,31 +421,18 @@ def exports(rows):
     return pd.DataFrame(shown)
 
 
-def cards():
-    """The networks in the package, by their cards."""
-    found = [json.loads(path.read_text()) for path in sorted(weights.CIFAR10.glob("*.json"))]
-    return pd.DataFrame(
-        {
-            "file": f"`{card['name']}.sqnt`",
-            "parameters": f"{card['parameters']:,}",
-            "bytes": f"{card['bytes']:,}",
-            f"{card['dataset']} top-1, %": interval(
-                *(100 * card[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
-            ),
-            "epochs": str(card["epochs"]),
-            "seed": str(card["seed"]),
-        }
-        for card in found
-    )
-
-
 # Provenance
 
 
-def provenance(trainings, recipe):
-    """The recipe of the laptop's trainings, and their images."""
-    facts = {
-        "images": f"{trainings.train_images.iloc[0]:,} for training, {trainings.test_images.iloc[0]:,} for testing"
-    }
-    facts |= {f"`train.{key}`": value for key, value in recipe.items()}
-    return pd.DataFrame({"what": facts.keys(), "value": facts.values()})
+def longer_recipe(runs):
+    """What the longer trainings' section train was, but for seeds, epochs and AlexNet's rate; empty without them."""
+    return next((run.trainings.params.iloc[0]["train"] for run in runs[1:] if len(run.trainings)), {})
+
+
+def provenance(runs, recipe):
+    """The recipes of the laptop's trainings and of the longer ones, and their images."""
+    first, longer = runs[0].trainings.iloc[0], longer_recipe(runs)
+    images = f"{first.train_images:,} for training, {first.test_images:,} for testing"
+    rows = [("images", images, images if longer else NONE)]
+    rows += [(f"`train.{key}`", value, longer.get(key, NONE)) for key, value in recipe.items()]
+    return pd.DataFrame(rows, columns=["what", "laptop", "longer runs, but for seeds and epochs"])

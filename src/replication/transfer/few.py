@@ -91,7 +91,7 @@ def read(path, side):
         ValueError: it cannot be read; the message names the file.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=photographs.FORMATS) as image:
             return pixels(image, side)
     except UnidentifiedImageError:
         raise ValueError(f"{path}: no image") from None

@@ -4,7 +4,13 @@ import numpy as np
 
 
 def prune(kernel, kept):
-    """Keep a fraction of the weights, those of the largest magnitude (Han et al. 2015b)."""
+    """Keep a fraction of the weights, those of the largest magnitude (Han et al. 2015b).
+
+    Raises:
+        ValueError: the fraction is not from 0 to 1.
+    """
+    if not 0 <= kept <= 1:
+        raise ValueError(f"kept must be a fraction from 0 to 1. Received: {kept}")
     pruned = kernel.flatten()
     drop = kernel.size - round(kept * kernel.size)
     pruned[np.argsort(np.abs(pruned), kind="stable")[:drop]] = 0
@@ -20,8 +26,10 @@ def prune_network(values, kept=None, quality=None):
     """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
 
     Raises:
-        ValueError: `kept` names a layer that is not there.
+        ValueError: `kept` names a layer that is not there, or not one of `kept` and `quality` is given.
     """
+    if (kept is None) == (quality is None):
+        raise ValueError(f"give either kept or quality. Received: {kept} and {quality}")
     unknown = set(kept or {}) - {name.rpartition("/")[0] for name in values}
     if unknown:
         raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
@@ -29,7 +37,7 @@ def prune_network(values, kept=None, quality=None):
         name: tensor
         if tensor.ndim == 1
         else prune_below(tensor, quality)
-        if quality
+        if kept is None
         else prune(tensor, kept.get(name.rpartition("/")[0], 1))
         for name, tensor in values.items()
     }

@@ -51,8 +51,11 @@ def share_network(values, bits):
     """
     shared = {}
     for name, tensor in tqdm(values.items(), "Sharing", disable=None, leave=False):
-        each = [bits] if isinstance(bits, int) else [b for prefix, b in bits.items() if name.startswith(prefix)]
+        if tensor.ndim == 1:
+            shared[name] = tensor
+            continue
+        each = [b for prefix, b in bits.items() if name.startswith(prefix)] if isinstance(bits, dict) else [bits]
         if len(each) != 1:
             raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")
-        shared[name] = share(tensor, each[0]) if tensor.ndim > 1 else tensor
+        shared[name] = share(tensor, each[0])
     return shared

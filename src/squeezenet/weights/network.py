@@ -51,9 +51,9 @@ def set_tensors(network, values):
         ValueError: the tensors are not those of the network.
     """
     values = dict(values)
-    for name in [name for name in values if name.endswith("/left")]:
-        kernel = name.removesuffix("/left")
-        values[kernel] = values.pop(name) @ values.pop(f"{kernel}/right")
+    for kernel in [name.removesuffix("/left") for name in values if name.endswith("/left")]:
+        if f"{kernel}/right" in values:
+            values[kernel] = values.pop(f"{kernel}/left") @ values.pop(f"{kernel}/right")
     ours = variables(network)
     expected = {name: tuple(variable.shape) for name, variable in ours.items()}
     received = {name: tensor.shape for name, tensor in values.items()}
@@ -76,7 +76,7 @@ def kernel_shapes(network):
 def blueprint(network):
     """By layer, what two networks must have in common for the same weights to do the same in both."""
     return {
-        layer.name: f"Conv2D{tuple(layer.kernel.shape)} {layer.padding} {layer.activation.__name__}"
+        layer.name: f"Conv2D{tuple(layer.kernel.shape)} {layer.padding} {getattr(layer.activation, '__name__', '')}"
         if isinstance(layer, layers.Conv2D)
         else type(layer).__name__
         for layer in network.layers
