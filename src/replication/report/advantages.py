@@ -13,7 +13,7 @@ from scipy import stats
 
 from replication import params, paths
 from replication.report import figures
-from replication.report.answers import imagenet_model
+from replication.report.answers import model_of
 from replication.report.tables import NONE, code
 from replication.results import conditions
 from squeezenet import costs, models
@@ -172,7 +172,7 @@ def training_table(ours):
     images = ours.cited["ImageNet", "training images"] / ours.cited["SqueezeNet's solver", "images to an update"]
     rows = []
     for name in ("alexnet", "squeezenet"):
-        parameters = imagenet_model({"model": name}).count_params()
+        parameters = model_of({"model": name}).count_params()
         each = np.array(line.predict(parameters))
         rows.append(
             {
@@ -257,7 +257,7 @@ def updates_figure(rows, narrow=False):
             deflated = each[f"deflated {what}"] / 1e6
             axis.scatter(deflated, place, color=colour, marker="|", s=80, label=f"{what}, deflated")
         axis.set(xscale="log", xlabel="MB", title=network, yticks=place)
-        figures.plain_log(axis.xaxis)
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_yticklabels(names, fontsize="small")
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
@@ -300,7 +300,7 @@ def memory(variants, compressed):
     """
     rows = []
     for name, options in variants.items():
-        for network in (imagenet_model(options), imagenet_model(options, **SMALL)):
+        for network in (model_of(options), model_of(options, **SMALL)):
             parameters, live = network.count_params(), costs.live_activations(network)
             file = compressed.get((name, network.output_shape[-1]), np.nan)
             rows.append(
@@ -368,7 +368,7 @@ def memory_figure(variants, paper, narrow=False):
     names = [name for name in SHOWN if name in variants]
     figure, axes = figures.subplots(len(names), narrow, width=9, height=3.4)
     for axis, name in zip(axes, names, strict=True):
-        network = imagenet_model(variants[name])
+        network = model_of(variants[name])
         live = costs.live_activations(network)
         place, weights = np.arange(len(live)), 4e-6 * network.count_params()
         held = np.array([4e-6 * each.activations for each in live])

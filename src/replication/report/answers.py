@@ -45,8 +45,8 @@ def graph(model):
     return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
 
 
-def imagenet_model(options, side=CROP, classes=models.IMAGENET_CLASSES):
-    """A variant, as an entry of params.yaml, for ImageNet's images and classes, or for others."""
+def model_of(options, side=CROP, classes=models.IMAGENET_CLASSES):
+    """The network of an entry of params.yaml, for ImageNet's images and classes or for others."""
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     options.pop("learning_rate", None)  # of its training
     return _build(tuple(sorted(options.items())), side, classes)
@@ -93,7 +93,7 @@ class Answers:
         self.authors = authors if authors and authors["available"] else None
 
     def model(self, variant, **options):
-        return imagenet_model(self.variants[variant] | options)
+        return model_of(self.variants[variant] | options)
 
     def layers(self, variant):
         return pd.DataFrame(costs.per_layer(self.model(variant)))
@@ -343,7 +343,7 @@ class Answers:
         if (row.subject, "parameters") in self.sources.index:
             count, source = self.cited(row.subject, "parameters")
             return 4 * count, 4 * count, CITED, f"{count:,.0f} parameters of 4 bytes ({source})"
-        table = pd.DataFrame(costs.per_layer(imagenet_model({"model": "alexnet"})))
+        table = pd.DataFrame(costs.per_layer(model_of({"model": "alexnet"})))
         share, source = zip(*(self.cited(layer, "kept") for layer in table.layer), strict=True)
         kept, biases = table.weights * np.array(share) / 100, 4 * int(table.biases.sum())
         if row.bits in ("", "32"):
@@ -441,7 +441,7 @@ class Answers:
         """Of the released network, two operations a MAC: by how its pools round and by the image's side."""
         released = {} if self.variants[variant]["model"] == "alexnet" else {"as_released": True}
         model = self.model(variant, **released)
-        smaller = imagenet_model(self.variants[variant] | released, CROP - 3)
+        smaller = model_of(self.variants[variant] | released, CROP - 3)
         return {
             f"{CROP} pixels, pools round up as Caffe's": 2 * costs.macs(model) / 1e9,
             f"{CROP} pixels, pools round down": 2 * costs.macs(pools_rounding_down(model)) / 1e9,

@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 
-from replication.report.answers import MEASURES, Answers, imagenet_model
+from replication.report.answers import MEASURES, Answers, model_of
 from replication.report.readings import CONTRADICTED, DRAWN, judge, text
 from squeezenet import costs
 
@@ -79,7 +79,7 @@ def size_units(paper, variants):
             fits = 0
             for row in sizes.itertuples():
                 scale = 10 ** len(row.printed.partition(".")[2])
-                ours = 4 * imagenet_model(variants[row.variant]).count_params() / size
+                ours = 4 * model_of(variants[row.variant]).count_params() / size
                 fits += rounded(ours * scale) == round(float(row.printed) * scale)
             rows.append((unit, rounding, fits, len(sizes)))
     return pd.DataFrame(rows, columns=["unit", "rounded", "fits", "sizes"])

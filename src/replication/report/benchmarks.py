@@ -8,7 +8,7 @@ from scipy import stats
 
 from replication import paths
 from replication.report import advantages, figures
-from replication.report.answers import imagenet_model
+from replication.report.answers import model_of
 from squeezenet import costs
 
 KERAS, REST = "Keras on TensorFlow", "outside oneDNN"
@@ -173,7 +173,7 @@ def imagenet(rows, plan, ours):
         plan: bench.imagenet of params.yaml.
         ours: `advantages.Advantages`: bytes of an update as counted, and the paper's updates.
     """
-    model = imagenet_model({"model": "squeezenet"})
+    model = model_of({"model": "squeezenet"})
     updates, batch = (ours.cited["SqueezeNet's solver", key] for key in ("updates", "images to an update"))
     flops = 2 * PASSES * costs.macs(model) * updates * batch
     line = advantages.fit(ours.communication[ours.communication.dtype == advantages.PLAIN])

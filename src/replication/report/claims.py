@@ -13,7 +13,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from replication import params
-from replication.report.answers import imagenet_model, widths_of
+from replication.report.answers import model_of, widths_of
 from replication.report.comparison import estimate
 from replication.results import Run, conditions, strongest
 
@@ -255,7 +255,7 @@ def _compute(claim, compression):
     variants = params.read("variants", dict[str, dict])
     if not set(claim.first.split()) <= set(variants):
         return {}
-    built = {name: imagenet_model(variants[name]) for name in claim.first.split()}
+    built = {name: model_of(variants[name]) for name in claim.first.split()}
     if claim.test == "fits":
         size = 4 * sum(model.count_params() for model in built.values()) / 1e6
         found = {"effect": size, "threshold": float(claim.margin), "unit": "MB", "against": size >= float(claim.margin)}

@@ -124,9 +124,9 @@ def draw(found, narrow=False):
         drawn["exports"] = figures.exports(rows, found.others.timed["hardware"], narrow)
     if narrow:
         return drawn
-    drawn["figure1_fire_module"] = figures.fire_module(answers.imagenet_model({"model": "squeezenet"}))
+    drawn["figure1_fire_module"] = figures.fire_module(answers.model_of({"model": "squeezenet"}))
     macro = found.paper[found.paper["where"] == "Table 3"].drop_duplicates("subject").set_index("variant").subject
-    shown = {macro[name]: answers.imagenet_model(found.variants[name]) for name in found.panel("Table 3")}
+    shown = {macro[name]: answers.model_of(found.variants[name]) for name in found.panel("Table 3")}
     if shown:
         drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
     return drawn
@@ -159,7 +159,6 @@ def context(found):
         "several": len(runs[0].seeds) > 1,
         "as_short": tables.as_short(runs),
         "differs": {key: (longer[key], found.recipe[key]) for key in longer if longer[key] != found.recipe[key]},
-        "lost": (tested.high[tested.id.isin(["compression_8_bit", "compression_6_bit"])] < 0).all(),
         "dataset": summary.dataset.iloc[0],
         "test_images": summary.test_images.iloc[0],
         "validation_images": runs[0].trainings.validation_images.iloc[0],

@@ -10,6 +10,7 @@ from replication.results import strongest
 from squeezenet.weights import sqnt
 
 NONE = "-"
+DEVIATION = "standard deviation of a network, points"
 
 
 def markdown(frame):
@@ -122,10 +123,10 @@ def table2(audited):
         "verdict": verdict["size"][order],
         "smaller than AlexNet, paper": printed["size ratio"][order] + "x",
         "by printed sizes": ours["size ratio"][order] + "x",
-        "by bytes": note["size ratio"][order].str.extract(r"^by bytes ([^:]+)", expand=False).fillna(NONE),
+        "by bytes": note["size ratio"][order].str.extract(r"^by bytes ([^:]+)", expand=False) + "x",
         "ImageNet top-1/top-5, %, paper": printed["top-1"][order] + "/" + printed["top-5"][order],
     }
-    return pd.DataFrame(rows).replace("x", NONE)
+    return pd.DataFrame(rows).replace("x", NONE).fillna(NONE)
 
 
 def table3(audited, paper, runs):
@@ -287,14 +288,14 @@ def spread(runs):
         (name, len(each), f"{each.deviation.min():.2f} to {each.deviation.max():.2f}", f"{each.p.iloc[0]:.2f}")
         for name, each in rows.groupby("run", sort=False)
     ]
-    return pd.DataFrame(shown, columns=["run", "networks", "standard deviation of a network, points", "p"])
+    return pd.DataFrame(shown, columns=["run", "networks", DEVIATION, "p"])
 
 
 def as_short(runs):
     """How far the seeds of a network lie apart in the longer run that is as short as the laptop's; empty without it."""
     short = [run for run in runs[1:] if set(run.trainings.epochs) == set(runs[0].trainings.epochs)]
     found = spread(short)
-    return found.iloc[0, 2] if len(found) else ""
+    return found[DEVIATION].iloc[0] if len(found) else ""
 
 
 # Compression
@@ -349,17 +350,15 @@ def _is_row(subject, row):
 def authors(found):
     """Our files of the authors' weights: bytes, and how far the networks in them agree with the authors'."""
     rows = pd.DataFrame(found["ours"])
+    images = {name.removesuffix(" photographs"): rows[name][0] for name in rows if name.endswith(" photographs")}
     shown = {
         "bits": rows.bits,
         "bytes": rows.bytes.map("{:,}".format),
         **{name: rows[name].map("{:,}".format) for name in sqnt.SECTIONS},
         "bits a weight": rows.bits_per_weight.map("{:.2f}".format),
         **{
-            f"same first class, % of {row[f'{kind} photographs']} ({kind})": [
-                percent(each, f"{kind} same_top1") for each in found["ours"]
-            ]
-            for row in found["ours"][:1]
-            for kind in [name.removesuffix(" photographs") for name in row if name.endswith(" photographs")]
+            f"same first class, % of {count} ({kind})": [percent(row, f"{kind} same_top1") for row in found["ours"]]
+            for kind, count in images.items()
         },
         "in the first five, %": [percent(row, "same_top5") for row in found["ours"]],
         "relative error of the logits, %": (100 * rows.logits_relative_error).map("{:.1f}".format),
