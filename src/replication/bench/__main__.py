@@ -2,9 +2,16 @@
 
 import argparse
 
-from replication.bench import files, growth, pipeline, plan, recipes, steps
+from replication.bench import files, growth, imagenet, pipeline, plan, recipes, steps
 
-TOPICS = {"steps": steps, "growth": growth, "recipes": recipes, "files": files, "pipeline": pipeline}
+TOPICS = {
+    "steps": steps,
+    "growth": growth,
+    "recipes": recipes,
+    "files": files,
+    "pipeline": pipeline,
+    "imagenet": imagenet,
+}
 
 
 def main():

@@ -35,9 +35,8 @@ class Photographs(Section):
 class ImageNet(Section):
     """What a training on ImageNet would run on."""
 
-    gpu: str
-    tflops: PositiveFloat
-    utilisation: PositiveFloat
+    images: PositiveInt  # in the accelerator's memory
+    batch: PositiveInt
     cores: PositiveInt  # beside each GPU
     link: PositiveFloat  # GB/s between GPUs
 

@@ -1,10 +1,13 @@
-"""`python -m replication.evidence list` names the trainings to do; `... train NAME` does one.
+"""`python -m replication.evidence list` names the trainings to do on this backend; `... train NAME` does one.
 
 What is made of a training is made right after it, as its checkpoint may be gone the next day.
 """
 
 import argparse
 import json
+import os
+
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")  # or else a GPU rounds factors to TF32's 11 bits
 
 import keras
 
@@ -76,13 +79,16 @@ def main():
     parser.add_argument("do", choices=["list", "train"])
     parser.add_argument("name", nargs="?", help="NETWORK-EPOCHS-SEED")
     arguments = parser.parse_args()
+    backend = keras.backend.backend()
     every = {job.name: job for job in rows.jobs()}
     if arguments.do == "list":
         if strange := rows.strange():
             parser.exit(1, f"other parameters made these rows, move them away first: {', '.join(strange)}\n")
-        print(*(name for name, job in every.items() if not rows.is_done(job)), sep="\n")
+        print(*(name for name, job in every.items() if job.backend == backend and not rows.is_done(job)), sep="\n")
     elif arguments.name not in every:
         parser.error(f"no training {arguments.name!r}; `list` names them")
+    elif every[arguments.name].backend != backend:
+        parser.error(f"{arguments.name} is trained with KERAS_BACKEND={every[arguments.name].backend}")
     else:
         train(every[arguments.name])
 

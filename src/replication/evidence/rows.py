@@ -1,12 +1,13 @@
 """The longer trainings: which are to be done, a row in git for each that is, and which of them the report takes.
 
 A row, data/evidence/NETWORK-EPOCHS-SEED.json, has what metrics.json has, the history, the parameters, which test images
-the network got right (bits, base64), seconds and provenance. A row that other parameters made is left out by name.
+the network got right (bits, base64), seconds and provenance; its name ends in -jax where JAX trained. A row that other
+parameters made is left out by name.
 """
 
 import base64
 import json
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,13 @@ from replication.train.recipe import Train, variant_of
 
 
 class Part(Section):
-    """Trainings that answer a question together."""
+    """Trainings that answer a question together, on one backend."""
 
     variants: list[str] = Field(min_length=1)
     epochs: PositiveInt
     seeds: list[NonNegativeInt] = Field(min_length=1)
     compress: bool = False
+    backend: Literal["tensorflow", "jax"] = "tensorflow"
 
 
 class Rates(Section):
@@ -51,11 +53,13 @@ class Job(NamedTuple):
     epochs: int
     seed: int
     learning_rate: float | None = None
+    backend: str = "tensorflow"
 
     @property
     def name(self):
         rate = f"-{self.learning_rate:g}" if self.learning_rate else ""
-        return f"{self.variant}-{self.epochs}-{self.seed}{rate}"
+        backend = "" if self.backend == "tensorflow" else f"-{self.backend}"
+        return f"{self.variant}-{self.epochs}-{self.seed}{rate}{backend}"
 
     @property
     def path(self):
@@ -96,7 +100,7 @@ def jobs():
         for rate in learning_rates
     ]
     parts = [
-        Job(variant, part.epochs, seed)
+        Job(variant, part.epochs, seed, backend=part.backend)
         for part in plan.parts.values()
         for seed in part.seeds
         for variant in part.variants
@@ -116,8 +120,9 @@ def is_shipped(job):
 
 def _of_a_compressed_part(job):
     return any(
-        part.compress and job.variant in part.variants and job.epochs == part.epochs and job.seed in part.seeds
+        part.compress and job in [Job(job.variant, part.epochs, seed, backend=part.backend) for seed in part.seeds]
         for part in read("evidence", Plan).parts.values()
+        if job.variant in part.variants
     )
 
 
@@ -164,7 +169,10 @@ def gather():
     """
     parts, incomplete = {}, []
     for name, part in read("evidence", Plan).parts.items():
-        jobs_of = {variant: [Job(variant, part.epochs, seed) for seed in part.seeds] for variant in part.variants}
+        jobs_of = {
+            variant: [Job(variant, part.epochs, seed, backend=part.backend) for seed in part.seeds]
+            for variant in part.variants
+        }
         whole = [job for of_one in jobs_of.values() if all(map(is_done, of_one)) for job in of_one]
         if len(whole) < len(part.variants) * len(part.seeds):
             incomplete.append(name)

@@ -165,11 +165,11 @@ def memory(rows):
     return pd.DataFrame(shown | {"images a second": [f"{1000 * row['batch'] / row['ms']:,.0f}" for row in rows]})
 
 
-def imagenet(rows, plan, ours):
+def imagenet(found, plan, ours):
     """Hours of the paper's training on ImageNet, by what limits: reading, arithmetic, or the exchange of gradients.
 
     Args:
-        rows: of topic `files`: photographs read a second by one core.
+        found: topic -> rows: photographs read a second by one core (files), and trained on by a GPU (imagenet).
         plan: bench.imagenet of params.yaml.
         ours: `advantages.Advantages`: bytes of an update as counted, and the paper's updates.
     """
@@ -178,16 +178,17 @@ def imagenet(rows, plan, ours):
     flops = 2 * PASSES * costs.macs(model) * updates * batch
     line = advantages.fit(ours.communication[ours.communication.dtype == advantages.PLAIN])
     sent = line.predict(model.count_params())[0] * updates
-    speed = np.median(by_name(rows)["photographs"]["read_a_second"])
+    speed = np.median(by_name(found["files"])["photographs"]["read_a_second"])
+    trained = {row["dtype"]: np.median(row["images_per_second"]) for row in found["imagenet"]}
     shown = []
     for gpus in (1, 8):
         hours = {
             f"reading, {plan['cores']} cores a GPU": updates * batch / (speed * plan["cores"] * gpus) / 3600,
-            "arithmetic": flops / (plan["tflops"] * 1e12 * plan["utilisation"] * gpus) / 3600,
+            **{f"training, {dtype}": updates * batch / (each * gpus) / 3600 for dtype, each in trained.items()},
             "exchange of gradients": sent / (plan["link"] * 1e9) / 3600 if gpus > 1 else 0.0,
         }
         limit = max(hours, key=hours.get)
-        shown.append({plan["gpu"]: gpus} | {name: f"{value:.2f} h" for name, value in hours.items()} | {"limit": limit})
+        shown.append({"GPUs": gpus} | {name: f"{value:.2f} h" for name, value in hours.items()} | {"limit": limit})
     return pd.DataFrame(shown), {"images": updates * batch, "flops": flops, "sent": sent, "speed": speed}
 
 
@@ -241,7 +242,8 @@ def context(found, measured, plan):
         tables["files"] = files(found["files"])
     if "photographs" in (rows := by_name(found.get("files", []))):
         tables["photographs"] = photographs(rows["photographs"])
-        tables["imagenet"], shown["imagenet"] = imagenet(found["files"], plan["imagenet"], measured)
+        if "imagenet" in found:
+            tables["imagenet"], shown["imagenet"] = imagenet(found, plan["imagenet"], measured)
     if "import" in by_name(found.get("pipeline", [])):
         tables["pipeline"] = pipeline(found["pipeline"])
         networks, line = growth(found["pipeline"])
