@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from replication import params, paths
-from replication.bench import files, pipeline, plan, recipes, steps
+from replication.bench import files, imagenet, pipeline, plan, recipes, steps
 from replication.report import benchmarks
 from squeezenet import models
 
@@ -45,6 +45,11 @@ def test_another_machine_does_not_add_to_rows(monkeypatch, tmp_path):
     (tmp_path / "steps.json").write_text(json.dumps([{"hardware": "an abacus"}]))
     with pytest.raises(ValueError, match=r"steps.json is of an abacus: delete it to measure on"):
         plan.add("steps", {})
+
+
+def test_an_accelerator_is_not_measured_where_there_is_none():
+    with pytest.raises(RuntimeError, match="on an accelerator, with KERAS_BACKEND=jax"):
+        next(imagenet.measure(plan.settings(), []))
 
 
 def test_speeds_are_compared_round_by_round_with_the_best_of_pytorch():

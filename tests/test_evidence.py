@@ -1,12 +1,15 @@
 """Rows of longer trainings: what is asked for, in order; what counts; what is left out by name."""
 
 import json
+import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from replication import paths, results
+from replication.evidence import __main__ as command
 from replication.evidence import gathered, rows
 from replication.params import read
 
@@ -52,6 +55,18 @@ def test_committed_rows_are_of_the_committed_parameters():
     assert rows.strange() == []
 
 
+def test_a_training_waits_for_the_backend_of_its_part(folder, monkeypatch, capsys):
+    others = [job.name for job in rows.jobs() if job.backend != keras.backend.backend()]
+    monkeypatch.setattr(sys, "argv", ["evidence", "list"])
+    command.main()
+    listed = capsys.readouterr().out.split()
+    assert others and listed == [job.name for job in rows.jobs() if job.name not in others]
+    monkeypatch.setattr(sys, "argv", ["evidence", "train", others[0]])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"{others[0]} is trained with KERAS_BACKEND=jax" in capsys.readouterr().err
+
+
 def gather(folder):
     (folder / "gathered.json").write_text(json.dumps(rows.gather()))
     return gathered.read(folder / "gathered.json")
@@ -64,7 +79,7 @@ def test_a_network_is_gathered_once_it_has_all_its_seeds(folder, trained):
         assert longer.trainings.empty and not longer.correct
         metrics = json.loads((trained / "metrics.json").read_text())
         (trained / "metrics.json").write_text(json.dumps(metrics | {"variant": "sr_250", "seed": seed}))
-        rows.record(rows.Job("sr_250", part.epochs, seed), trained, {"seconds": 3.0})
+        rows.record(rows.Job("sr_250", part.epochs, seed, backend=part.backend), trained, {"seconds": 3.0})
     longer = gather(trained)
     run = {run.name: run for run in longer.runs}[name]
     assert run.seeds == run.trainings.seed.tolist() == part.seeds and set(run.trainings.variant) == {"sr_250"}

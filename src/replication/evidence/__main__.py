@@ -5,9 +5,6 @@ What is made of a training is made right after it, as its checkpoint may be gone
 
 import argparse
 import json
-import os
-
-os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")  # or else a GPU rounds factors to TF32's 11 bits
 
 import keras
 

@@ -247,13 +247,14 @@ def evidence(runs):
     rows = [run.trainings.assign(part=run.name) for run in runs[1:] if len(run.trainings)]
     if not rows:
         return pd.DataFrame()
-    rows = pd.concat(rows, ignore_index=True).drop_duplicates(["variant", "epochs", "seed"])
+    rows = pd.concat(rows, ignore_index=True).drop_duplicates(["variant", "epochs", "seed", "backend"])
     shown = {
         "network": code(rows.variant),
         "epochs": rows.epochs,
         "seed": rows.seed,
         "top-1, %": (100 * rows.accuracy).map("{:.2f}".format),
         "part": rows.part,
+        "backend": rows.backend,
         "minutes": (rows.seconds / 60).map("{:.0f}".format),
         "commit": rows.commit.str[:10],
         "versions": rows.versions.map(lambda found: ", ".join(f"{name} {v}" for name, v in found.items())),

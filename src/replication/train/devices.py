@@ -14,6 +14,10 @@ def set_up(threads, seed):
     On JAX all devices train together, those of other processes too where Keras' environment variables
     KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID tell of them.
     """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
     if keras.backend.backend() == "jax" and keras.distribution.distribution() is None:
         if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
             keras.distribution.initialize()
