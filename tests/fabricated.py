@@ -69,6 +69,7 @@ def run(variants, seeds=(42,), epochs=1, accuracy=None, images=200, name="laptop
                     "test_images": images, "parameters": 700_000 + i, "macs": 8_000_000,
                     "params": {"train": {"dropout": 0.5, "momentum": 0.9}},
                     "seconds": 60.0, "commit": "0" * 40, "versions": {"keras": "3"}, "hardware": "none",
+                    "backend": "tensorflow",
                 }
             )  # fmt: skip
             curve = {"epoch": range(1, epochs + 1), "loss": 2.0, "accuracy": 0.4, "val_loss": 2.0, "val_accuracy": 0.4}

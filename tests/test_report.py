@@ -196,6 +196,17 @@ def test_every_longer_training_stands_with_its_provenance(authors):
     assert "Brown-Forsythe" in page.render(ours, {})
     table = tables.evidence(ours.runs)
     assert len(table) == 9 + 4 and {"commit", "versions", "on", "minutes"} <= set(table)
+    assert tables.trained_by(ours.runs).backend.tolist() == ["tensorflow"] * 2 and tables.backends(ours.runs).empty
+
+
+def test_two_backends_are_compared_over_the_seeds_of_the_networks_that_both_trained():
+    first, second = (run(["a", name], range(3), 20, name=name) for name in ("b", "c"))
+    second.trainings["backend"] = "jax"
+    second.trainings["accuracy"] = first.trainings.accuracy = [0.6, 0.61, 0.62] * 2
+    second.trainings["accuracy"] -= 0.02
+    row = tables.backends([run("abc"), first, second]).iloc[0]
+    assert row["top-1, %"] == "jax 59.0 (3 seeds), tensorflow 61.0 (3 seeds)" and row.epochs == 20
+    assert row["last minus first, points"] == "+2.0 [-0.3, +4.3]"  # of Student's t at 4 degrees: 2.776 x sqrt(2 / 3)
 
 
 # Tables

@@ -129,3 +129,22 @@ def spread(runs):
         p = stats.levene(*(group for _, group in groups), center="median").pvalue if len(groups) > 1 else np.nan
         rows += [(run.name, name, len(group), group.mean(), group.std(), p) for name, group in groups]
     return pd.DataFrame(rows, columns=["run", "network", "seeds", "accuracy", "deviation", "p"])
+
+
+def backends(runs):
+    """Networks that two backends trained for as long: whether it matters which.
+
+    Returns:
+        A frame with network, epochs, accuracies (backend -> Series in %, by name), and difference, low, high: the last
+        backend minus the first in points, with the 95% of Welch's t test over the seeds.
+    """
+    trainings, rows = [run.trainings for run in runs if "backend" in run.trainings], []
+    trainings = pd.concat(trainings) if trainings else pd.DataFrame(columns=["variant", "epochs", "seed", "backend"])
+    trainings = trainings.drop_duplicates(["variant", "epochs", "seed", "backend"])
+    for (network, epochs), group in trainings.groupby(["variant", "epochs"], sort=False):
+        found = {name: 100 * each.accuracy for name, each in group.groupby("backend")}
+        if len(found) == 2:
+            first, last = found.values()
+            interval = stats.ttest_ind(last, first, equal_var=False).confidence_interval()
+            rows.append((network, epochs, found, last.mean() - first.mean(), *interval))
+    return pd.DataFrame(rows, columns=["network", "epochs", "accuracies", "difference", "low", "high"])

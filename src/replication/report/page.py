@@ -205,6 +205,8 @@ def _tables(found, units):
     }
     sometimes = {
         "evidence": tables.evidence(runs),
+        "trained_by": tables.trained_by(runs),
+        "backends": tables.backends(runs),
         "ranking": tables.ranking(summaries.ranking(runs)),
         "spread": tables.spread(runs),
         "downsampling": tables.downsampling(paper, runs),

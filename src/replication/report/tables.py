@@ -292,6 +292,28 @@ def spread(runs):
     return pd.DataFrame(shown, columns=["run", "networks", DEVIATION, "p"])
 
 
+def trained_by(runs):
+    """The backend and the machines of each longer run."""
+    shown = [
+        (run.name, *(", ".join(sorted(run.trainings[key].unique())) for key in ("backend", "hardware")))
+        for run in runs[1:]
+        if len(run.trainings)
+    ]
+    return pd.DataFrame(shown, columns=["run", "backend", "machines"])
+
+
+def backends(runs):
+    """What two backends make of the same network."""
+    rows = comparison.backends(runs)
+    each = [
+        ", ".join(f"{name} {found.mean():.1f} ({len(found)} seeds)" for name, found in row.accuracies.items())
+        for row in rows.itertuples()
+    ]
+    apart = [signed(row.difference, row.low, row.high) for row in rows.itertuples()]
+    shown = {"network": code(rows.network), "epochs": rows.epochs, "top-1, %": each, "last minus first, points": apart}
+    return pd.DataFrame(shown)
+
+
 def as_short(runs):
     """How far the seeds of a network lie apart in the longer run that is as short as the laptop's; empty without it."""
     short = [run for run in runs[1:] if set(run.trainings.epochs) == set(runs[0].trainings.epochs)]
