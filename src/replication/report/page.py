@@ -165,6 +165,7 @@ def context(found):
         "lowest": summary.loc[summary.accuracy.idxmin()],
         "highest": summary.loc[summary.accuracy.idxmax()],
         "networks": len(summary),
+        "on_laptop": summary.set_index("variant").accuracy.to_dict(),
         "audited": len(audited),
         "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
         "readings": readings,
