@@ -9,8 +9,7 @@ from replication import records
 from replication.params import read
 from replication.train import devices, loop, recipe
 from replication.train.resident import Resident
-
-CLASSES = 1000
+from squeezenet import models
 
 
 def measure(settings, done):
@@ -19,8 +18,9 @@ def measure(settings, done):
         raise RuntimeError("this is measured on an accelerator, with KERAS_BACKEND=jax")
     side, batch = read("imagenet", dict)["crop"], settings.imagenet.batch
     images = np.random.default_rng(0).integers(0, 256, (settings.imagenet.images, side, side, 3), "uint8")
-    labels = np.arange(len(images)) % CLASSES
-    statistics = {"kind": "arrays", "image_shape": images.shape[1:], "classes": range(CLASSES)}
+    classes = range(models.IMAGENET_CLASSES)
+    labels = np.arange(len(images)) % len(classes)
+    statistics = {"kind": "arrays", "image_shape": images.shape[1:], "classes": classes}
     statistics |= {"mean": images.mean((0, 1, 2)).tolist(), "std": images.std((0, 1, 2)).tolist()}
     for dtype in settings.dtypes:
         if dtype in {row["dtype"] for row in done}:

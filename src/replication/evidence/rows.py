@@ -28,6 +28,9 @@ class Part(Section):
     compress: bool = False
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
+    def jobs_of(self, variant):
+        return [Job(variant, self.epochs, seed, backend=self.backend) for seed in self.seeds]
+
 
 class Rates(Section):
     """Short trainings that the learning rates were chosen by, on validation images."""
@@ -100,10 +103,10 @@ def jobs():
         for rate in learning_rates
     ]
     parts = [
-        Job(variant, part.epochs, seed, backend=part.backend)
+        job
         for part in plan.parts.values()
-        for seed in part.seeds
-        for variant in part.variants
+        for of_one_seed in zip(*map(part.jobs_of, part.variants), strict=True)
+        for job in of_one_seed
     ]
     return list(dict.fromkeys(rates + parts))
 
@@ -120,9 +123,8 @@ def is_shipped(job):
 
 def _of_a_compressed_part(job):
     return any(
-        part.compress and job in [Job(job.variant, part.epochs, seed, backend=part.backend) for seed in part.seeds]
+        part.compress and job.variant in part.variants and job in part.jobs_of(job.variant)
         for part in read("evidence", Plan).parts.values()
-        if job.variant in part.variants
     )
 
 
@@ -169,11 +171,7 @@ def gather():
     """
     parts, incomplete = {}, []
     for name, part in read("evidence", Plan).parts.items():
-        jobs_of = {
-            variant: [Job(variant, part.epochs, seed, backend=part.backend) for seed in part.seeds]
-            for variant in part.variants
-        }
-        whole = [job for of_one in jobs_of.values() if all(map(is_done, of_one)) for job in of_one]
+        whole = [job for of_one in map(part.jobs_of, part.variants) if all(map(is_done, of_one)) for job in of_one]
         if len(whole) < len(part.variants) * len(part.seeds):
             incomplete.append(name)
         parts[name] = {
