@@ -33,7 +33,7 @@ class Photographs(Section):
 
 
 class ImageNet(Section):
-    """What a training on ImageNet would run on."""
+    """A GPU that trains at ImageNet's size, and what the paper's training would run on."""
 
     images: PositiveInt  # in the accelerator's memory
     batch: PositiveInt

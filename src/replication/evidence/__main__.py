@@ -74,7 +74,7 @@ def ship(job, options, recipe, folder):
 def main():
     parser = argparse.ArgumentParser(prog="python -m replication.evidence", description=__doc__)
     parser.add_argument("do", choices=["list", "train"])
-    parser.add_argument("name", nargs="?", help="NETWORK-EPOCHS-SEED")
+    parser.add_argument("name", nargs="?", help="as `list` prints it")
     arguments = parser.parse_args()
     backend = keras.backend.backend()
     every = {job.name: job for job in rows.jobs()}

@@ -166,7 +166,7 @@ def memory(rows):
 
 
 def imagenet(found, plan, ours):
-    """Hours of the paper's training on ImageNet, by what limits: reading, arithmetic, or the exchange of gradients.
+    """Hours of the paper's training on ImageNet, by what limits: reading, computing, or the exchange of gradients.
 
     Args:
         found: topic -> rows: photographs read a second by one core (files), and trained on by a GPU (imagenet).

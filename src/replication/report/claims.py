@@ -250,7 +250,7 @@ def _compute(claim, compression):
             "n": f"files of {len(run.seeds)} seed{'s' * (len(run.seeds) > 1)}",
             "run": run.name,
             "conditions": conditions(run.trainings),
-            "words": f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes",
+            "words": f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes, {ratio:.2f}x",
         }
     variants = params.read("variants", dict[str, dict])
     if not set(claim.first.split()) <= set(variants):
@@ -272,6 +272,8 @@ def _verdict(row):
         return f"needs {row.needs}"
     if pd.isna(row.effect):
         return NOT_TESTED
+    if row.test == "smaller":
+        return FAILS_MEASURED if row.against else HOLDS_MEASURED
     if row.test in COMPUTED:
         return FAILS if row.against else HOLDS
     if row.test in MEASURED:

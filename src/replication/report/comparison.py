@@ -138,10 +138,10 @@ def backends(runs):
         A frame with network, epochs, accuracies (backend -> Series in %, by name), and difference, low, high: the last
         backend minus the first in points, with the 95% of Welch's t test over the seeds.
     """
-    trainings, rows = [run.trainings for run in runs if "backend" in run.trainings], []
-    trainings = pd.concat(trainings) if trainings else pd.DataFrame(columns=["variant", "epochs", "seed", "backend"])
-    trainings = trainings.drop_duplicates(["variant", "epochs", "seed", "backend"])
-    for (network, epochs), group in trainings.groupby(["variant", "epochs"], sort=False):
+    trained, rows = [run.trainings for run in runs if len(run.trainings)], []
+    trained = pd.concat(trained or [pd.DataFrame(columns=["variant", "epochs", "seed", "backend"])])
+    trained = trained.drop_duplicates(["variant", "epochs", "seed", "backend"])
+    for (network, epochs), group in trained.groupby(["variant", "epochs"], sort=False):
         found = {name: 100 * each.accuracy for name, each in group.groupby("backend")}
         if len(found) == 2:
             first, last = found.values()

@@ -146,13 +146,14 @@ def context(found):
     named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*summaries.KINDS, "untested")}
     units = audit.size_units(found.paper, found.variants)
     reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
-    longest = strongest(found.panel("Table 3"), runs) if found.panel("Table 3") else runs[0]
     sections = {place: found.panel(place) for place in summaries.PANELS}
     sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
     longer = tables.longer_recipe(runs)
+    answered = set(tested.run[tested.id.isin(["compression_8_bit", "compression_6_bit"])])
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
+            "laptop_epochs": f"{runs[0].trainings.epochs.iloc[0]} epochs",
             **{name: conditions(strongest(names, runs).trainings) for name, names in sections.items() if names},
             "rates": conditions(found.longer.rates) if len(found.longer.rates) else "",
         },
@@ -162,10 +163,8 @@ def context(found):
         "dataset": summary.dataset.iloc[0],
         "test_images": summary.test_images.iloc[0],
         "validation_images": runs[0].trainings.validation_images.iloc[0],
-        "lowest": summary.loc[summary.accuracy.idxmin()],
-        "highest": summary.loc[summary.accuracy.idxmax()],
         "networks": len(summary),
-        "on_laptop": summary.set_index("variant").accuracy.to_dict(),
+        "on_laptop": summary.set_index("variant")[["accuracy", "parameters"]].to_dict("index"),
         "audited": len(audited),
         "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
         "readings": readings,
@@ -173,7 +172,6 @@ def context(found):
         "classes": models.IMAGENET_CLASSES,
         "claims": named,
         "tested": tested.set_index("id").to_dict("index"),
-        "longest": longest.name,
         "answering": tested[tested.conditions.notna()].groupby("run", sort=False).conditions.first().to_dict(),
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
@@ -181,6 +179,12 @@ def context(found):
         "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
         "others": found.others,
         "simple_by_length": found.lengths[found.lengths.bypass == "simple_bypass"].to_dict("records"),
+        "step_by_length": summaries.lengths(["sr_750"], runs[1:], "sr_500").to_dict("records"),
+        "also_compressed": [
+            row
+            for row in summaries.compressed_summary(found.compressed[1:]).to_dict("records")
+            if (row["network"], row["method"]) == ("squeezenet", "Deep Compression") and row["run"] not in answered
+        ],
         "strange": found.longer.strange,
         "incomplete": found.longer.incomplete,
         "alpha": claims.ALPHA,

@@ -166,9 +166,10 @@ def claims_table(tested):
         theirs += f"; strictly not: {row.paper_parts}" * bool(row.paper_parts)
         more = ""
         if row.verdict == claims.UNDECIDED and not pd.isna(row.seeds_needed):
-            more = (
-                f"; {row.seeds_needed:.0f} seeds would do" if row.seeds_needed < np.inf else "; more seeds would not do"
-            )
+            more = "; more seeds would not do"
+            if row.seeds_needed < np.inf:
+                end = "confirm" if row.effect > row.threshold else "refute"
+                more = f"; as it is, {row.seeds_needed:.0f} seeds would {end} it"
         run = f"{row.run}, {row.seeds:.0f} seed{'s' * (row.seeds > 1)}" if row.seeds > 0 else row.run
         claim = f"{row.claim} ({row.where})"
         rows.append((claim, f"**{row.verdict}**{more}", effect, above, theirs, row.p_words, run))
@@ -293,25 +294,26 @@ def spread(runs):
 
 
 def trained_by(runs):
-    """The backend and the machines of each longer run."""
-    shown = [
-        (run.name, *(", ".join(sorted(run.trainings[key].unique())) for key in ("backend", "hardware")))
-        for run in runs[1:]
-        if len(run.trainings)
-    ]
-    return pd.DataFrame(shown, columns=["run", "backend", "machines"])
+    """On which backend and machine the networks of each longer run were trained."""
+    shown = []
+    for run in runs[1:]:
+        every, where = run.trainings.variant.unique(), ["backend", "hardware"]
+        for (backend, machine), group in run.trainings.groupby(where, sort=False) if len(every) else ():
+            names = group.variant.unique()
+            shown.append((run.name, "all" if len(names) == len(every) else ", ".join(code(names)), backend, machine))
+    return pd.DataFrame(shown, columns=["run", "networks", "backend", "machine"])
 
 
 def backends(runs):
     """What two backends make of the same network."""
-    rows = comparison.backends(runs)
+    rows = comparison.backends(runs[1:])
     each = [
         ", ".join(f"{name} {found.mean():.1f} ({len(found)} seeds)" for name, found in row.accuracies.items())
         for row in rows.itertuples()
     ]
     apart = [signed(row.difference, row.low, row.high) for row in rows.itertuples()]
-    shown = {"network": code(rows.network), "epochs": rows.epochs, "top-1, %": each, "last minus first, points": apart}
-    return pd.DataFrame(shown)
+    shown = {"network": code(rows.network), "epochs": rows.epochs, "top-1, %": each}
+    return pd.DataFrame(shown | {"second minus first, points": apart})
 
 
 def as_short(runs):
@@ -457,4 +459,4 @@ def provenance(runs, recipe):
     images = f"{first.train_images:,} for training, {first.test_images:,} for testing"
     rows = [("images", images, images if longer else NONE)]
     rows += [(f"`train.{key}`", value, longer.get(key, NONE)) for key, value in recipe.items()]
-    return pd.DataFrame(rows, columns=["what", "laptop", "longer runs, but for seeds and epochs"])
+    return pd.DataFrame(rows, columns=["what", "laptop", "longer runs, but for AlexNet's rate"])
