@@ -169,7 +169,7 @@ def claims_table(tested):
             more = "; more seeds would not do"
             if row.seeds_needed < np.inf:
                 end = "confirm" if row.effect > row.threshold else "refute"
-                more = f"; as it is, {row.seeds_needed:.0f} seeds would {end} it"
+                more = f"; at this difference {row.seeds_needed:.0f} seeds would {end} it"
         run = f"{row.run}, {row.seeds:.0f} seed{'s' * (row.seeds > 1)}" if row.seeds > 0 else row.run
         claim = f"{row.claim} ({row.where})"
         rows.append((claim, f"**{row.verdict}**{more}", effect, above, theirs, row.p_words, run))
