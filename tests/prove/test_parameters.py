@@ -125,10 +125,11 @@ def test_every_key(name, tmp_path, record_property):
         ("[1, 2]", "section train is missing"),
         ("train", "section train is missing"),
         ("train:", "train: "),
-        ("train: {epochs: [", "line 1"),
+        ("seed: 1\ntrain: {epochs: ]", "line 2"),
+        ("train: {epochs: [", "line 2"),  # where the file has ended
         ("\x00", "character"),
     ],
-    ids=["empty", "list", "word", "no section", "syntax", "binary"],
+    ids=["empty", "list", "word", "no section", "syntax", "unfinished", "binary"],
 )
 def test_files(content, message, tmp_path):
     """params.yaml that is no table of sections"""
