@@ -21,7 +21,7 @@ def measure(settings, done):
     classes = range(models.IMAGENET_CLASSES)
     labels = np.arange(len(images)) % len(classes)
     statistics = {"kind": "arrays", "image_shape": images.shape[1:], "classes": classes}
-    statistics |= {"mean": images.mean((0, 1, 2)).tolist(), "std": images.std((0, 1, 2)).tolist()}
+    statistics |= {"mean": [images[0].mean()] * 3, "std": [images[0].std()] * 3}
     for dtype in settings.dtypes:
         if dtype in {row["dtype"] for row in done}:
             continue

@@ -138,9 +138,9 @@ def backends(runs):
         A frame with network, epochs, accuracies (backend -> Series in %, by name), and difference, low, high: the last
         backend minus the first in points, with the 95% of Welch's t test over the seeds.
     """
-    trained, rows = [run.trainings for run in runs if len(run.trainings)], []
-    trained = pd.concat(trained or [pd.DataFrame(columns=["variant", "epochs", "seed", "backend"])])
-    trained = trained.drop_duplicates(["variant", "epochs", "seed", "backend"])
+    key, rows = ["variant", "epochs", "seed", "backend"], []
+    trained = [run.trainings for run in runs if len(run.trainings)] or [pd.DataFrame(columns=key)]
+    trained = pd.concat(trained).drop_duplicates(key)  # runs share trainings
     for (network, epochs), group in trained.groupby(["variant", "epochs"], sort=False):
         found = {name: 100 * each.accuracy for name, each in group.groupby("backend")}
         if len(found) == 2:

@@ -145,7 +145,9 @@ def context(found):
     kinds = tested.verdict.map(summaries.kind_of)
     named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*summaries.KINDS, "untested")}
     units = audit.size_units(found.paper, found.variants)
-    reverse = tested[tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()]
+    against_compressed = tested[
+        tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()
+    ]
     sections = {place: found.panel(place) for place in summaries.PANELS}
     sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
     longer = tables.longer_recipe(runs)
@@ -153,7 +155,6 @@ def context(found):
     return {
         "conditions": {
             "laptop": conditions(runs[0].trainings),
-            "laptop_epochs": f"{runs[0].trainings.epochs.iloc[0]} epochs",
             **{name: conditions(strongest(names, runs).trainings) for name, names in sections.items() if names},
             "rates": conditions(found.longer.rates) if len(found.longer.rates) else "",
         },
@@ -175,7 +176,9 @@ def context(found):
         "answering": tested[tested.conditions.notna()].groupby("run", sort=False).conditions.first().to_dict(),
         "units": units,
         "best_unit": units.loc[units.fits.idxmax()],
-        "reverse": reverse.set_index("id").to_dict("index") if len(reverse) == 2 else {},
+        "against_compressed": against_compressed.set_index("id").to_dict("index")
+        if len(against_compressed) == 2
+        else {},
         "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
         "others": found.others,
         "simple_by_length": found.lengths[found.lengths.bypass == "simple_bypass"].to_dict("records"),

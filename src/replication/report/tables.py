@@ -296,11 +296,11 @@ def spread(runs):
 def trained_by(runs):
     """On which backend and machine the networks of each longer run were trained."""
     shown = []
-    for run in runs[1:]:
-        every, where = run.trainings.variant.unique(), ["backend", "hardware"]
-        for (backend, machine), group in run.trainings.groupby(where, sort=False) if len(every) else ():
+    for run in [run for run in runs[1:] if len(run.trainings)]:
+        for (backend, machine), group in run.trainings.groupby(["backend", "hardware"], sort=False):
             names = group.variant.unique()
-            shown.append((run.name, "all" if len(names) == len(every) else ", ".join(code(names)), backend, machine))
+            every = len(names) == run.trainings.variant.nunique()
+            shown.append((run.name, "all" if every else ", ".join(code(names)), backend, machine))
     return pd.DataFrame(shown, columns=["run", "networks", "backend", "machine"])
 
 
