@@ -29,7 +29,7 @@ def test_what_is_measured_is_left_alone():
     assert list(steps.measure(settings, done)) == []
     recipe = {"ours": settings.recipes.epochs.values()}
     recipe |= {name: [changes["epochs"]] for name, changes in settings.recipes.others.items()}
-    done = [
+    done = [{"seconds": {}}] + [
         {"recipe": name, "epochs": epochs, "seed": seed}
         for name, lengths in recipe.items()
         for epochs in lengths

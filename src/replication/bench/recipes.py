@@ -1,5 +1,10 @@
-"""Seconds on one core to an accuracy on the validation images: our recipe, and others on the same network."""
+"""Seconds on one core to an accuracy on the validation images: our recipe, and others on the same network.
 
+An epoch of each is timed apart, in turn. The accuracies may then come from trainings that share the machine.
+"""
+
+import concurrent.futures
+import itertools
 import json
 import os
 import sys
@@ -14,22 +19,25 @@ from replication.params import read, validate
 from replication.train import devices, loop, recipe
 
 SCHEDULE = keras.optimizers.schedules.PiecewiseConstantDecay
+TIMED = 1024  # validation images; of the training images the same share is whole batches of every recipe
 
 
 def measure(settings, done):
-    """A row for each recipe and seed: seconds and validation accuracy after each epoch."""
-    done = {(row["recipe"], row["epochs"], row["seed"]) for row in done}
+    """One row of the seconds of an epoch, then one for each recipe and seed: validation accuracy after each epoch."""
+    if not any("seconds" in row for row in done):
+        yield {"seconds": plan.child("recipes")}
+    known = {(row["recipe"], row["epochs"], row["seed"]) for row in done if "seed" in row}
     ours = [("ours", epochs) for epochs in settings.recipes.epochs.values()]
     others = [(name, changes["epochs"]) for name, changes in settings.recipes.others.items()]
-    for seed in settings.recipes.seeds:
-        for name, epochs in ours + others:
-            if (name, epochs, seed) not in done:
-                curve = plan.child("recipes", name, epochs, seed)
-                yield {"recipe": name, "epochs": epochs, "seed": seed, "curve": curve}
+    jobs = [(*each, seed) for each, seed in itertools.product(ours + others, settings.recipes.seeds)]
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        started = {pool.submit(plan.child, "recipes", *job): job for job in jobs if job not in known}
+        for each in concurrent.futures.as_completed(started):
+            yield dict(zip(("recipe", "epochs", "seed"), started[each], strict=True)) | {"val_accuracy": each.result()}
 
 
-def train(name, epochs, seed):
-    """A row for each epoch, until the schedule ends; others stop at the highest accuracy, and where patience ends."""
+def prepare(name, epochs, seed):
+    """A recipe's network, compiled, its training and validation images, and its section train."""
     settings = plan.settings().recipes
     changes = {"epochs": epochs} if name == "ours" else dict(settings.others[name])
     divide_every = changes.pop("divide_every", None)
@@ -43,20 +51,47 @@ def train(name, epochs, seed):
         as_torchvision(model, training, divide_every * updates, seed)
     else:
         recipe.compile_for(model, training, epochs * updates)
-    rows, began = [], time.perf_counter()
+    return model, learn, check, training
+
+
+def train(name, epochs, seed):
+    """Accuracies after each epoch. Others end at the highest that ours reaches, or where patience ends."""
+    settings, seconds = plan.settings().recipes, epoch_seconds(plan.rows_of("recipes"))
+    patience = settings.patience * max(settings.epochs.values()) * seconds["ours"]
+    model, learn, check, training = prepare(name, epochs, seed)
+    accuracies = []
     for epoch in range(epochs):
         row = loop.run_epoch(model, learn, check, training, seed, epoch)
-        rows.append({"seconds": time.perf_counter() - began, "val_accuracy": round(row["val_accuracy"], 6)})
-        print(f"{name}, {epochs} epochs, seed {seed}: {rows[-1]}", file=sys.stderr)
-        if name != "ours" and over(rows[-1], settings):
+        accuracies.append(round(row["val_accuracy"], 6))
+        print(f"{name}, seed {seed}: epoch {epoch + 1}/{epochs}, validation {accuracies[-1]:.3f}", file=sys.stderr)
+        there = 100 * accuracies[-1] >= max(settings.epochs)
+        if name != "ours" and (there or len(accuracies) * seconds[name] >= patience):
             break
-    return rows
+    return accuracies
 
 
-def over(row, settings):
-    """Whether a training has the highest accuracy, or has taken `patience` times what our longest took."""
-    ours = [row["curve"][-1]["seconds"] for row in plan.rows_of("recipes") if row["recipe"] == "ours"]
-    return 100 * row["val_accuracy"] >= max(settings.epochs) or row["seconds"] > settings.patience * max(ours)
+def epoch_seconds(rows):
+    """Recipe -> the median seconds of its epoch."""
+    (timed,) = [row["seconds"] for row in rows if "seconds" in row]
+    return {name: np.median(seconds) for name, seconds in timed.items()}
+
+
+def time_epochs():
+    """Recipe -> seconds of an epoch of its training and validation, round by round in turn, on one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    settings, timed = plan.settings(), {}
+    prepared = {name: prepare(name, 1, seed=0) for name in ("ours", *settings.recipes.others)}
+    for number, name in itertools.product(range(1 + settings.rounds), prepared):
+        model, learn, check, training = prepared[name]
+        part, checked = (
+            splits.Split(*(each[: TIMED * len(whole.labels) // len(check.labels)] for each in whole))
+            for whole in (learn, check)
+        )
+        began = time.perf_counter()
+        loop.run_epoch(model, part, checked, training, 0, number)
+        scale = recipe.updates_of(learn, training) / recipe.updates_of(part, training)
+        timed.setdefault(name, []).append(scale * (time.perf_counter() - began))
+    return {name: seconds[1:] for name, seconds in timed.items()}  # the first compiles
 
 
 def as_torchvision(model, training, updates, seed):
@@ -77,5 +112,7 @@ def as_torchvision(model, training, updates, seed):
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
-    print(json.dumps(train(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    if job := sys.argv[1:]:
+        print(json.dumps(train(job[0], *map(int, job[1:]))))
+    else:
+        print(json.dumps(time_epochs()))
