@@ -60,21 +60,22 @@ def test_speeds_are_compared_round_by_round_with_the_best_of_pytorch():
     ]  # fmt: skip
 
 
-def curve(*points):
-    return [{"seconds": seconds, "val_accuracy": accuracy} for seconds, accuracy in points]
-
-
 def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_that_reaches_it():
+    def run(recipe, epochs, seed, *accuracies):
+        return {"recipe": recipe, "epochs": epochs, "seed": seed, "val_accuracy": accuracies}
+
     rows = [
-        {"recipe": "ours", "epochs": 2, "seed": 0, "curve": curve((20, 0.66), (40, 0.65))},
-        {"recipe": "ours", "epochs": 2, "seed": 1, "curve": curve((20, 0.66), (40, 0.64))},
-        {"recipe": "ours", "epochs": 4, "seed": 0, "curve": curve((20, 0.66), (80, 0.75))},
-        {"recipe": "slow", "epochs": 9, "seed": 0, "curve": curve((200, 0.6), (400, 0.66), (600, 0.7))},
-        {"recipe": "slow", "epochs": 9, "seed": 1, "curve": curve((200, 0.6), (300, 0.66), (600, 0.7))},
-        {"recipe": "never", "epochs": 9, "seed": 0, "curve": curve((200, 0.1), (400, 0.2))},
+        {"seconds": {"ours": [19, 20, 30], "slow": [100, 99, 101], "never": [200, 200, 200]}},
+        run("ours", 2, 0, 0.66, 0.65),
+        run("ours", 2, 1, 0.66, 0.64),
+        run("ours", 4, 0, 0.66, 0.7, 0.7, 0.75),
+        run("slow", 9, 0, 0.5, 0.6, 0.6, 0.66, 0.66, 0.7),
+        run("slow", 9, 1, 0.5, 0.6, 0.66),
+        run("never", 9, 0, 0.1, 0.2),
     ]
     table = benchmarks.recipes(rows, {65: 2, 75: 4})
     assert table.recipe.tolist() == ["ours, 2 epochs", "slow", "never", "ours, 4 epochs", "slow", "never"]
+    assert table["seconds an epoch"].tolist()[:2] == ["20 [19, 30]", "100 [99, 101]"]
     assert table["seconds"].tolist()[:3] == ["40 [40, 40]", "400 [400, 400]", "not in 400; best 20.0%"]
     assert table["by ours"].tolist()[:3] == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "over 10.0"]
     assert table["by ours"].tolist()[3:] == ["1.0 [1.0, 1.0]", "over 7.5", "over 5.0"]

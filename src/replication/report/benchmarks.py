@@ -64,10 +64,17 @@ def profile(rows):
     return pd.concat([table, (100 * shares).map("{:.0f}%".format)], axis=1)
 
 
-def reached(row, accuracy):
+def seconds_of(row, timed):
+    """Seconds of a training after each epoch, by the median of those that an epoch of its recipe takes alone."""
+    return np.median(timed[row["recipe"]]) * np.arange(1, 1 + len(row["val_accuracy"]))
+
+
+def reached(row, accuracy, timed):
     """Seconds to an accuracy on the validation images; infinite where it was not reached. Ours counts as it ends."""
-    curve = row["curve"][-1:] if row["recipe"] == "ours" else row["curve"]
-    return min((at["seconds"] for at in curve if 100 * at["val_accuracy"] >= accuracy), default=np.inf)
+    seconds = seconds_of(row, timed)
+    counts = slice(-1, None) if row["recipe"] == "ours" else slice(None)
+    there = 100 * np.array(row["val_accuracy"])[counts] >= accuracy
+    return seconds[counts][there].min(initial=np.inf)
 
 
 def recipes(rows, schedules):
@@ -77,29 +84,29 @@ def recipes(rows, schedules):
         rows: of topic `recipes`.
         schedules: accuracy in % -> epochs of ours.
     """
+    (timed,) = [row["seconds"] for row in rows if "seconds" in row]
+    runs = [row for row in rows if "seed" in row]
     shown = []
     for accuracy, epochs in schedules.items():
-        of_name = {
-            f"ours, {epochs} epochs": [row for row in rows if (row["recipe"], row["epochs"]) == ("ours", epochs)]
-        }
-        of_name |= {row["recipe"]: [] for row in rows if row["recipe"] != "ours"}
-        for row in rows:
-            of_name.get(row["recipe"], []).append(row)
-        ours = {row["seed"]: reached(row, accuracy) for row in next(iter(of_name.values()))}
+        of_name = {}
+        for row in runs:
+            if row["recipe"] != "ours" or row["epochs"] == epochs:
+                of_name.setdefault(row["recipe"], []).append(row)
+        ours = {row["seed"]: reached(row, accuracy, timed) for row in of_name.get("ours", [])}
         for name, of_one in of_name.items():
             of_one = [row for row in of_one if np.isfinite(ours.get(row["seed"], np.inf))]
             if not of_one:
                 continue
-            times = [reached(row, accuracy) for row in of_one]
-            lasted = [row["curve"][-1]["seconds"] for row in of_one]
-            best = 100 * max(at["val_accuracy"] for row in of_one for at in row["curve"])
-            factors = [time / ours[row["seed"]] for time, row in zip(times, of_one, strict=True)]
-            least = [last / ours[row["seed"]] for last, row in zip(lasted, of_one, strict=True)]
+            times = [reached(row, accuracy, timed) for row in of_one]
+            lasted = [seconds_of(row, timed)[-1] for row in of_one]
+            best = [100 * max(row["val_accuracy"]) for row in of_one]
+            by_ours = np.array([ours[row["seed"]] for row in of_one])
             ended = np.isfinite(np.median(times))
-            cell = {"accuracy, %": accuracy, "recipe": name}
+            cell = {"accuracy, %": accuracy, "recipe": f"ours, {epochs} epochs" if name == "ours" else name}
             cell["seeds that reach it"] = f"{sum(np.isfinite(times))} of {len(times)}"
-            cell["seconds"] = several(times) if ended else f"not in {min(lasted):,.0f}; best {best:.1f}%"
-            cell["by ours"] = several(factors, "{:.1f}") if ended else f"over {min(least):.1f}"
+            cell["seconds an epoch"] = several(timed[name], "{:.0f}")
+            cell["seconds"] = several(times) if ended else f"not in {min(lasted):,.0f}; best {max(best):.1f}%"
+            cell["by ours"] = several(times / by_ours, "{:.1f}") if ended else f"over {min(lasted / by_ours):.1f}"
             shown.append(cell)
     return pd.DataFrame(shown)
 
@@ -196,7 +203,8 @@ def imagenet(found, plan, ours):
 
 def draw(found, narrow=False):
     """Images a second by framework (left), and accuracy against seconds by recipe (right), for what was measured."""
-    if not {"steps", "recipes"} <= set(found):
+    trainings = pd.DataFrame([row for row in found.get("recipes", []) if "seed" in row])
+    if "steps" not in found or trainings.empty:
         return {}
     figure, (left, right) = figures.subplots(2, narrow)
     rows = [row for row in found["steps"] if row["dtype"] == "float32" and row["batch"] == found["steps"][0]["batch"]]
@@ -210,13 +218,11 @@ def draw(found, narrow=False):
     left.set_xticks(range(len(rows)), [row["network"] for row in rows])
     left.set(ylabel=f"speed by that of {KERAS}", ylim=0, title=f"training, batch {rows[0]['batch']}")
     left.legend(fontsize="x-small")
-    for i, ((name, epochs), runs) in enumerate(
-        pd.DataFrame(found["recipes"]).groupby(["recipe", "epochs"], sort=False)
-    ):
-        for k, curve in enumerate(runs.curve):
-            times, accuracies = zip(*((at["seconds"], 100 * at["val_accuracy"]) for at in curve), strict=True)
-            style = {"color": f"C{i}", "linestyle": ["-", "--", ":", "-."][i % 4], "linewidth": 1}
-            right.plot(times, accuracies, **style, label=f"{name}, {epochs} epochs" if k == 0 else None)
+    (timed,) = [row["seconds"] for row in found["recipes"] if "seconds" in row]
+    for i, ((name, epochs), runs) in enumerate(trainings.groupby(["recipe", "epochs"], sort=False)):
+        for k, row in enumerate(runs.to_dict("records")):
+            label = f"{name}, {epochs} epochs" if k == 0 else None
+            right.plot(seconds_of(row, timed), np.multiply(100, row["val_accuracy"]), f"C{i}", linewidth=1, label=label)
     right.set(xscale="log", xlabel="seconds on one core", ylabel="% of the validation images", title="recipes, by seed")
     figures.plain_log(right.xaxis)
     right.legend(fontsize="x-small")
