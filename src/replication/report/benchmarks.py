@@ -216,8 +216,9 @@ def draw(found, narrow=False):
             at = np.full(len(values), i + (j - 1.5) / 6)
             left.plot(at, values, marker, color=f"C{j}", markersize=4, label=name if i == 0 else None)
     left.set_xticks(range(len(rows)), [row["network"] for row in rows])
+    left.margins(y=0.3)  # room for the legend
     left.set(ylabel=f"speed by that of {KERAS}", ylim=0, title=f"training, batch {rows[0]['batch']}")
-    left.legend(fontsize="x-small")
+    left.legend(fontsize="x-small", loc="upper center", ncols=2)
     (timed,) = [row["seconds"] for row in found["recipes"] if "seconds" in row]
     for i, ((name, epochs), runs) in enumerate(trainings.groupby(["recipe", "epochs"], sort=False)):
         for k, row in enumerate(runs.to_dict("records")):
