@@ -60,7 +60,9 @@ def documents():
         for name, content in contents.items():
             texts[path] = renew(texts[path], name, content)
     timed = benchmarks.context(benchmarks.read(), advantages.read(), params.read("bench", dict))
-    texts[paths.ROOT / "docs/benchmarks.md"] = page.TEMPLATES.get_template("benchmarks.md.j2").render(timed)
+    validation = params.read("dataset", dict)["validation"]
+    benched = page.TEMPLATES.get_template("benchmarks.md.j2").render(timed, validation=validation)
+    texts[paths.ROOT / "docs/benchmarks.md"] = benched
     return texts
 
 

@@ -55,7 +55,7 @@ def audit(paper, cited, variants, authors=None, imagenet=None):
         judged = judge(row.printed, found)
         note = found.note
         if row.source == "drawn" and judged.difference is not None:
-            close = abs(judged.difference) <= DRAWN_TO
+            close = judged.verdict != CONTRADICTED or abs(judged.difference) <= DRAWN_TO
             note = f"read off the drawing; {'agrees' if close else 'differs'}, as far as {DRAWN_TO:g} can tell"
         if row.source == "drawn":
             judged = judged._replace(verdict=DRAWN)

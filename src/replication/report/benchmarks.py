@@ -222,7 +222,7 @@ def draw(found, narrow=False):
     (timed,) = [row["seconds"] for row in found["recipes"] if "seconds" in row]
     for i, ((name, epochs), runs) in enumerate(trainings.groupby(["recipe", "epochs"], sort=False)):
         for k, row in enumerate(runs.to_dict("records")):
-            label = f"{name}, {epochs} epochs" if k == 0 else None
+            label = (f"ours, {epochs} epochs" if name == "ours" else name) if k == 0 else None
             right.plot(seconds_of(row, timed), np.multiply(100, row["val_accuracy"]), f"C{i}", linewidth=1, label=label)
     right.set(xscale="log", xlabel="seconds on one core", ylabel="% of the validation images", title="recipes, by seed")
     figures.plain_log(right.xaxis)
