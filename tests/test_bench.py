@@ -82,6 +82,20 @@ def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_th
     assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1", "1 of 1", "0 of 1", "0 of 1"]
 
 
+def test_a_recipe_that_fails_loses_no_other(monkeypatch):
+    def child(module, name, *job):
+        if name == "paper":
+            raise RuntimeError("killed")
+        return [0.5]
+
+    monkeypatch.setattr(plan, "child", child)
+    rows = []
+    with pytest.raises(RuntimeError, match="killed"):
+        rows.extend(recipes.measure(plan.settings(), [{"seconds": {}}]))
+    settings = plan.settings().recipes
+    assert len(rows) == len(settings.seeds) * (len(settings.epochs) + len(settings.others) - 1)
+
+
 def test_other_recipes_change_keys_of_section_train_alone():
     known = set(params.read("train", dict)) | {"divide_every"}
     assert all(set(changes) <= known for changes in plan.settings().recipes.others.values())

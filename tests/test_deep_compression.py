@@ -35,6 +35,30 @@ def test_pruning_by_quality_is_a_multiple_of_the_standard_deviation():
     assert np.count_nonzero(pruned) / kernel.size == pytest.approx(0.317, abs=0.02)  # beyond one sigma
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 0}, "bits must be an integer from 1 to 12. Received: 0"),
+        ({"bits": 13}, "bits must be"),
+        ({"bits": 2.5}, "bits must be"),
+        ({"quality": float("nan")}, "quality must be at least 0 and finite. Received: nan"),
+        ({"quality": -1.0}, "quality must be"),
+        ({"kept": {"conv1": float("nan")}}, "kept must be"),
+        ({"coder": "zip"}, "coder must be one of range, huffman. Received: 'zip'"),
+    ],
+)
+def test_options_out_of_range_write_nothing(network, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        deep_compression.compress(network, tmp_path / "network.sqnt", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ratio", [0, -1, float("nan")])
+def test_svd_by_no_ratio(ratio):
+    with pytest.raises(ValueError, match="ratio must be positive and finite"):
+        deep_compression.factorise(np.ones((8, 8), np.float32), ratio)
+
+
 def test_a_layer_that_is_not_there_cannot_be_pruned(network):
     with pytest.raises(ValueError, match="no such layers to prune: fc6"):
         deep_compression.prune_network(tensors(network), kept={"fc6": 0.5})

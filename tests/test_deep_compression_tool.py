@@ -121,6 +121,7 @@ def test_wrong_usage_is_a_line_and_2(saved, capsys):
         (["network.keras", "-o", "b.sqnt", "--bits", "0"], "--bits must be from 1 to 12; received 0"),
         (["network.keras", "-o", "b.sqnt", "--quality", "nan"], "--quality must be positive; received nan"),
         (["network.keras", "-o", "b.sqnt", "--bits", "six"], "argument --bits: invalid int value: 'six'"),
+        (["network.keras", "-o", "nowhere/b.sqnt"], "nowhere is no folder"),
     ):
         assert message in refused(capsys, 2, *arguments)
     assert [path.name for path in saved.iterdir()] == ["network.keras"]
@@ -142,7 +143,6 @@ def test_failure_is_a_line_and_leaves_nothing(saved, capsys, monkeypatch):
         (["code.keras", "-o", "there.sqnt"], "lambda"),
         (["network.keras", "-o", "there.sqnt", "--bytes", "3000"], "network.keras: no file of 3,000 bytes"),
         (["network.keras", "-o", "there.sqnt", "--bytes", "-1"], "network.keras: no file of -1 bytes"),
-        (["network.keras", "-o", "nowhere/b.sqnt"], "No such file or directory"),
     ):
         assert message in refused(capsys, 1, *arguments)
     monkeypatch.setattr(sqnt, "encode", lambda *_: 1 / 0)

@@ -260,12 +260,20 @@ def test_one_line_says_what_to_do(monkeypatch):
         SqueezeNet(input_tensor=np.zeros((1, 64, 64, 3)))
     with pytest.raises(ValueError, match="input_shape must be that of input_tensor"):
         SqueezeNet((64, 64, 3), input_tensor=keras.Input((65, 65, 3)))
+    with pytest.raises(ValueError, match=r"input_shape must be \(height, width, channels\).* Received: \(32,\)"):
+        SqueezeNet(32)
     with pytest.raises(ValueError, match="need images of a fixed size"):
         costs.macs(SqueezeNet(include_top=False))
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
     for model in (SqueezeNet, SqueezeNet_11, AlexNet):
         with pytest.raises(ValueError, match=r"set_image_data_format..channels_last"):
             model()
+
+
+def test_numpys_integers_are_integers(tmp_path):
+    model = SqueezeNet(np.array([32, 32, 3]), np.arange(10).max() + 1)
+    model.save(tmp_path / "network.keras")
+    assert keras.models.load_model(tmp_path / "network.keras").output_shape == (None, 10)
 
 
 @pytest.mark.parametrize("model", ["resnet", ["squeezenet"]])

@@ -197,6 +197,24 @@ def test_limit_is_stratified(noise):
     assert np.bincount(split.labels).tolist() == [5] * 10
 
 
+def test_a_limit_of_less_than_one_of_each_class():
+    with pytest.raises(ValueError, match="5 images are less than one of each of 10 classes"):
+        splits.stratified(np.arange(10), 5)
+
+
+def test_a_few_images_of_many_classes_are_of_all_of_them():
+    labels = np.repeat(np.arange(20), 50)  # as a folder lists them
+    assert set(labels[splits.spread(len(labels), 40)]) == set(range(20))
+    assert splits.spread(3, 10).tolist() == [0, 1, 2]
+
+
+def test_no_images_left_to_train_on(noise, monkeypatch):
+    with np.load(noise / "cifar10.npz") as arrays:
+        monkeypatch.setattr(cifar10, "fetch", lambda source, arrays=dict(arrays): (arrays, source))
+    with pytest.raises(ValueError, match=r"dataset\.validation must be less than the 300 training images"):
+        prepare.prepare(DATASET.model_copy(update={"validation": 300}))
+
+
 def test_validation_is_held_out(noise):
     section = DATASET.model_copy(update={"limit": None, "validation": 100})
     training_split, validation = (splits.load(split, section, noise) for split in ("train", "validation"))

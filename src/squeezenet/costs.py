@@ -19,7 +19,11 @@ class Layer(NamedTuple):
 
 
 def per_layer(model):
-    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, whose input has a fixed size."""
+    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it.
+
+    Raises:
+        ValueError: the input has no fixed size.
+    """
     rows = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -37,7 +41,7 @@ def per_layer(model):
 
 
 def macs(model):
-    """MACs of one image through every `Conv2D` and `Dense`."""
+    """MACs of one image through every `Conv2D` and `Dense`; a ValueError as of `per_layer`."""
     return sum(layer.macs for layer in per_layer(model))
 
 
@@ -64,6 +68,9 @@ def live_activations(model, keep_input=False):
     Args:
         model: functional, of layers (no model) with one output each, and an input of a fixed size.
         keep_input: whether the image stays to the end, as in LiteRT.
+
+    Raises:
+        ValueError: the input has no fixed size.
     """
     memory, steps, sizes = {}, [], {}  # memory: a tensor -> the one in whose place it stands
     for layer in model.operations:
@@ -94,9 +101,13 @@ def peak_memory(model, weight_bytes=4, activation_bytes=4, in_place=False):
     """Bytes of inference on one image: all weights, and the most that ever lives of the activations.
 
     Args:
+        model: as for `live_activations`.
         weight_bytes: of a weight; of a compressed network its file's bytes by the number of weights.
         activation_bytes: of an activation.
         in_place: whether sums and concatenations take no memory beside their inputs'.
+
+    Raises:
+        ValueError: the input has no fixed size.
     """
     live = live_activations(model)
     if in_place:

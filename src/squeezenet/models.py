@@ -8,6 +8,8 @@ the networks come from: conv1 is not padded and pools round up.
 
 import copy
 import functools
+import numbers
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import keras
@@ -380,12 +382,12 @@ def _input(input_shape, input_tensor, default):
     if keras.config.image_data_format() != "channels_last":
         raise ValueError('these networks take channels last: keras.config.set_image_data_format("channels_last")')
     if input_tensor is None:
-        shape = default if input_shape is None else tuple(input_shape)
+        shape = default if input_shape is None else _shape(input_shape)
     elif not isinstance(input_tensor, keras.KerasTensor):
         raise ValueError(f"input_tensor must come from keras.Input or a Keras layer. Received: {type(input_tensor)}")
     else:
         shape = tuple(input_tensor.shape[1:])
-        if input_shape is not None and tuple(input_shape) != shape:
+        if input_shape is not None and _shape(input_shape) != shape:
             raise ValueError(f"input_shape must be that of input_tensor, {shape}. Received: {input_shape!r}")
     if len(shape) != 3 or not all(
         (isinstance(n, int) and n >= least) or (n is None and least > 1)
@@ -397,6 +399,15 @@ def _input(input_shape, input_tensor, default):
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 
+def _shape(sizes):
+    return tuple(map(_plain, sizes)) if isinstance(sizes, Iterable) else (sizes,)
+
+
+def _plain(number):
+    """NumPy's integers as Python's, which a saved configuration can hold."""
+    return int(number) if isinstance(number, numbers.Integral) else number
+
+
 def _small(inputs):
     return min(size or SMALL_IMAGE for size in inputs.shape[1:3]) < SMALL_IMAGE
 
@@ -406,7 +417,7 @@ def _check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling)
     if classes is not None and nb_classes not in (None, classes):
         raise ValueError(f"classes is another name of nb_classes: give one. Received: {classes!r} and {nb_classes!r}")
     own = CLASSES.get(weights) if isinstance(weights, str) else None
-    nb_classes = next((n for n in (nb_classes, classes, own) if n is not None), IMAGENET_CLASSES)
+    nb_classes = _plain(next((n for n in (nb_classes, classes, own) if n is not None), IMAGENET_CLASSES))
     if not isinstance(nb_classes, int) or nb_classes < 2:
         raise ValueError(f"nb_classes must be an integer of at least 2. Received: {nb_classes!r}")
     if include_top and nb_classes != (own or nb_classes):

@@ -2,11 +2,13 @@
 
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from replication.advantages import updates
 from replication.advantages.arena import arena
 from replication.compress.retraining import retrain
+from replication.compress.steps import Bits
 from replication.params import Section
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
@@ -15,7 +17,7 @@ from squeezenet.weights import sqnt
 class Plan(Section):
     """An entry of params.yaml's advantages.variants."""
 
-    bits: list[PositiveInt] = Field(min_length=1)
+    bits: list[Bits] = Field(min_length=1)
     images: dict[Literal["dense", "pruned", "shared"], PositiveInt]
     arenas: dict[str, dict]
 
@@ -102,11 +104,17 @@ class Versions:
 
     def _measure(self, form, how, old, new, kind):
         images = min(self.plan.images[kind], len(self.train.labels))
+        update, deflated = updates.encode(old, new), updates.deflate(updates.raw(new), updates.raw(old))
+        arrived = updates.apply(old, update)
+        if updates.inflate(deflated, updates.raw(old)) != updates.raw(new) or any(
+            not np.array_equal(arrived[name], new[name]) for name in new
+        ):
+            raise RuntimeError(f"{self.variant}, {form}, {how}: an update does not give the new version")
         found = {
             "download": len(sqnt.encode(new, self.architecture)),
-            "update": len(updates.encode(old, new)),
+            "update": len(update),
             "deflated download": len(updates.deflate(updates.raw(new))),
-            "deflated update": len(updates.deflate(updates.raw(new), updates.raw(old))),
+            "deflated update": len(deflated),
         }
         self.rows.append({"network": self.variant, "form": form, "how": how, "images": images, **found})
         print(f"{self.variant}, {form}, {how}: {found}", flush=True)

@@ -18,7 +18,7 @@ def calibration(data, count):
         data: `splits.Dataset`.
     """
     seen = [crops(photograph, count // 2, seed) for seed, photograph in enumerate(load_sample_images().images)]
-    return np.concatenate([*seen, enlarged(splits.load("train", data).images[:count])])
+    return np.concatenate([*seen, enlarged(_few("train", data, count))])
 
 
 def unseen(data, count):
@@ -29,9 +29,14 @@ def unseen(data, count):
     """
     portrait = plt.imread(get_sample_data("grace_hopper.jpg"))
     return {
-        splits.describe()["name"]: enlarged(splits.load("test", data).images[:count]),
+        splits.describe()["name"]: enlarged(_few("test", data, count)),
         "portrait": crops(portrait, count // 2),
     }
+
+
+def _few(split, data, count):
+    images = splits.load(split, data).images
+    return images[splits.spread(len(images), count)]
 
 
 def crops(photograph, count, seed=0):

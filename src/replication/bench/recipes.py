@@ -33,7 +33,11 @@ def measure(settings, done):
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         started = {pool.submit(plan.child, "recipes", *job): job for job in jobs if job not in known}
         for each in concurrent.futures.as_completed(started):
-            yield dict(zip(("recipe", "epochs", "seed"), started[each], strict=True)) | {"val_accuracy": each.result()}
+            if not each.exception():
+                row = dict(zip(("recipe", "epochs", "seed"), started[each], strict=True))
+                yield row | {"val_accuracy": each.result()}
+    for each in started:
+        each.result()  # raises what has failed, once the others' rows are kept
 
 
 def prepare(name, epochs, seed):
@@ -44,6 +48,7 @@ def prepare(name, epochs, seed):
     options, training = recipe.variant_of(settings.variant)
     training = validate(f"bench.recipes.others.{name}", recipe.Train, training.model_dump() | changes)
     devices.set_up(training.threads, seed)
+    keras.config.set_dtype_policy(training.dtype)
     learn, check = (splits.load(split, read("dataset", splits.Dataset)) for split in ("train", "validation"))
     model = recipe.build(settings.variant, options, training, splits.describe(), seed)
     updates = recipe.updates_of(learn, training)

@@ -9,10 +9,11 @@ from replication.compress.retraining import retrain
 from replication.params import Section
 from replication.train.loop import evaluate
 from squeezenet import deep_compression, models, weights
+from squeezenet.deep_compression.sharing import MOST_BITS
 from squeezenet.weights import sqnt
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Bits = Annotated[int, Field(ge=1, le=12)]
+Bits = Annotated[int, Field(ge=1, le=MOST_BITS)]
 QUALITIES = (0.25, 0.5, 0.75, 1.0, 1.5)  # standard deviations of a layer, for the curve of what pruning costs
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from replication import paths
 from replication.dataset import cifar10, photographs
-from replication.dataset.splits import held_out
+from replication.dataset.splits import check_validation, held_out
 
 SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
@@ -22,6 +22,7 @@ def prepare(params):
 
 def _cifar10(params):
     arrays, served_by = cifar10.fetch(params.source)
+    check_validation(len(arrays["train_images"]), params.validation)
     training = arrays["train_images"][: -params.validation]
     statistics = {
         "name": "CIFAR-10",

@@ -86,10 +86,23 @@ def load(split, params, dataset=paths.DATASET):
 
 
 def held_out(count, validation):
-    """Positions, evenly spaced, of images that a folder lists class by class."""
+    """Positions of the images of a folder that are for validation.
+
+    Raises:
+        ValueError: none would be left to train on.
+    """
+    check_validation(count, validation)
+    return spread(count, validation)
+
+
+def check_validation(count, validation):
     if validation >= count:
         raise ValueError(f"dataset.validation must be less than the {count} training images. Received: {validation}")
-    return np.linspace(0, count - 1, validation).round().astype(int)
+
+
+def spread(count, wanted):
+    """Positions of so many of `count` images, or of all, evenly spaced: a folder lists its images class by class."""
+    return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
 
 
 def describe(dataset=paths.DATASET):
@@ -104,6 +117,12 @@ def _made(path):
 
 
 def stratified(labels, limit):
-    """Indices, in order, of the first images of each class, the same number of each, at most `limit` in all."""
+    """Indices, in order, of the first images of each class, the same number of each, at most `limit` in all.
+
+    Raises:
+        ValueError: that is less than one of each.
+    """
     classes = np.unique(labels)
-    return np.sort(np.concatenate([np.flatnonzero(labels == c)[: max(1, limit // len(classes))] for c in classes]))
+    if limit < len(classes):
+        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: raise the limit")
+    return np.sort(np.concatenate([np.flatnonzero(labels == c)[: limit // len(classes)] for c in classes]))

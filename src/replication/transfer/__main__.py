@@ -25,6 +25,8 @@ def train(folder, output):
     """Fine-tune on a folder of class folders; leave the network and its classes in the folder `output`."""
     settings, recipe = read("transfer", few.Transfer).model_copy(update={"side": SIDE}), read("train", Train)
     devices.set_up(recipe.threads, few.SEED)
+    keras.config.set_dtype_policy(recipe.dtype)
+    output.mkdir(parents=True, exist_ok=True)
     classes, seen, unseen = few.own(folder, settings.side)
     print(
         f"{len(seen.labels):,} photographs of {len(classes)} classes for training, {len(unseen.labels):,} for testing"

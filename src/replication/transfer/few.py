@@ -16,6 +16,8 @@ from replication.params import Section
 from replication.train import loop
 from replication.train.recipe import build, compile_for, updates_of
 from squeezenet import SqueezeNet_11, deep_compression, preprocess_input
+from squeezenet.deep_compression.files import whole
+from squeezenet.deep_compression.sharing import MOST_BITS
 from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
@@ -33,7 +35,7 @@ class Transfer(Section):
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     dropout: float = Field(ge=0, lt=1)
-    bits: PositiveInt
+    bits: int = Field(ge=1, le=MOST_BITS)
 
 
 # Images
@@ -178,7 +180,8 @@ def _train(title, model, settings, recipe, train, test):
 def save(network, classes, bits, folder):
     """Leave network.keras, network.sqnt and classes.json in a folder; the bytes of the .sqnt file by section."""
     folder.mkdir(parents=True, exist_ok=True)
-    records.save_network(network, folder / "network.keras")
+    with whole(folder / "network.keras") as path:
+        records.save_network(network, path)
     records.write(folder / "classes.json", json.dumps(classes))
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
     return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture)

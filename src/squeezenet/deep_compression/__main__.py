@@ -6,8 +6,6 @@ python -m squeezenet.deep_compression --inspect network.sqnt
 """
 
 import argparse
-import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -17,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from squeezenet.deep_compression import compress, load
+from squeezenet.deep_compression.files import whole
+from squeezenet.deep_compression.sharing import MOST_BITS
 from squeezenet.weights import sqnt
 
 DIRECTIONS = {".keras": ".sqnt", ".sqnt": ".keras"}
@@ -44,36 +44,27 @@ def parse(arguments):
         parser.error(f"from .keras to .sqnt or back; received {given.file} and {given.output}")
     elif kind == ".sqnt" and any(value is not None for value in lossy):
         parser.error("--quality, --bits, --bytes and --huffman are for a .keras file")
+    if given.output and not given.output.parent.is_dir():
+        parser.error(f"{given.output.parent} is no folder")
     if given.quality is not None and not 0 < given.quality < np.inf:
         parser.error(f"--quality must be positive; received {given.quality}")
-    if given.bits is not None and not 1 <= given.bits <= 12:
-        parser.error(f"--bits must be from 1 to 12; received {given.bits}")
+    if given.bits is not None and not 1 <= given.bits <= MOST_BITS:
+        parser.error(f"--bits must be from 1 to {MOST_BITS}; received {given.bits}")
     return given
-
-
-@contextlib.contextmanager
-def whole(path):
-    """A path beside a file, to write to; what is there takes the file's place if nothing has failed."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def run(given):
     if given.inspect:
         inspect(given.file)
         return
-    with whole(given.output) as path:
-        if given.file.suffix == ".sqnt":
-            model = load(given.file)
+    if given.file.suffix == ".sqnt":
+        model = load(given.file)
+        with whole(given.output) as path:
             model.save(path)
-        else:
-            model = keras.models.load_model(given.file, compile=False, safe_mode=True)
-            options = {"quality": given.quality, "bits": given.bits, "budget": given.bytes}
-            compress(model, path, **options, coder=sqnt.CODERS[given.huffman])
+    else:
+        model = keras.models.load_model(given.file, compile=False, safe_mode=True)
+        options = {"quality": given.quality, "bits": given.bits, "budget": given.bytes}
+        compress(model, given.output, **options, coder=sqnt.CODERS[given.huffman])
     size, dense = given.output.stat().st_size, 4 * model.count_params()
     print(f"{given.output}: {size:,} bytes, where {model.count_params():,} weights of float32 take {dense:,}")
 

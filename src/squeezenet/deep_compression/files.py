@@ -1,5 +1,7 @@
 """A Keras model in a compressed file, and back."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import keras
@@ -51,15 +53,12 @@ def compress(model, path, *, quality=None, kept=None, bits=None, budget=None, co
     data = sqnt.encode(shared, architecture, coder)
     if budget is not None and len(data) > budget:
         data = fit(values, budget, architecture, coder)
-    Path(path).write_bytes(data)
-    return sqnt.byte_table(data)
+    return _write(path, data)
 
 
 def save(path, values, architecture, coder="range"):
     """Encode tensors and what `models.restore` needs into a file (see `sqnt`); the bytes by section."""
-    data = sqnt.encode(values, architecture, coder)
-    Path(path).write_bytes(data)
-    return sqnt.byte_table(data)
+    return _write(path, sqnt.encode(values, architecture, coder))
 
 
 def load(path):
@@ -75,3 +74,20 @@ def load(path):
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return model
+
+
+@contextlib.contextmanager
+def whole(path):
+    """A path beside a file, to write to; what is there takes the file's place if nothing has failed."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path, data):
+    with whole(Path(path)) as temporary:
+        temporary.write_bytes(data)
+    return sqnt.byte_table(data)

@@ -18,7 +18,13 @@ def prune(kernel, kept):
 
 
 def prune_below(kernel, quality):
-    """Keep the weights of magnitude above `quality` x the standard deviation of the layer (Han et al. 2015b)."""
+    """Keep the weights of magnitude above `quality` x the standard deviation of the layer (Han et al. 2015b).
+
+    Raises:
+        ValueError: quality is negative or not finite.
+    """
+    if not 0 <= quality < np.inf:
+        raise ValueError(f"quality must be at least 0 and finite. Received: {quality}")
     return np.where(np.abs(kernel) > quality * kernel.std(), kernel, np.float32(0))
 
 
@@ -26,7 +32,8 @@ def prune_network(values, kept=None, quality=None):
     """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
 
     Raises:
-        ValueError: `kept` names a layer that is not there, or not one of `kept` and `quality` is given.
+        ValueError: `kept` names a layer that is not there, not one of `kept` and `quality` is given, or a value is out
+            of range.
     """
     if (kept is None) == (quality is None):
         raise ValueError(f"give either kept or quality. Received: {kept} and {quality}")

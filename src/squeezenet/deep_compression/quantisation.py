@@ -37,12 +37,12 @@ class Error(NamedTuple):
 
 
 class Quantiser:
-    """Quantises the kernels of a network whose weighted layers are convolutions of one group.
+    """Quantises the kernels of a network whose weighted layers are convolutions of one group, with biases.
 
     Args:
         network: functional Keras model.
         output: name of the layer whose output is to change least, the logits.
-        images: as the network takes them, photographs like those it is for.
+        images: (n, height, width, channels) as the network takes them, photographs like those it is for.
         seed: of the drawn positions.
     """
 

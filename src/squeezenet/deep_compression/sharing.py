@@ -1,8 +1,13 @@
 """Weight sharing: a few values for all weights of a layer, found by k-means (Han et al. 2015a)."""
 
+import numbers
+
 import numpy as np
 from tqdm import tqdm
 
+from squeezenet.weights import sqnt
+
+MOST_BITS = (sqnt.MOST_ENTRIES - 1).bit_length()  # of a code in a file
 MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
 
 
@@ -18,7 +23,12 @@ def kmeans(values, clusters):
 
     Returns:
         The centroids, float32, sorted.
+
+    Raises:
+        ValueError: there are no values.
     """
+    if not len(values):
+        raise ValueError("no values to cluster")
     values = np.sort(np.asarray(values, np.float64))
     sums = np.concatenate([[0], np.cumsum(values)])
     before, centroids = None, np.linspace(values[0], values[-1], clusters)
@@ -33,7 +43,13 @@ def kmeans(values, clusters):
 
 
 def share(kernel, bits):
-    """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code."""
+    """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code.
+
+    Raises:
+        ValueError: bits is not from 1 to `MOST_BITS`.
+    """
+    if not isinstance(bits, numbers.Integral) or not 1 <= bits <= MOST_BITS:
+        raise ValueError(f"bits must be an integer from 1 to {MOST_BITS}. Received: {bits!r}")
     weights = kernel[kernel != 0]
     if not weights.size:
         return kernel
@@ -47,7 +63,7 @@ def share_network(values, bits):
     """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with.
 
     Raises:
-        ValueError: `bits` does not say how many a layer gets.
+        ValueError: `bits` does not say how many a layer gets, or not from 1 to `MOST_BITS`.
     """
     shared = {}
     for name, tensor in tqdm(values.items(), "Sharing", disable=None, leave=False):

@@ -5,7 +5,20 @@ from sklearn.utils.extmath import randomized_svd
 
 
 def factorise(kernel, ratio, seed=0):
-    """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014)."""
+    """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014).
+
+    Args:
+        kernel: (inputs, outputs).
+        ratio: of the kernel's weights to those of both factors.
+
+    Returns:
+        (inputs, rank) and (rank, outputs), float32; the rank is at least 1.
+
+    Raises:
+        ValueError: the ratio is not positive and finite.
+    """
+    if not 0 < ratio < np.inf:
+        raise ValueError(f"ratio must be positive and finite. Received: {ratio}")
     rank = max(1, int(kernel.size / (ratio * sum(kernel.shape))))
     left, scale, right = randomized_svd(kernel, rank, random_state=seed)
     root = np.sqrt(scale)

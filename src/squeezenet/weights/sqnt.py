@@ -98,8 +98,10 @@ def encode(tensors, architecture, coder="range"):
         The bytes of the file.
 
     Raises:
-        ValueError: a tensor is not finite.
+        ValueError: a tensor is not finite, or there is no such coder.
     """
+    if coder not in CODERS:
+        raise ValueError(f"coder must be one of {', '.join(CODERS)}. Received: {coder!r}")
     header = Header(architecture=architecture, tensors=[])
     sections = dict.fromkeys(SECTIONS, b"")
     streams = {"masks": [], "codes": []}
@@ -163,20 +165,20 @@ def decode(data):
 
 
 def read(path):
-    """The weights of a .sqnt file, and the architecture in it."""
+    """The weights of a .sqnt file, and the architecture in it; a ValueError as of `decode`."""
     architecture, tensors = decode(path.read_bytes())
     return Weights(tensors, architecture)
 
 
 def byte_table(data):
-    """Bytes of each section; they sum to the size of the file. The header counts all that precedes it."""
+    """Bytes of each section of a file that `encode` made, which sum to its size. The header counts all before it."""
     table = {name: len(section) for name, section in _sections(data).items()}
     table["header"] += PREFIX.size + LENGTHS.size
     return table
 
 
 def describe(data):
-    """Per tensor what the header says, and its bytes before entropy coding: codes of whole bits, gaps of 4."""
+    """Per tensor of a file that `encode` made: what its header says, and bytes with codes of whole bits, gaps of 4."""
     rows = []
     for t in _header(_sections(data)).tensors:
         width = math.ceil(math.log2(max(t.entries, 2))) if t.entries else 8 * np.dtype(t.form).itemsize
