@@ -76,7 +76,7 @@ def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_th
     table = benchmarks.recipes(rows, {65: 2, 75: 4})
     assert table.recipe.tolist() == ["ours, 2 epochs", "slow", "never", "ours, 4 epochs", "slow", "never"]
     assert table["seconds an epoch"].tolist()[:2] == ["20 [19, 30]", "100 [99, 101]"]
-    assert table["seconds"].tolist()[:3] == ["40 [40, 40]", "400 [400, 400]", "not in 400; best 20.0%"]
+    assert table["seconds"].tolist()[:3] == ["40 [40, 40]", "400 [400, 400]", "not in 400; best 20.0 [20.0, 20.0]%"]
     assert table["by ours"].tolist()[:3] == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "over 10.0"]
     assert table["by ours"].tolist()[3:] == ["1.0 [1.0, 1.0]", "over 7.5", "over 5.0"]
     assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1", "1 of 1", "0 of 1", "0 of 1"]

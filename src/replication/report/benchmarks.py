@@ -105,7 +105,8 @@ def recipes(rows, schedules):
             cell = {"accuracy, %": accuracy, "recipe": f"ours, {epochs} epochs" if name == "ours" else name}
             cell["seeds that reach it"] = f"{sum(np.isfinite(times))} of {len(times)}"
             cell["seconds an epoch"] = several(timed[name], "{:.0f}")
-            cell["seconds"] = several(times) if ended else f"not in {min(lasted):,.0f}; best {max(best):.1f}%"
+            missed = f"not in {min(lasted):,.0f}; best {several(best, '{:.1f}')}%"
+            cell["seconds"] = several(times) if ended else missed
             cell["by ours"] = several(times / by_ours, "{:.1f}") if ended else f"over {min(lasted / by_ours):.1f}"
             shown.append(cell)
     return pd.DataFrame(shown)
