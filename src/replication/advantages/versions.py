@@ -104,16 +104,16 @@ class Versions:
 
     def _measure(self, form, how, old, new, kind):
         images = min(self.plan.images[kind], len(self.train.labels))
-        update, deflated = updates.encode(old, new), updates.deflate(updates.raw(new), updates.raw(old))
+        before, after = updates.raw(old), updates.raw(new)
+        update, deflated = updates.encode(old, new), updates.deflate(after, before)
         arrived = updates.apply(old, update)
-        if updates.inflate(deflated, updates.raw(old)) != updates.raw(new) or any(
-            not np.array_equal(arrived[name], new[name]) for name in new
-        ):
+        same = all(np.array_equal(arrived[name], new[name]) for name in new)
+        if not same or updates.inflate(deflated, before) != after:
             raise RuntimeError(f"{self.variant}, {form}, {how}: an update does not give the new version")
         found = {
             "download": len(sqnt.encode(new, self.architecture)),
             "update": len(update),
-            "deflated download": len(updates.deflate(updates.raw(new))),
+            "deflated download": len(updates.deflate(after)),
             "deflated update": len(deflated),
         }
         self.rows.append({"network": self.variant, "form": form, "how": how, "images": images, **found})

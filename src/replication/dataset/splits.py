@@ -86,16 +86,13 @@ def load(split, params, dataset=paths.DATASET):
 
 
 def held_out(count, validation):
-    """Positions of the images of a folder that are for validation.
-
-    Raises:
-        ValueError: none would be left to train on.
-    """
+    """Positions of the images of a folder that are for validation; a ValueError as of `check_validation`."""
     check_validation(count, validation)
     return spread(count, validation)
 
 
 def check_validation(count, validation):
+    """A ValueError where so many images for validation leave none of `count` to train on."""
     if validation >= count:
         raise ValueError(f"dataset.validation must be less than the {count} training images. Received: {validation}")
 

@@ -55,8 +55,9 @@ def audit(paper, cited, variants, authors=None, imagenet=None):
         judged = judge(row.printed, found)
         note = found.note
         if row.source == "drawn" and judged.difference is not None:
-            close = judged.verdict != CONTRADICTED or abs(judged.difference) <= DRAWN_TO
-            note = f"read off the drawing; {'agrees' if close else 'differs'}, as far as {DRAWN_TO:g} can tell"
+            close = "agrees" if abs(judged.difference) <= DRAWN_TO else "differs"
+            fits = "agrees in this reading" if judged.verdict != CONTRADICTED else ""
+            note = f"read off the drawing; {fits or f'{close}, as far as {DRAWN_TO:g} can tell'}"
         if row.source == "drawn":
             judged = judged._replace(verdict=DRAWN)
         if judged.verdict == CONTRADICTED and len(found.readings) > 1:

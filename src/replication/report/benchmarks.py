@@ -77,6 +77,11 @@ def reached(row, accuracy, timed):
     return seconds[counts][there].min(initial=np.inf)
 
 
+def title(recipe, epochs):
+    """Ours is a schedule of its own for each accuracy; the others have one."""
+    return f"ours, {epochs} epochs" if recipe == "ours" else recipe
+
+
 def recipes(rows, schedules):
     """Seconds of each recipe to each accuracy, and by how much ours is faster, seed by seed.
 
@@ -102,7 +107,7 @@ def recipes(rows, schedules):
             best = [100 * max(row["val_accuracy"]) for row in of_one]
             by_ours = np.array([ours[row["seed"]] for row in of_one])
             ended = np.isfinite(np.median(times))
-            cell = {"accuracy, %": accuracy, "recipe": f"ours, {epochs} epochs" if name == "ours" else name}
+            cell = {"accuracy, %": accuracy, "recipe": title(name, epochs)}
             cell["seeds that reach it"] = f"{sum(np.isfinite(times))} of {len(times)}"
             cell["seconds an epoch"] = several(timed[name], "{:.0f}")
             missed = f"not in {min(lasted):,.0f}; best {several(best, '{:.1f}')}%"
@@ -223,7 +228,7 @@ def draw(found, narrow=False):
     (timed,) = [row["seconds"] for row in found["recipes"] if "seconds" in row]
     for i, ((name, epochs), runs) in enumerate(trainings.groupby(["recipe", "epochs"], sort=False)):
         for k, row in enumerate(runs.to_dict("records")):
-            label = (f"ours, {epochs} epochs" if name == "ours" else name) if k == 0 else None
+            label = title(name, epochs) if k == 0 else None
             right.plot(seconds_of(row, timed), np.multiply(100, row["val_accuracy"]), f"C{i}", linewidth=1, label=label)
     right.set(xscale="log", xlabel="seconds on one core", ylabel="% of the validation images", title="recipes, by seed")
     figures.plain_log(right.xaxis)
