@@ -8,11 +8,12 @@ NOTEBOOKS = ROOT / "notebooks"
 REPORTS = ROOT / "reports"
 DATA = ROOT / "data"
 PAPER = DATA / "paper"  # the paper's numbers, in git
-EXTERNAL = DATA / "external"  # what the user brings along, ignored by git
+EXTERNAL = DATA / "external"  # archives: what the user brings along, what was downloaded; ignored by git
+SHARED = ROOT.parent / "shared"  # beside the clone, where there is one
 INTERRUPTED = DATA / "interrupted"  # training states to go on from; gone when a training ends
-EVIDENCE = DATA / "evidence"  # a row for each longer training, in git
+CHECKPOINTS = DATA / "checkpoints"  # the networks of the recorded runs
+EVIDENCE = DATA / "evidence"  # a row for each of their trainings, in git
 BENCH = DATA / "bench"  # what `make bench` measured, in git
-GATHERED = DATA / "evidence.json"  # those that the report takes
 
 DATASET = DATA / "dataset"  # from here on a folder for each stage
 TRAIN = DATA / "train"
@@ -21,8 +22,3 @@ AUTHORS = DATA / "authors"
 IMAGENET = DATA / "imagenet"
 EXPORT = DATA / "export"
 RUNS = DATA / "runs"  # what differs from run to run, by stage: executed notebooks, seconds, the machine
-
-
-def train_dir(variant, seed):
-    """The folder of one training: model.keras, history.csv, predictions.npz, metrics.json."""
-    return TRAIN / variant / str(seed)

@@ -119,6 +119,14 @@ def _wnids(meta):
     return {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}
 
 
+def upright(file):
+    """A path or an open file as an RGB image."""
+    with Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
+            raise ValueError(f"{image.width} x {image.height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
+        return image.convert("RGB")
+
+
 def read(path, side):
     """An image file as uint8 RGB (side, side, 3), whatever its proportions, as Caffe's convert_imageset warps it.
 
@@ -128,10 +136,7 @@ def read(path, side):
     Raises:
         OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged.
     """
-    with Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
-            raise ValueError(f"{image.width} x {image.height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
-        image = image.convert("RGB")
+    image = upright(path)
     box = (0, 0, *image.size)
     return np.asarray(image.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))
 

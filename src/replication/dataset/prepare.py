@@ -1,29 +1,28 @@
-"""What stage `dataset` does: get CIFAR-10 and verify it, or list a folder of images and leave out what is none."""
+"""What stage `dataset` does: get and verify a data set, or list a folder of images and leave out what is none."""
 
 import hashlib
 
 import numpy as np
 
 from replication import paths
-from replication.dataset import cifar10, photographs
-from replication.dataset.splits import check_validation, held_out
+from replication.dataset import cifar10, imagenette, photographs
+from replication.dataset.splits import held_out
 
 SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
 
-def prepare(params):
-    """What stage `dataset` leaves, for `save`: arrays, what `describe` says of them, and the source that served.
+def prepare(data):
+    """What stage `dataset` leaves: arrays and what `describe` says of them, for `save`; and the source that served.
 
     Args:
-        params: `Dataset`.
+        data: `splits.Dataset`.
     """
-    return (*_folder(params), "folder") if params.name == "folder" else _cifar10(params)
+    return {"cifar10": _cifar10, "imagenette": _imagenette, "folder": _folder}[data.name](data)
 
 
-def _cifar10(params):
-    arrays, served_by = cifar10.fetch(params.source)
-    check_validation(len(arrays["train_images"]), params.validation)
-    training = arrays["train_images"][: -params.validation]
+def _cifar10(data):
+    arrays, source = cifar10.fetch(data.source)
+    training = np.delete(arrays["train_images"], held_out(arrays["train_labels"], data), axis=0)
     statistics = {
         "name": "CIFAR-10",
         "kind": "cifar10",
@@ -32,12 +31,29 @@ def _cifar10(params):
         "mean": training.mean((0, 1, 2)).round(3).tolist(),
         "std": training.std((0, 1, 2)).round(3).tolist(),
     }
-    return arrays, statistics, served_by
+    return arrays, statistics, source
 
 
-def _folder(params):
+def _imagenette(data):
+    arrays, source = imagenette.fetch()
+    seen = np.delete(np.arange(len(arrays["train_labels"])), held_out(arrays["train_labels"], data))
+    mean, std = photographs.statistics(arrays["train_images"][seen])
+    digest = hashlib.sha256("".join(imagenette.digests(arrays).values()).encode())
+    statistics = {
+        "name": "Imagenette",
+        "kind": "imagenette",
+        "classes": list(imagenette.CLASSES.values()),
+        "image_shape": [imagenette.SIDE, imagenette.SIDE, 3],
+        "mean": mean.round(3).tolist(),
+        "std": std.round(3).tolist(),
+        "sha256": digest.hexdigest(),
+    }
+    return arrays, statistics, source
+
+
+def _folder(data):
     """Names and labels of the images that can be read; each is read once."""
-    section, arrays, refused = params.folder, {}, []
+    section, arrays, refused = data.folder, {}, []
     training = photographs.index(paths.ROOT / section.train)
     truth = section.truth and paths.ROOT / section.truth
     test = photographs.index(paths.ROOT / section.validation, training.classes, truth)
@@ -45,15 +61,14 @@ def _folder(params):
         found = photographs.sift(found, section.side)
         arrays |= {f"{kind}_files": found.files, f"{kind}_labels": found.labels}
         refused += [(kind, *why) for why in found.refused]
-    validation = held_out(len(arrays["train_files"]), params.validation)
-    seen = np.delete(np.arange(len(arrays["train_files"])), validation)
+    seen = np.delete(np.arange(len(arrays["train_files"])), held_out(arrays["train_labels"], data))
     sample = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(int)]
     files = arrays["train_files"][sample]
     mean, std = photographs.statistics(photographs.Photographs(training.folder, files, section.side, sample))
     digest = hashlib.sha256()
     for array in arrays.values():
         digest.update(np.ascontiguousarray(array))
-    return arrays, {
+    statistics = {
         "name": training.folder.resolve().parent.name,
         "kind": "folder",
         "classes": training.classes,
@@ -63,3 +78,4 @@ def _folder(params):
         "sha256": digest.hexdigest(),
         "refused": refused,
     }
+    return arrays, statistics, "folder"

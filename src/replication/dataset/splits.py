@@ -1,4 +1,4 @@
-"""The data of the experiments, CIFAR-10 or a folder of images: what stage `dataset` leaves, and its splits."""
+"""The data of the experiments: what stage `dataset` leaves, and its splits."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,18 @@ from replication.params import Section
 class Folder(Section):
     """Where the images of `name: folder` are; see docs/imagenet.md."""
 
-    train: Path | None
-    validation: Path | None
-    truth: Path | None
-    side: PositiveInt
+    train: Path | None = None
+    validation: Path | None = None
+    truth: Path | None = None
+    side: PositiveInt = 256
 
 
 class Dataset(Section):
-    """The section dataset of params.yaml."""
+    """The section dataset of params.yaml, or the data set that a run freezes."""
 
-    name: Literal["cifar10", "folder"]
-    source: Literal["auto", "local", "keras", "npm"]
-    folder: Folder
+    name: Literal["cifar10", "imagenette", "folder"]
+    source: Literal["auto", "local", "keras", "npm"] = "auto"
+    folder: Folder = Folder()
     limit: PositiveInt | None
     validation: PositiveInt
 
@@ -45,56 +45,66 @@ class Split(NamedTuple):
     labels: np.ndarray
 
 
-def save(folder, arrays, statistics, name="cifar10"):
+def save(folder, arrays, statistics):
     """Leave what `load` and `describe` read; the statistics last, so that they vouch for whole arrays."""
-    records.save_arrays(Path(folder) / f"{name}.npz", arrays)
-    (Path(folder) / "dataset.json").write_text(json.dumps(statistics, indent=2))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    records.save_arrays(Path(folder) / "arrays.npz", arrays)
+    records.write(Path(folder) / "dataset.json", json.dumps(statistics, indent=2))
 
 
-def load(split, params, dataset=paths.DATASET):
+def load(split, data, root=paths.DATASET):
     """Read a split of what stage `dataset` left.
 
     Args:
-        split: "train", "validation" or "test". Of the training images `params.validation` are held out: CIFAR-10's
-            last, of a folder as many of every class. "test" is CIFAR-10's, and a folder's validation images.
-        params: `Dataset`; `limit` keeps so many images of a split, the same number of each class.
+        split: "train", "validation" or "test". `held_out` says which of the training images are for validation. "test"
+            is CIFAR-10's, Imagenette's val/ and a folder's validation images.
+        data: `Dataset`; `limit` keeps so many images of a split, the same number of each class.
+        root: the folder in which each data set has one of its own.
 
     Returns:
         A `Split`. A folder's images are `photographs.Photographs`, read when they are needed.
 
     Raises:
-        FileNotFoundError: stage `dataset` has not run.
+        FileNotFoundError: stage `dataset` has not run for this data set.
     """
-    path = _made(Path(dataset) / f"{params.name}.npz")
     kind = "test" if split == "test" else "train"
-    with np.load(path) as arrays:
+    with np.load(_made(data, root, "arrays.npz")) as arrays:
         labels = arrays[f"{kind}_labels"]
-        if params.name == "folder":
-            part, files = np.arange(len(labels)), arrays[f"{kind}_files"]
-            root = paths.ROOT / (params.folder.validation if kind == "test" else params.folder.train)
-            images = photographs.Photographs(root, files, params.folder.side, part)
-            if kind == "train":
-                chosen = held_out(len(labels), params.validation)
-                part = chosen if split == "validation" else np.delete(part, chosen)
-        else:
-            images = arrays[f"{kind}_images"]
-            last = slice(-params.validation, None) if split == "validation" else slice(-params.validation)
-            part = slice(None) if split == "test" else last
-    images, labels = images[part], labels[part]
-    kept = stratified(labels, params.limit) if params.limit else slice(None)
-    return Split(images[kept], labels[kept])
+        chosen = np.arange(len(labels))
+        if kind == "train":
+            chosen = held_out(labels, data)
+            chosen = chosen if split == "validation" else np.delete(np.arange(len(labels)), chosen)
+        if data.limit:
+            chosen = chosen[stratified(labels[chosen], data.limit)]
+        if data.name == "folder":
+            place = paths.ROOT / (data.folder.validation if kind == "test" else data.folder.train)
+            return Split(
+                photographs.Photographs(
+                    place, arrays["test_files" if kind == "test" else "train_files"][chosen], data.folder.side, chosen
+                ),
+                labels[chosen],
+            )
+        return Split(arrays[f"{kind}_images"][chosen], labels[chosen])
 
 
-def held_out(count, validation):
-    """Positions of the images of a folder that are for validation; a ValueError as of `check_validation`."""
-    check_validation(count, validation)
-    return spread(count, validation)
+def held_out(labels, data):
+    """Positions, ascending, of the training images that are for validation, by which settings are chosen.
 
+    CIFAR-10's last; of Imagenette the same number of each class, drawn by a fixed seed; of a folder every so many.
 
-def check_validation(count, validation):
-    """A ValueError where so many images for validation leave none of `count` to train on."""
-    if validation >= count:
-        raise ValueError(f"dataset.validation must be less than the {count} training images. Received: {validation}")
+    Raises:
+        ValueError: none of the training images would be left.
+    """
+    if data.validation >= len(labels):
+        raise ValueError(
+            f"dataset.validation must be less than the {len(labels)} training images. Received: {data.validation}"
+        )
+    if data.name == "cifar10":
+        return np.arange(len(labels) - data.validation, len(labels))
+    if data.name == "imagenette":
+        shuffled = np.random.default_rng(0).permutation(len(labels))
+        return np.sort(shuffled[stratified(labels[shuffled], data.validation)])
+    return spread(len(labels), data.validation)
 
 
 def spread(count, wanted):
@@ -102,19 +112,22 @@ def spread(count, wanted):
     return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
 
 
-def describe(dataset=paths.DATASET):
+def describe(data, root=paths.DATASET):
     """What stage `dataset` says of its data: kind, classes, counts, per-channel mean and std of 0..255 pixels."""
-    return json.loads(_made(Path(dataset) / "dataset.json").read_text())
+    return json.loads(_made(data, root, "dataset.json").read_text())
 
 
-def _made(path):
+def _made(data, root, file):
+    path = Path(root) / data.name / file
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `dvc repro dataset` first")
+        raise FileNotFoundError(
+            f"{path} is missing: `dvc repro dataset` makes it, or notebooks/dataset.ipynb with name = {data.name!r}"
+        )
     return path
 
 
 def stratified(labels, limit):
-    """Indices, in order, of the first images of each class, the same number of each, at most `limit` in all.
+    """Positions, ascending, of the first images of each class, the same number of each, at most `limit` in all.
 
     Raises:
         ValueError: that is less than one of each.
