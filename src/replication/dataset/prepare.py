@@ -17,7 +17,8 @@ def prepare(data):
     Args:
         data: `splits.Dataset`.
     """
-    return {"cifar10": _cifar10, "imagenette": _imagenette, "folder": _folder}[data.name](data)
+    arrays, statistics, source = {"cifar10": _cifar10, "imagenette": _imagenette, "folder": _folder}[data.name](data)
+    return arrays, statistics | {"validation": data.validation}, source
 
 
 def _cifar10(data):

@@ -113,8 +113,19 @@ def spread(count, wanted):
 
 
 def describe(data, root=paths.DATASET):
-    """What stage `dataset` says of its data: kind, classes, counts, per-channel mean and std of 0..255 pixels."""
-    return json.loads(_made(data, root, "dataset.json").read_text())
+    """What stage `dataset` says of its data: kind, classes, image_shape, mean and std of each colour (0 to 255).
+
+    Raises:
+        FileNotFoundError: stage `dataset` has not run for this data set.
+        ValueError: it has, with another number of images held out, so that the mean is of other images.
+    """
+    statistics = json.loads(_made(data, root, "dataset.json").read_text())
+    if statistics["validation"] != data.validation:
+        raise ValueError(
+            f"{Path(root) / data.name} holds out {statistics['validation']} training images in place of "
+            f"{data.validation}: run notebooks/dataset.ipynb with name = {data.name!r}, validation = {data.validation}"
+        )
+    return statistics
 
 
 def _made(data, root, file):

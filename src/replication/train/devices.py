@@ -20,6 +20,7 @@ def set_up(threads, seed):
         jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
         if keras.distribution.distribution() is None:
             _train_together()
+    keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
     keras.utils.set_random_seed(seed)
     threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
     if keras.backend.backend() == "tensorflow":
@@ -40,10 +41,24 @@ def _train_together():
         keras.distribution.set_distribution(together)
 
 
+def everywhere(model):
+    """The model itself, or where several devices train together, its copy on all of them."""
+    if keras.distribution.distribution() is None:
+        return model
+    copy = keras.models.clone_model(model)  # whose processes must agree on values from the start
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def process():
     """This process's number, and how many processes train together."""
     distribution = keras.distribution.distribution()
     return (distribution.data_shard_id, distribution.num_processes) if distribution else (0, 1)
+
+
+def writes():
+    """Whether this process writes files: of several that train together the first one does."""
+    return process()[0] == 0
 
 
 @contextlib.contextmanager

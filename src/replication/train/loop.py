@@ -1,9 +1,10 @@
-"""Train one variant with one seed, or go on with an interrupted training."""
+"""Train a network, or go on with an interrupted training; measure it; leave what it is worth keeping."""
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import keras
 import numpy as np
 import pandas as pd
 from keras import ops
+from tqdm import tqdm
 
 from replication import measures, paths, records
 from replication.dataset import photographs, splits
 from replication.train import devices
-from replication.train.recipe import build, compile_crops, compile_for, update_size, updates_of
+from replication.train.recipe import update_size, updates_of
 from replication.train.resident import Resident
 from squeezenet import costs, models
 
@@ -24,115 +26,144 @@ EVALUATION_BATCH_PHOTOGRAPHS = 50
 
 
 class Progress(keras.callbacks.Callback):
-    """Says during an epoch how far a training is."""
+    """A bar over all updates of a training, with the last epoch's accuracy on training and validation images."""
 
     def __init__(self, title, epochs):
         super().__init__()
-        self.title, self.epochs = title, epochs
+        self.title, self.epochs, self.bar = title, epochs, None
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.began = epoch, time.perf_counter()
+        if self.bar is None:
+            steps = self.params["steps"]
+            options = {"unit": " updates", "mininterval": 5, "file": sys.stdout}
+            self.bar = tqdm(total=steps * self.epochs, initial=steps * epoch, desc=self.title, **options)
 
     def on_train_batch_end(self, batch, logs=None):
-        done, steps = batch + 1, self.params["steps"]
-        if done % -(-steps // 5) == 0:
-            left = (time.perf_counter() - self.began) / done * (steps * (self.epochs - self.epoch) - done)
-            print(
-                f"{self.title}: epoch {self.epoch + 1}/{self.epochs}, {done / steps:4.0%}, "
-                f"accuracy {logs['accuracy']:.3f}, {left:.0f} s left",
-                flush=True,
-            )
+        self.bar.update()
+
+    def told(self, row):
+        """Show the accuracies of an epoch; close the bar after the last one."""
+        if self.bar is not None:
+            accuracies = {"training": row["accuracy"], "validation": row["val_accuracy"]}
+            self.bar.set_postfix({name: f"{value:.3f}" for name, value in accuracies.items()})
+            if row["epoch"] == self.epochs:
+                self.bar.close()
 
 
-def train(variant, seed, options, recipe, data, target, dataset=paths.DATASET):
-    """Train a variant, or go on with an interrupted training of the same code, parameters and data.
+def fit(model, training, validation, recipe, title):
+    """Train a compiled model, or go on with an interrupted training of the same network, recipe, code and data.
 
-    Writes model.keras, history.csv, predictions.npz and metrics.json into the folder `target`, all or none. Equal
-    trainings leave equal bytes there; what differs from run to run is returned.
+    After each epoch the state goes to data/interrupted, from where the same call goes on; it is gone at the end.
 
     Args:
-        variant: its name.
-        options, recipe: `recipe.variant_of(variant)`.
-        data: `splits.Dataset`.
+        model: from images to probabilities, compiled with a schedule over `recipe.epochs` epochs. It is changed.
+        training, validation: `splits.Split`.
+        recipe: `Train`: epochs, the size of the batches, what is random of a photograph.
+        title: names the training; the state's folder begins with it.
 
     Returns:
-        The trained model, and a dict of seconds, images_per_second and `records.provenance()`.
+        A frame with a row an epoch: loss and accuracy in training (a running mean, of augmented images under dropout)
+        and validation, learning rate, seconds.
     """
-    target, statistics = Path(target), splits.describe(dataset)
-    devices.set_up(recipe.threads, seed)
-    keras.config.set_dtype_policy(recipe.dtype)
-    training, validation, test = (splits.load(split, data, dataset) for split in ("train", "validation", "test"))
-    title = f"{variant}, seed {seed}"
-    folder = paths.INTERRUPTED / f"{variant}-{seed}-{_fingerprint(options, recipe, data, statistics)}"
-    state, rows = folder / "state.keras", []
-    updates = updates_of(training, recipe)
-    if state.exists():
-        model = keras.models.load_model(state)
-        compile_crops(model)
+    folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
+    updates, rows = updates_of(training, recipe), []
+    if (folder / "state.keras").exists():
+        _restore(model, folder / "state.keras")
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
-    else:
-        with devices.one_device():
-            model = build(variant, options, recipe, statistics, seed)
-        if keras.distribution.distribution():  # whose processes must agree on values from the start
-            drawn, model = model, keras.models.clone_model(model)
-            model.set_weights(drawn.get_weights())
-        compile_for(model, recipe, recipe.epochs * updates)
-    alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
-    fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
-    learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
-    writes = devices.process()[0] == 0
+    alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
+    fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
+    learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
+    bar = Progress(title, recipe.epochs)
     folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(start, recipe.epochs):
-        row = run_epoch(learner, training, validation, recipe, seed, epoch, Progress(title, recipe.epochs))
-        print(f"{title}: epoch {epoch + 1}/{recipe.epochs}, validation {row['val_accuracy']:.3f}", flush=True)
+        row = run_epoch(learner, training, validation, recipe, recipe.seed, epoch, bar)
+        bar.told(row)
         rows = [*rows[:epoch], row]
-        if not writes:
-            continue
-        # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
-        records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
-        with devices.one_device():  # what one process does alone, none may wait for
-            model.save(folder / "next.keras")
-        os.replace(folder / "next.keras", state)
-    history = pd.DataFrame(rows)
-    seconds = float(history.pop("seconds").sum())
-    seen = recipe.epochs * min(len(training.labels), updates * update_size(recipe))
-    run = {"seconds": seconds, "images_per_second": seen / seconds, **records.provenance()}
-    evaluation = evaluate(model, test)
-    probabilities = evaluation.pop("probabilities")
-    if not writes:
-        return model, run
+        if devices.writes():
+            # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
+            records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
+            with devices.one_device():  # what one process does alone, none may wait for
+                model.save(folder / "next.keras")
+            os.replace(folder / "next.keras", folder / "state.keras")
+    shutil.rmtree(folder, ignore_errors=True)
+    return pd.DataFrame(rows)
+
+
+def _restore(model, state):
+    """Give a model the weights and the optimiser's state of a saved one."""
+    with devices.one_device():
+        saved = keras.models.load_model(state)
+    model.set_weights(saved.get_weights())
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
+        variable.assign(ops.convert_to_numpy(value))
+
+
+def _fingerprint(model, training, validation, recipe):
+    """Of all that a training depends on: a state of another network, recipe, code or data is not gone on with."""
+    parts = [model.to_json(), model.optimizer.get_config(), recipe.model_dump(), records.versions()]
+    digest = hashlib.sha256(json.dumps(parts, default=str).encode())
+    for array in (*model.get_weights(), training.labels, validation.labels):
+        digest.update(np.ascontiguousarray(array))
+    for split in (training, validation):
+        images = split.images
+        some = "\n".join(images.files).encode() if isinstance(images, photographs.Photographs) else images[::50]
+        digest.update(some if isinstance(some, bytes) else np.ascontiguousarray(some))
+    code = [splits, photographs, models]
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), *(Path(module.__file__) for module in code)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def measure(model, training, validation, test):
+    """Accuracy and loss of a trained model, in inference mode, and what it costs.
+
+    Args:
+        model: as of `recipe.around`.
+        training, validation, test: `splits.Split`.
+
+    Returns:
+        What metrics.json has: accuracy (with its 95% Wilson interval) and loss on the test images, both on the
+        training images, counts of images, parameters and MACs. And the test images' probabilities (n, classes).
+    """
+    tested, trained = evaluate(model, test), evaluate(model, training)
+    probabilities = tested.pop("probabilities")
     metrics = {
-        "variant": variant,
-        "seed": seed,
-        "dataset": statistics["name"],
         "train_images": len(training.labels),
         "validation_images": len(validation.labels),
         "test_images": len(test.labels),
-        "epochs": recipe.epochs,
-        **evaluation,
-        "validation_accuracy": float(history.val_accuracy.iloc[-1]),
+        **tested,
+        "train_accuracy": trained["accuracy"],
+        "train_loss": trained["loss"],
         "parameters": model.layers[-1].count_params(),
         "macs": costs.macs(model.layers[-1]),
     }
-    if data.name == "folder":
+    if probabilities.shape[1] > 10:
         metrics |= measures.top(measures.classes_better(probabilities, test.labels))
-    scratch = folder / "result"
+    return metrics, probabilities
+
+
+def save(folder, model, history, metrics, probabilities, labels):
+    """Leave model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
+
+    Equal trainings leave equal bytes. Of several processes that train together the first one writes.
+    """
+    if not devices.writes():
+        return
+    folder, scratch = Path(folder), Path(folder).with_name(f"{Path(folder).name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     with devices.one_device():
-        bare = keras.Sequential([keras.Input(model.input_shape[1:], name="images"), *model.layers], name=variant)
+        bare = keras.Sequential([keras.Input(model.input_shape[1:], name="images"), *model.layers], name=folder.name)
         records.save_network(bare, scratch / "model.keras")  # needs no optimiser
     history.to_csv(scratch / "history.csv", index=False)
-    records.save_arrays(scratch / "predictions.npz", {"probabilities": probabilities, "labels": test.labels})
+    records.save_arrays(scratch / "predictions.npz", {"probabilities": probabilities, "labels": labels})
     records.write(scratch / "metrics.json", json.dumps(metrics, indent=2))
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch.rename(target)
-    shutil.rmtree(folder)
-    return model, run
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
 
 
 def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
@@ -188,7 +219,7 @@ def feed(model, images, labels=None, batch_size=None):
     if isinstance(images, photographs.Photographs):
         batch_size = batch_size or EVALUATION_BATCH_PHOTOGRAPHS
         return {"x": photographs.Batches(images, labels, batch_size, model.input_shape[1], classes)}
-    batch_size = batch_size or EVALUATION_BATCH
+    batch_size = batch_size or (EVALUATION_BATCH if model.input_shape[1] <= 64 else EVALUATION_BATCH_PHOTOGRAPHS)
     arrays = (images,) if labels is None else (images, keras.utils.to_categorical(labels, classes))
     if keras.backend.backend() != "tensorflow":
         return dict(zip(("x", "y"), arrays, strict=False)) | {"batch_size": batch_size}
@@ -209,13 +240,3 @@ def evaluate(model, split):
         "loss": float(-np.log(np.maximum(likelihood, 1e-7)).mean()),
         "probabilities": probabilities,
     }
-
-
-def _fingerprint(options, recipe, data, statistics):
-    """Of all that a training depends on: a state made by other code, parameters or data is not gone on with."""
-    settings = [options, recipe.model_dump(exclude={"seeds"}), data.model_dump(mode="json"), statistics]
-    digest = hashlib.sha256(json.dumps([settings, records.versions()]).encode())
-    code = [splits, photographs, models]
-    for path in (*sorted(Path(__file__).parent.glob("*.py")), *(Path(module.__file__) for module in code)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]

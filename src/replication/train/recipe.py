@@ -15,9 +15,9 @@ from squeezenet import models
 
 
 class Train(Section):
-    """The section train of params.yaml."""
+    """The section train of params.yaml, or the recipe that a run freezes."""
 
-    seeds: list[NonNegativeInt] = Field(min_length=1)
+    seed: NonNegativeInt
     epochs: PositiveInt
     batch_size: PositiveInt
     accumulate: PositiveInt
@@ -90,7 +90,7 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def variant_of(name):
-    """A network of params.yaml: keywords of `models.create`, and the recipe, with the network's own learning rate.
+    """A network of params.yaml: keywords of `models.create`, and the laptop's recipe with the network's learning rate.
 
     Raises:
         ValueError: params.yaml has no such variant, or its learning rate is none.
@@ -104,23 +104,32 @@ def variant_of(name):
     return options, validate(f"variants.{name}", Train, recipe)
 
 
-def build(name, options, recipe, statistics, seed):
-    """A trainable network for raw pixels: augmentation (in training only), standardisation, the variant.
+def build(options, recipe, statistics):
+    """A trainable network for raw pixels: created, initialised, and set into `around`, as notebooks/train.ipynb does.
+
+    Args:
+        options: keywords of `models.create`.
+        recipe: `Train`.
+        statistics: `splits.describe`: kind, classes, image_shape, mean and std.
+    """
+    shape, classes = (recipe.crop, recipe.crop, 3), len(statistics["classes"])
+    network = models.create(input_shape=shape, nb_classes=classes, **{"dropout_rate": recipe.dropout or None} | options)
+    initialise(network, recipe.initializer, recipe.seed)
+    return around(network, recipe, statistics)
+
+
+def around(network, recipe, statistics):
+    """A network for raw pixels: augmentation (in training only), crop, standardisation, and the network itself.
 
     The images of a folder come cropped and mirrored, so that only what is used of them is handed over.
 
     Args:
-        name: of the model.
-        options: keywords of `models.create`.
+        network: for images of `recipe.crop` pixels.
         recipe: `Train`.
-        statistics: `splits.describe()`: kind, classes, image_shape, mean and std.
-        seed: of the initial weights, drawn by numpy so that every backend starts alike.
+        statistics: `splits.describe`: kind, image_shape, mean and std.
     """
     shape, side = tuple(statistics["image_shape"]), recipe.crop
     variance = np.square(statistics["std"]) if recipe.standardise else np.ones(3)
-    options = {"dropout_rate": recipe.dropout or None} | options
-    network = models.create(input_shape=(side, side, 3), nb_classes=len(statistics["classes"]), **options)
-    initialise(network, recipe.initializer, seed)
     if statistics["kind"] == "folder":
         augmentation, shape = [], (side, side, 3)
     else:
@@ -131,7 +140,9 @@ def build(name, options, recipe, statistics, seed):
             augmentation.append(layers.RandomTranslation(*reach, **look, name="shift"))
         augmentation.append(layers.CenterCrop(side, side, name="crop"))
     standardised = layers.Normalization(mean=statistics["mean"], variance=variance, name="standardise")
-    return keras.Sequential([keras.Input(shape, name="images"), *augmentation, standardised, network], name=name)
+    return keras.Sequential(
+        [keras.Input(shape, name="images"), *augmentation, standardised, network], name="from_pixels"
+    )
 
 
 def initialise(network, rule, seed):
@@ -173,21 +184,23 @@ def taps(layer):
 
 
 def compile_for(model, recipe, updates):
-    """Give a model the optimiser, the schedule over `updates` steps and the loss of a recipe."""
-    model.compile(
-        CaffeSGD(
-            WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates, recipe.accumulate),
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
-            global_clipnorm=recipe.clip_norm,
-            l2=recipe.weight_decay,
-            centralise=recipe.centralise,
-        ),
-        keras.losses.CategoricalCrossentropy(),
-        metrics=["accuracy"],
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,  # XLA halves TensorFlow's speed on a CPU
+    """Give a model the optimiser of a recipe, its schedule over `updates` steps, and the loss."""
+    optimiser = CaffeSGD(
+        WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates, recipe.accumulate),
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
+        global_clipnorm=recipe.clip_norm,
+        l2=recipe.weight_decay,
+        centralise=recipe.centralise,
     )
+    compile_with(model, optimiser)
+
+
+def compile_with(model, optimiser):
+    """Give a model an optimiser and the loss."""
+    jit = "auto" if keras.backend.backend() == "jax" else False  # XLA halves TensorFlow's speed on a CPU
+    model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=["accuracy"], jit_compile=jit)
     compile_crops(model)
 
 

@@ -1,0 +1,176 @@
+"""Recorded runs: section `runs` of params.yaml, and a row in git for each of their trainings.
+
+A run freezes its data set, recipe, networks with their learning rates, seeds and backend, so that nothing else in
+params.yaml changes what its rows mean. A row, data/evidence/RUN/NETWORK-SEED.json, has what metrics.json has, the
+parameters, the history, which test images the network got right (bits, base64), seconds and provenance.
+"""
+
+import base64
+import json
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from replication import paths, records
+from replication.dataset.splits import Dataset
+from replication.params import Section, read, validate
+from replication.train.recipe import Train, variant_of
+
+LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which leaves no row
+TOLERANCE = 2.0  # points of test accuracy that a row remade on another machine may differ by
+
+
+class Run(Section):
+    """An entry of section runs: trainings that may be compared with each other, as only the networks differ."""
+
+    dataset: dict
+    recipe: dict
+    epochs: PositiveInt
+    seeds: list[NonNegativeInt] = Field(min_length=1)
+    networks: dict[str, PositiveFloat | list[PositiveFloat]]  # variant -> its learning rate, or several to choose from
+    backend: Literal["tensorflow", "jax"] = "tensorflow"
+
+
+class Training(NamedTuple):
+    """One training of a run, or of the laptop's.
+
+    Attributes:
+        options: keywords of `models.create`.
+        recipe: `Train`.
+        data: `Dataset`.
+        params: by which a row is known to be of this training; None on the laptop.
+    """
+
+    run: str
+    variant: str
+    options: dict
+    recipe: Train
+    data: Dataset
+    backend: str | None = None
+    name: str | None = None
+    params: dict | None = None
+
+    @property
+    def folder(self):
+        """Where the network goes, with history.csv, predictions.npz and metrics.json."""
+        return paths.TRAIN / self.variant if self.run == LAPTOP else paths.CHECKPOINTS / self.run / self.name
+
+    @property
+    def path(self):
+        """Of the row in git; None on the laptop."""
+        return None if self.run == LAPTOP else paths.EVIDENCE / self.run / f"{self.name}.json"
+
+    def is_recorded(self):
+        """Whether the row is there and was made by these parameters."""
+        return self.path.exists() and json.loads(self.path.read_text())["params"] == self.params
+
+
+def plan():
+    """Section runs of params.yaml: name -> `Run`."""
+    return read("runs", dict[str, Run])
+
+
+def trainings(name):
+    """All trainings of a run, seed by seed, so that an interrupted run leaves whole seeds.
+
+    Raises:
+        ValueError: params.yaml has no such run, or a value of it is none that section train may have.
+    """
+    runs = plan()
+    if name not in runs:
+        raise ValueError(f"params.yaml: runs has no {name!r}. It has {', '.join(runs)}; {LAPTOP!r} is section train")
+    run, found = runs[name], []
+    data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
+    for seed in run.seeds:
+        for variant, rates in run.networks.items():
+            options, _ = variant_of(variant)
+            for rate in rates if isinstance(rates, list) else [rates]:
+                values = run.recipe | {"learning_rate": rate}
+                recipe = validate(f"runs.{name}.recipe", Train, values | {"epochs": run.epochs, "seed": seed})
+                params = {"dataset": run.dataset, "train": values, "variant": options}
+                title = f"{variant}-{seed}" + f"-{rate:g}" * isinstance(rates, list)
+                found.append(Training(name, variant, options, recipe, data, run.backend, title, params))
+    return found
+
+
+def training(run, variant, seed=0, learning_rate=0.0):
+    """One training.
+
+    Args:
+        run: "laptop" for sections `dataset` and `train`, or a name under `runs`.
+        seed, learning_rate: of a recorded run's; the rate only where the run tries several of this network.
+
+    Raises:
+        ValueError: the run has no such training.
+    """
+    if run == LAPTOP:
+        options, recipe = variant_of(variant)
+        return Training(run, variant, options, recipe, read("dataset", Dataset))
+    for each in trainings(run):
+        if (each.variant, each.recipe.seed) == (variant, seed) and learning_rate in (0, each.recipe.learning_rate):
+            return each
+    raise ValueError(f"params.yaml: runs.{run} has no {variant!r} of seed {seed} and rate {learning_rate or 'any'}")
+
+
+def record(of, metrics, history, correct, provenance):
+    """Leave the row of a training for git; where one is there already, compare with it instead.
+
+    Args:
+        of: `Training`.
+        metrics: what metrics.json has.
+        history: frame of history.csv.
+        correct: bool array over the test images.
+        provenance: seconds and `records.provenance`.
+
+    Returns:
+        A sentence that says what was done.
+
+    Raises:
+        RuntimeError: the training differs from its row by more than `TOLERANCE`.
+    """
+    row = metrics | {"params": of.params, "history": history.to_dict("list"), "correct": pack(correct), **provenance}
+    name = of.path.relative_to(paths.ROOT)
+    if not of.is_recorded():
+        records.write(of.path, json.dumps(row, indent=1) + "\n")
+        return f"{name} is written: commit it"
+    there = json.loads(of.path.read_text())
+    if all(there[key] == row[key] for key in ("history", "correct", "loss")):
+        return f"equal bits: every epoch, and every test image, is as in {name}"
+    off = 100 * (row["accuracy"] - there["accuracy"])
+    sentence = f"{off:+.2f} points of test accuracy from {name}, which was made on {there['hardware']}"
+    if abs(off) > TOLERANCE:
+        raise RuntimeError(f"{sentence}: more than {TOLERANCE:g}, so this is another training")
+    return f"{sentence}: within {TOLERANCE:g}"
+
+
+def pack(correct):
+    """A bool array as text, eight to a byte."""
+    return base64.b64encode(np.packbits(correct)).decode()
+
+
+def unpack(text, count):
+    """The first `count` values that `pack` packed."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
+
+
+def recorded(name):
+    """The rows of a run in git, one a training, with its columns, `learning_rate`, and `correct` as bool arrays.
+
+    Raises:
+        ValueError: a row is of other parameters than params.yaml's, or of no training of the run.
+    """
+    asked = {each.path: each for each in trainings(name)}
+    found = []
+    for path in sorted((paths.EVIDENCE / name).glob("*.json")):
+        if path not in asked or not asked[path].is_recorded():
+            raise ValueError(
+                f"{path} is not of runs.{name} as params.yaml has it: restore the run, or give it a new name"
+            )
+    for path, each in asked.items():
+        if path.exists():
+            row = json.loads(path.read_text())
+            row |= {"learning_rate": each.recipe.learning_rate, "correct": unpack(row["correct"], row["test_images"])}
+            found.append(row)
+    return pd.DataFrame(found)
