@@ -1,14 +1,18 @@
 # Everything runs in .venv, made from requirements.lock.
+SHELL  := bash
+.SHELLFLAGS := -o pipefail -ec
 VENV   ?= $(CURDIR)/.venv
 PYTHON ?= python3
-# How many variants train at once, one thread each.
+# How many stages or trainings run at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
+# `make quick`: five networks, 3,000 images, and everything else in miniature.
+FIVE   = squeezenet simple_bypass complex_bypass squeezenet_11 alexnet
 TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
-  $(addprefix transfer.,per_class=25 test=500 epochs=1) \
-  $(addprefix export.,images=200 photographs=10 calls=10) \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=3000 shared=1000) \
-  $(addprefix advantages.variants.$(net).images.,dense=1000 pruned=1000 shared=1000))
+  $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
+  $(addprefix export.,images=100 photographs=4 calls=5 calibration=20) \
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500) \
+  $(addprefix advantages.variants.$(net).images.,dense=500 pruned=500 shared=500))
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -18,7 +22,7 @@ export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax torch unlock repro evidence communication test test-jax prove bench quick lab lock
+.PHONY: help venv jax torch unlock repro evidence train communication test test-jax prove bench quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,31 +58,42 @@ unlock: venv
 	@! dvc stage list --name-only 2>&1 | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Stage export times single images: it runs alone, in the last line. LiteRT and ONNX are made by TensorFlow, whatever
-# trained the networks.
-repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= variants train at once
-	dvc repro code dataset
-	dvc stage list --name-only | grep train@ | sed '1!G;h;$$!d' | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc stage list --name-only | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	dvc stage list --name-only | grep advantages@ | KERAS_BACKEND=tensorflow xargs -P $(JOBS) -I{} dvc --wait-for-lock repro -s {}
-	KERAS_BACKEND=tensorflow dvc repro
+# Names of stages, one a line -> the same names, each once it is reproduced; what a stage prints goes to data/logs.
+STAGES = dvc stage list --name-only
+REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} > data/logs/{}.log 2>&1 && echo {} \
+  || { tail -n 25 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
 
-evidence: unlock ## longer trainings of several seeds, what is not done yet; each leaves a row in data/evidence for git
-	dvc repro code dataset
-	python -m replication.evidence list > .dvc/tmp/evidence
-	xargs -r -P $(JOBS) -n 1 python -m replication.evidence train < .dvc/tmp/evidence
+# Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
+repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
+	mkdir -p data/logs
+	{ printf 'code\ndataset\n' | $(call REPRO,1) \
+	  && $(STAGES) | grep train@ | sed '1!G;h;$$!d' | $(call REPRO,$(JOBS)) \
+	  && $(STAGES) | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
+	  && export KERAS_BACKEND=tensorflow && $(STAGES) | grep advantages@ | $(call REPRO,$(JOBS)) \
+	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$($(STAGES) | wc -l)"
+	@echo "The report: reports/README.md, as a page reports/report.html"
+
+evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
+	python -m replication.train $(RUN) > .dvc/tmp/evidence
+	xargs -r -P $(JOBS) -L 1 papermill --no-progress-bar < .dvc/tmp/evidence
+
+RUN1 = $(or $(RUN),photographs)
+train: venv ## one training of a recorded run, compared with its row: RUN=photographs VARIANT=squeezenet SEED=0
+	python -m replication.train $(RUN1) --variant $(or $(VARIANT),squeezenet) --seed $(or $(SEED),0) \
+	  | xargs -L 1 papermill --no-progress-bar --log-output
 
 communication: jax unlock ## what two processes send each other in training, counted once; each network leaves a row for git
-	dvc repro code dataset
+	dvc repro dataset
 	KERAS_BACKEND=jax python -m replication.advantages.communication all
 
-quick: venv ## the last commit at about a tenth of the budget, in a copy that leaves the results alone
+quick: venv ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
-	cd "$(COPY)" && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
-	  && PYTHONPATH="$(COPY)/src" dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset \
-	  && $(MAKE) repro VENV="$(VENV)"
-	@echo "The report of the quick run: $(COPY)/reports/README.md"
+	cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
+	  && dropped=$$(python -c 'import sys, yaml; print(*("-S ~variants." + v for v in yaml.safe_load(open("params.yaml"))["variants"] if v not in sys.argv))' $(FIVE)) \
+	  && dvc exp run -q $$dropped $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
+	  && $(MAKE) --no-print-directory repro VENV="$(VENV)"
+	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
 
 test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline end to end
 	ruff format --check . && ruff check .
@@ -100,8 +115,9 @@ bench: jax torch unlock ## speed beside what one would use instead, what is not 
 	for topic in $(TOPICS); do python -m replication.bench $$topic || exit; done
 	dvc repro report && python -m replication.report
 
-lab: venv ## open the notebooks in JupyterLab
-	jupyter lab notebooks
+lab: venv ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
+	test -e data/dataset/cifar10/dataset.json || dvc repro dataset
+	jupyter lab
 
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
   --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"

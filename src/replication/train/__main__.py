@@ -1,17 +1,44 @@
-"""What papermill has to run for the recorded trainings that have no row yet: `make evidence` runs each line."""
+"""`make evidence`: a line of papermill's arguments for each recorded training that has no row yet.
+
+The data sets that they need are made first.
+"""
 
 import argparse
+import sys
 
 import keras
+import papermill
 
 from replication import paths
 from replication.train import runs
 
-parser = argparse.ArgumentParser(prog="python -m replication.train", description=__doc__)
-parser.add_argument("run", nargs="*", help="of params.yaml; all of this backend's if none is named")
-for name in parser.parse_args().run or runs.plan():
-    for each in runs.trainings(name):
-        if each.backend == keras.backend.backend() and not each.is_recorded():
-            output = (paths.CHECKPOINTS / f"{name}-{each.name}.ipynb").relative_to(paths.ROOT)
-            print(f"notebooks/train.ipynb {output} -p run {name} -p variant {each.variant}", end=" ")
-            print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
+
+def make_dataset(data):
+    """Execute notebooks/dataset.ipynb, unless what it leaves is there."""
+    if not (paths.DATASET / data.name / "dataset.json").exists():
+        print(f"getting {data.name}", file=sys.stderr)
+        parameters = {"name": data.name, "validation": data.validation}
+        output = paths.CHECKPOINTS / f"dataset-{data.name}.ipynb"
+        papermill.execute_notebook(paths.NOTEBOOKS / "dataset.ipynb", output, parameters, progress_bar=False)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m replication.train", description=__doc__)
+    parser.add_argument("run", nargs="*", help="of params.yaml; all of this backend's if none is named")
+    parser.add_argument("--variant", help="this network alone, whether it has a row or not")
+    parser.add_argument("--seed", type=int, help="this seed alone")
+    chosen = parser.parse_args()
+    paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    for name in chosen.run or runs.plan():
+        for each in runs.trainings(name):
+            if each.backend != keras.backend.backend() or chosen.seed not in (None, each.recipe.seed):
+                continue
+            if each.variant == chosen.variant or (chosen.variant is None and not each.is_recorded()):
+                make_dataset(each.data)
+                output = (paths.CHECKPOINTS / f"{name}-{each.name}.ipynb").relative_to(paths.ROOT)
+                print(f"notebooks/train.ipynb {output} -p run {name} -p variant {each.variant}", end=" ")
+                print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
+
+
+if __name__ == "__main__":
+    main()
