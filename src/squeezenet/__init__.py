@@ -8,7 +8,18 @@ except ImportError as error:
         "and name it in KERAS_BACKEND if it is not tensorflow"
     ) from None
 
-from squeezenet.models import AlexNet, SqueezeNet, SqueezeNet_11, decode_predictions, preprocess_input
+from squeezenet.initial import initialise, standardise
+from squeezenet.models import AlexNet, SqueezeNet, SqueezeNet_11
+from squeezenet.preprocessing import decode_predictions, preprocess_input
 
-__version__ = "0.2.0"
-__all__ = ["AlexNet", "SqueezeNet", "SqueezeNet_11", "__version__", "decode_predictions", "preprocess_input"]
+__version__ = "0.3.0"
+__all__ = [
+    "AlexNet",
+    "SqueezeNet",
+    "SqueezeNet_11",
+    "__version__",
+    "decode_predictions",
+    "initialise",
+    "preprocess_input",
+    "standardise",
+]

@@ -11,7 +11,7 @@ each layer:
 
 A gap is the number of zeros before an entry, in the kernel flattened as (out, in, height, width). An
 entry of code 0 behind gap 15 is a filler. There is no Huffman coding. The layers' names and shapes are
-not in the file: `shapes` below is layer -> (height, width, in, out), in the order of the file.
+not in the file.
 """
 
 import hashlib
@@ -23,13 +23,17 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from squeezenet.weights.network import Weights
-
 NAME = "compressed_SqueezeNet.net"
 URL = f"https://github.com/songhan/SqueezeNet-Deep-Compression/raw/master/{NAME}"
 SHA256 = "e4ab6960ae8cd81505e1c2136921201507e930966c53deaf15862a395b3a3261"
 CODEBOOK = 256
 FILLER = 15
+SHAPES = {"conv1": (7, 7, 3, 96)}  # layer -> (height, width, in, out), in the order of the file
+for i, wide in enumerate((96, 128, 128, 256, 256, 384, 384, 512)):
+    squeeze = 16 * (i // 2 + 1)
+    SHAPES[f"fire{i + 2}_squeeze1x1"] = (1, 1, wide, squeeze)
+    SHAPES |= {f"fire{i + 2}_expand{side}x{side}": (side, side, squeeze, 4 * squeeze) for side in (1, 3)}
+SHAPES["conv10"] = (1, 1, 512, 1000)
 
 
 class Layer(NamedTuple):
@@ -64,32 +68,33 @@ def find(copy=None):
 
 
 def verify(path):
+    """Raise a ValueError if a file is not the authors'."""
     if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
         raise ValueError(f"{path} is not the authors' file, its sha256 differs: download {URL}")
 
 
-def read(path, shapes):
+def read(path, _=None):
     """The weights of the authors' file.
 
     Raises:
         ValueError: it is another file.
     """
     verify(path)
-    return Weights(decode(path.read_bytes(), shapes)[0], {"as_released": True})
+    return decode(path.read_bytes())[0], {}
 
 
-def decode(data, shapes):
+def decode(data):
     """Decode the bytes of the authors' file.
 
     Returns:
         Tensors by name, and a `Layer` for each layer.
 
     Raises:
-        ValueError: the bytes do not make up layers of these shapes.
+        ValueError: the bytes do not make up the layers of `SHAPES`.
     """
-    counts, sizes = _measure(data, shapes)
+    counts, sizes = _measure(data)
     stream, tensors, rows = io.BytesIO(data[sizes["counts"] :]), {}, []
-    for (name, shape), n in zip(shapes.items(), counts, strict=True):
+    for (name, shape), n in zip(SHAPES.items(), counts, strict=True):
         height, width, inputs, outputs = shape
         codebook = np.frombuffer(stream.read(4 * CODEBOOK), "<f4")
         bias = np.frombuffer(stream.read(4 * outputs), "<f4")
@@ -114,18 +119,18 @@ def decode(data, shapes):
     return tensors, rows
 
 
-def byte_table(data, shapes):
+def byte_table(data):
     """Bytes of the counts, codebooks, biases, codes and gaps; they sum to the size of the file."""
-    return _measure(data, shapes)[1]
+    return _measure(data)[1]
 
 
-def _measure(data, shapes):
+def _measure(data):
     """Stored entries by layer, and the bytes of each kind of content, which must make up the file."""
-    counts = [int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(len(shapes))]
+    counts = [int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(len(SHAPES))]
     sizes = {
-        "counts": 4 * len(shapes),
-        "codebooks": 4 * CODEBOOK * len(shapes),
-        "biases": 4 * sum(shape[-1] for shape in shapes.values()),
+        "counts": 4 * len(SHAPES),
+        "codebooks": 4 * CODEBOOK * len(SHAPES),
+        "biases": 4 * sum(shape[-1] for shape in SHAPES.values()),
         "codes": sum(counts),
         "gaps": sum(-(-n // 2) for n in counts),
     }

@@ -8,9 +8,9 @@ import numpy as np
 try:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 except ImportError:
-    raise ImportError(".caffemodel files need protobuf: pip install 'squeezenet[weights]'") from None
+    raise ImportError(".caffemodel files need protobuf: in a clone, pip install '.[weights]'") from None
 
-from squeezenet.weights.network import Weights, named
+from squeezenet.weights.network import named
 
 # Git's ids of the files of these names in forresti/SqueezeNet and songhan/SqueezeNet-Residual.
 OFFICIAL = {
@@ -35,7 +35,7 @@ ELTWISE = ("Eltwise", 25)  # the sum of a bypass, in either form
 SUMS = 4  # of a simple bypass
 
 
-def read(path):
+def read(path, _=None):
     """The weights of a SqueezeNet as the authors release it, with simple bypass if the file has its sums.
 
     Raises:
@@ -59,7 +59,7 @@ def read(path):
         raise ValueError("it has no layer with weights")
     if sums not in (0, SUMS):
         raise ValueError(f"it has {sums} sums, where simple bypass has {SUMS}")
-    return Weights(named(pairs), {"as_released": True} | ({"use_bypass": "simple"} if sums else {}))
+    return named(pairs), {"use_bypass": "simple"} if sums else {}
 
 
 def _array(blob):

@@ -1,25 +1,69 @@
-"""Models that Keras saved: bare, or with a network as the last layer behind what prepares its images."""
+"""Models that Keras saved: bare, or with a network as the last layer behind what prepares its images.
 
+A .keras file is a zip of config.json, how the model is built, and model.weights.h5, where the weights of a layer are
+numbered datasets in a group that has the layer's name. Nothing of the file is built or run.
+"""
+
+import io
+import json
+import math
 import zipfile
 
-import keras
-
-from squeezenet.weights.network import Weights, at_most, tensors
+import h5py
+import numpy as np
 
 INFLATED, ROOM = 16, 2**24  # times the file's bytes, and bytes, that its members may have
+KINDS = ("kernel", "bias")  # of the layers with weights that our networks have
 
 
-def read(path):
-    """The weights of a .keras file. Keras' safe mode runs no code of the file.
+def read(path, _=None):
+    """The tensors of a .keras file, and Keras' configuration of the network.
 
     Raises:
-        ValueError: its members claim far more bytes than the file has, or its layers more weights than it has bytes.
+        ValueError: it claims far more bytes than it has, or is damaged.
     """
     with zipfile.ZipFile(path) as archive:
         claimed = sum(member.file_size for member in archive.infolist())
-    if claimed > INFLATED * path.stat().st_size + ROOM:
-        raise ValueError(f"its members claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
-    with at_most(claimed):
-        model = keras.models.load_model(path, compile=False)
-    network = model.layers[-1] if isinstance(model.layers[-1], keras.Model) else model
-    return Weights(tensors(network), network)
+        if claimed > INFLATED * path.stat().st_size + ROOM:
+            raise ValueError(f"its members claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
+        config = json.loads(archive.read("config.json"))
+        content = archive.read("model.weights.h5")
+    last = config["config"]["layers"][-1]
+    if "layers" in last["config"]:
+        config = last
+    with h5py.File(io.BytesIO(content)) as file:
+        return _tensors(file, config["config"]["name"], len(content)), {"keras": config}
+
+
+def _tensors(file, name, size):
+    """The weights of the layers in the model of a name."""
+    groups = {}  # name in Keras -> group, the innermost if a model and its last layer have one name
+
+    def visit(path, item):
+        if isinstance(item, h5py.Group) and "name" in item.attrs:
+            groups.setdefault(str(item.attrs["name"]), []).append(path)
+
+    file.visititems(visit)
+    if name not in groups:
+        raise ValueError(f"it has no weights of {name}")
+    prefix = max(groups[name], key=len).removesuffix("vars") + "layers/"
+    tensors = {}
+    for layer, paths in groups.items():
+        for path in paths:
+            if not path.startswith(prefix) or path.count("/") != prefix.count("/") + 1:
+                continue
+            for i, key in enumerate(sorted(file[path], key=int)):
+                kind = KINDS[i] if i < len(KINDS) else key
+                tensors[f"{layer}/{kind}"] = _array(file[path].get(key), size)
+    return tensors
+
+
+def _array(data, size):
+    """A dataset that lies in the file itself."""
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+        raise ValueError("its weights are not in the file")
+    if math.prod(data.shape) * data.dtype.itemsize > size:
+        raise ValueError(f"{data.name} claims more weights than the file holds")
+    if data.attrs.get("dtype") == "bfloat16":
+        return (np.asarray(data).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(data)

