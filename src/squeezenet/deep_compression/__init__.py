@@ -9,15 +9,17 @@ The other functions take and give arrays, by the names of `squeezenet.weights.te
 """
 
 try:
-    from squeezenet.deep_compression.files import compress, load, save
+    from squeezenet.deep_compression.files import Compressed, compress, load, save
     from squeezenet.deep_compression.pruning import prune, prune_below, prune_network
     from squeezenet.deep_compression.quantisation import Quantiser, fit
     from squeezenet.deep_compression.sharing import kmeans, share, share_network
     from squeezenet.deep_compression.svd import factorise
 except ImportError as error:
-    raise ImportError(f"Deep Compression needs {error.name}: pip install 'squeezenet[deep_compression]'") from None
+    message = f"Deep Compression needs {error.name}: in a clone, pip install '.[deep-compression]'"
+    raise ImportError(message) from None
 
 __all__ = [
+    "Compressed",
     "Quantiser",
     "compress",
     "factorise",

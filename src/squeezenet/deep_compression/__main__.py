@@ -1,5 +1,8 @@
 """Compress a Keras model of convolutions and dense layers into a .sqnt file, bring it back, or look into the file.
 
+Nothing is trained or measured: measure the network that comes back. Pruning (--quality) needs retraining, for which
+see docs/deep_compression.md; without it accuracy may be lost.
+
 python -m squeezenet.deep_compression network.keras --bits 6 --bytes 470000 -o network.sqnt
 python -m squeezenet.deep_compression network.sqnt -o network.keras
 python -m squeezenet.deep_compression --inspect network.sqnt
@@ -7,6 +10,7 @@ python -m squeezenet.deep_compression --inspect network.sqnt
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -17,7 +21,7 @@ from rich.table import Table
 from squeezenet.deep_compression import compress, load
 from squeezenet.deep_compression.files import whole
 from squeezenet.deep_compression.sharing import MOST_BITS
-from squeezenet.weights import sqnt
+from squeezenet.weights import check_content, sqnt
 
 DIRECTIONS = {".keras": ".sqnt", ".sqnt": ".keras"}
 
@@ -29,7 +33,11 @@ def parse(arguments):
     parser.add_argument("-o", dest="output", type=Path, help="the file to write, of the other kind")
     parser.add_argument("--inspect", action="store_true", help="show the bytes of a .sqnt file by section and tensor")
     of = parser.add_argument_group("compression", "without any of these nothing is lost")
-    of.add_argument("--quality", type=float, help="drop weights below so many standard deviations of their layer")
+    of.add_argument(
+        "--quality",
+        type=float,
+        help="drop weights below so many standard deviations of their layer, as a start of retraining",
+    )
     of.add_argument("--bits", type=int, help="let the weights of a layer share 2^BITS - 1 values")
     of.add_argument("--bytes", type=int, help="of the file at most; more are saved by rounding as finely as fits")
     of.add_argument("--huffman", action="store_true", help="code by Huffman, as the paper does")
@@ -62,6 +70,8 @@ def run(given):
         with whole(given.output) as path:
             model.save(path)
     else:
+        if given.file.is_file():
+            check_content(given.file)
         model = keras.models.load_model(given.file, compile=False, safe_mode=True)
         options = {"quality": given.quality, "bits": given.bits, "budget": given.bytes}
         compress(model, given.output, **options, coder=sqnt.CODERS[given.huffman])
@@ -96,7 +106,9 @@ def inspect(path):
 def main(arguments=None):
     given = parse(arguments)
     try:
-        run(given)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
         sys.exit(f"{given.file}: {' '.join(str(error).split()) or type(error).__name__}")
 

@@ -1,23 +1,57 @@
 """A Keras model in a compressed file, and back."""
 
+import concurrent.futures
 import contextlib
+import copy
+import json
 import os
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from squeezenet import models
-from squeezenet.deep_compression.pruning import prune_network
+from squeezenet.deep_compression.pruning import is_kernel, prune_network
 from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
-from squeezenet.weights import set_tensors, sqnt, tensors
+from squeezenet.weights import check_content, check_finite, set_tensors, sqnt, tensors
+
+LARGEST_SIDE = 512  # of the images of a network that a file describes by keywords
 
 
-def compress(model, path, *, quality=None, kept=None, bits=None, budget=None, coder="range", architecture=None):
+class Compressed(NamedTuple):
+    """What `compress` did.
+
+    Attributes:
+        sizes: bytes of the file by section.
+        removed: share of the kernels' weights that pruning removed.
+        agreement: share of the images whose first class is the same before and after; None without images.
+    """
+
+    sizes: dict
+    removed: float
+    agreement: float | None
+
+
+def compress(
+    model,
+    path,
+    *,
+    quality=None,
+    kept=None,
+    bits=None,
+    budget=None,
+    coder="range",
+    architecture=None,
+    images=None,
+):
     """Prune a model, share its weights and write it into a file; `load` gives it back. No training in between.
 
-    The model itself stays as it is. Whoever wants to retrain within the zeros and shared values does these steps
-    one by one: `prune_network`, `share_network`, `save`.
+    The model itself stays as it is. Pruning without retraining can cost most of the accuracy, so that it warns where
+    nothing is measured. To retrain within the zeros and the shared values, do these steps one by one:
+    `prune_network`, `share_network`, `save`.
 
     Args:
         model: any Keras model of convolutions and dense layers. Weights of one dimension (biases, the statistics of
@@ -31,33 +65,45 @@ def compress(model, path, *, quality=None, kept=None, bits=None, budget=None, co
         coder: "range", or "huffman" as in the paper.
         architecture: keywords of `models.create` that build this model, which take fewer bytes than Keras' own
             configuration of it.
+        images: as the model takes them, to measure on how many of them its first class stays the same.
 
     Returns:
-        The bytes of the file by section.
+        `Compressed`.
 
     Raises:
-        ValueError: an argument does not fit the model, or the model has weights that are no floating-point arrays.
-            The budget is too small for it.
+        ValueError: an argument does not fit the model, a weight is not finite, the budget is too small, or the file
+            could not be read again.
     """
-    values = tensors(model)
-    for name, tensor in values.items():
-        if tensor.ndim == 0 or not keras.backend.is_float_dtype(str(tensor.dtype)):
-            raise ValueError(f"{name} is no floating-point array: its layer cannot be compressed")
+    before = tensors(model)
+    check_finite(before)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
-    size = sum(tensor.size for tensor in values.values())
-    set_tensors(models.restore(architecture, size), values)  # before any work: the file can be read back
-    if quality is not None or kept is not None:
-        values = prune_network(values, kept, quality)
+    architecture = json.loads(json.dumps(architecture, allow_nan=False))
+    restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
+    pruning = quality is not None or kept is not None
+    values = prune_network(before, kept, quality) if pruning else before
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
     if budget is not None and len(data) > budget:
         data = fit(values, budget, architecture, coder)
-    return _write(path, data)
+    kernels = [name for name, tensor in before.items() if is_kernel(tensor)]
+    zeroed = sum(np.count_nonzero(before[name]) - np.count_nonzero(values[name]) for name in kernels)
+    removed, agreement = zeroed / max(sum(before[name].size for name in kernels), 1), None
+    if images is not None:
+        set_tensors(restored, sqnt.decode(data)[1])
+        first = [network.predict(images, verbose=0).argmax(-1) for network in (model, restored)]
+        agreement = float(np.mean(first[0] == first[1]))
+    elif pruning:
+        warnings.warn(
+            f"pruning removed {removed:.1%} of the weights without retraining, and nothing was measured: measure the "
+            "accuracy of the file, or retrain between the steps",
+            stacklevel=2,
+        )
+    return Compressed(_write(path, data), removed, agreement)
 
 
 def save(path, values, architecture, coder="range"):
-    """Encode tensors and what `models.restore` needs into a file (see `sqnt`); the bytes by section."""
+    """Encode tensors, and the architecture for `load`, into a file (see `sqnt`); the bytes by section."""
     return _write(path, sqnt.encode(values, architecture, coder))
 
 
@@ -67,13 +113,66 @@ def load(path):
     Raises:
         ValueError: the file is damaged, or its weights do not fit its architecture.
     """
-    values, architecture = sqnt.read(Path(path))
     try:
-        model = models.restore(architecture, sum(tensor.size for tensor in values.values()))
-        set_tensors(model, values)
+        check_content(path)
+        values, architecture = sqnt.read(Path(path))
+        return _build_and_fill(architecture, values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _build_and_fill(architecture, values):
+    """The model that a file describes, with its weights, of which it may claim no more than the file has.
+
+    Args:
+        architecture: keywords of `models.create`, or {"keras": Keras' configuration of any model}.
+        values: tensors by name.
+    """
+    size = sum(tensor.size for tensor in values.values())
+    try:
+        custom = _custom_objects(architecture)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:  # whose end drops what Keras notes of its variables
+            claimed = pool.submit(_count, architecture, custom).result()
+        if claimed > 2 * size + 2**20:  # of a network that is nearly right, `set_tensors` names the layer
+            raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds, {size:,}")
+        model = _build(architecture)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"not an architecture that can be built: {error}") from None
+    set_tensors(model, values)
     return model
+
+
+def _count(architecture, custom):
+    """How many weights a model has that is not allocated."""
+    with keras.saving.custom_object_scope(custom), keras.StatelessScope(initialize_variables=False):
+        return _build(architecture).count_params()
+
+
+def _custom_objects(part):
+    """The user's own layers that a configuration names, which scopes make known to one thread."""
+    if not isinstance(part, dict | list):
+        return {}
+    found = {}
+    for name in [part[key] for key in ("registered_name", "class_name") if isinstance(part, dict) and part.get(key)]:
+        if isinstance(name, str) and (custom := keras.saving.get_registered_object(name)):
+            found[name] = custom
+    for inner in part.values() if isinstance(part, dict) else part:
+        found |= _custom_objects(inner)
+    return found
+
+
+def _build(architecture):
+    if "keras" in architecture:
+        config = copy.deepcopy(architecture["keras"])  # Keras empties it
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"{type(model).__name__} is no model")
+        return model
+    if max(side or 0 for side in architecture["input_shape"]) > LARGEST_SIDE:
+        raise ValueError(f"images of {architecture['input_shape']}")
+    if not {"weights", "input_tensor"}.isdisjoint(architecture):
+        raise ValueError("weights or inputs from elsewhere")
+    return models.create(**architecture)
 
 
 @contextlib.contextmanager
@@ -88,6 +187,7 @@ def whole(path):
 
 
 def _write(path, data):
+    sqnt.decode(data)  # what cannot be read is not written
     with whole(Path(path)) as temporary:
         temporary.write_bytes(data)
     return sqnt.byte_table(data)

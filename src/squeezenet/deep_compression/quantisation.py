@@ -18,7 +18,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import optimize
 from tqdm import tqdm
 
-from squeezenet.weights import sqnt, tensors
+from squeezenet.deep_compression.pruning import is_kernel, precise
+from squeezenet.weights import check_finite, sqnt, tensors
 
 BATCH = 8
 DAMPING = 0.01  # of the mean second moment: how far to trust the inputs seen
@@ -48,6 +49,7 @@ class Quantiser:
 
     def __init__(self, network, output, images, seed=0):
         self.tensors = tensors(network)
+        check_finite(self.tensors)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
         self.moments, self.feedback = {}, {}
         for name, inputs in drawn_inputs(network, self.layers, images, seed=seed).items():
@@ -149,15 +151,15 @@ def fit(values, budget, architecture, coder="range"):
     Raises:
         ValueError: steps that fit leave nothing of a kernel.
     """
-    norms = {name: np.linalg.norm(tensor) for name, tensor in values.items() if tensor.ndim > 1 and tensor.any()}
+    check_finite(values)
+    kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor) and tensor.any()}
+    norms = {name: precise(np.linalg.norm, kernel) for name, kernel in kernels.items()}
     low, high, best, lost = np.log2(FINEST), 0.0, None, ["any kernel"]
     for _ in tqdm(range(HALVINGS), "Rounding", disable=None, leave=False):
         middle = (low + high) / 2
         rounded = dict(values)
         for name, norm in norms.items():
-            mantissa, exponent = np.frexp(2**middle * norm)
-            step = np.float32(np.ldexp(np.rint(2048 * mantissa) / 2048, exponent))  # so short that multiples are exact
-            rounded[name] = step * np.rint(values[name] / step)
+            rounded[name] = _round(kernels[name], 2**middle * norm)
         data = sqnt.encode(rounded, architecture, coder)
         if len(data) > budget:
             low = middle
@@ -166,6 +168,17 @@ def fit(values, budget, architecture, coder="range"):
     if lost:
         raise ValueError(f"no file of {budget:,} bytes: rounding to so few would leave nothing of {lost[0]}")
     return best
+
+
+def _round(kernel, step):
+    """A kernel in multiples of a step so short that they are exact in float32."""
+    mantissa, exponent = np.frexp(step)
+    step = np.float32(np.ldexp(np.rint(2048 * mantissa) / 2048, exponent))
+    if not step:  # there is no finer one
+        return kernel
+    with np.errstate(over="ignore"):
+        rounded = (step * np.rint(kernel / step)).astype(np.float32)
+        return np.where(np.isinf(rounded), step * np.trunc(kernel / step), rounded).astype(np.float32)
 
 
 def drawn_inputs(network, layers, images, positions=200, seed=0):

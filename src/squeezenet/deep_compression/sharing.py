@@ -5,7 +5,8 @@ import numbers
 import numpy as np
 from tqdm import tqdm
 
-from squeezenet.weights import sqnt
+from squeezenet.deep_compression.pruning import is_kernel
+from squeezenet.weights import check_finite, sqnt
 
 MOST_BITS = (sqnt.MOST_ENTRIES - 1).bit_length()  # of a code in a file
 MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
@@ -50,6 +51,7 @@ def share(kernel, bits):
     """
     if not isinstance(bits, numbers.Integral) or not 1 <= bits <= MOST_BITS:
         raise ValueError(f"bits must be an integer from 1 to {MOST_BITS}. Received: {bits!r}")
+    check_finite({"kernel": kernel})
     weights = kernel[kernel != 0]
     if not weights.size:
         return kernel
@@ -65,9 +67,10 @@ def share_network(values, bits):
     Raises:
         ValueError: `bits` does not say how many a layer gets, or not from 1 to `MOST_BITS`.
     """
+    check_finite(values)
     shared = {}
     for name, tensor in tqdm(values.items(), "Sharing", disable=None, leave=False):
-        if tensor.ndim == 1:
+        if not is_kernel(tensor):
             shared[name] = tensor
             continue
         each = [b for prefix, b in bits.items() if name.startswith(prefix)] if isinstance(bits, dict) else [bits]

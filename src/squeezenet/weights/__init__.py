@@ -15,9 +15,30 @@ A reader is imported when there is a file for it: some need packages that the ne
 import os
 from pathlib import Path
 
-from squeezenet.weights.network import MEAN, Weights, fill, fold, kernel_shapes, layout_of, set_tensors, tensors
+from squeezenet.weights.network import (
+    MEAN,
+    Weights,
+    check_finite,
+    fill,
+    fold,
+    kernel_shapes,
+    layout_of,
+    set_tensors,
+    tensors,
+)
 
-__all__ = ["MEAN", "Weights", "check_content", "fill", "fold", "kernel_shapes", "read", "set_tensors", "tensors"]
+__all__ = [
+    "MEAN",
+    "Weights",
+    "check_content",
+    "check_finite",
+    "fill",
+    "fold",
+    "kernel_shapes",
+    "read",
+    "set_tensors",
+    "tensors",
+]
 
 SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt")
 OF_SQUEEZENET = (".net", ".caffemodel", ".pth", ".pt")  # files that say little of how the network is built

@@ -139,7 +139,7 @@ def check_finite(values):
     """Raise a ValueError that names the first of the tensors with NaN or infinite values."""
     for name, tensor in values.items():
         if not np.isfinite(np.asarray(tensor, np.float64)).all():
-            raise ValueError(f"{name} has values that are not finite: train the network anew, or leave them out")
+            raise ValueError(f"{name} has values that are not finite: its training diverged")
 
 
 def kernel_shapes(network):

@@ -16,8 +16,9 @@ zeros become gaps, repeated values become codes of a codebook. It changes no bit
     tables       deflated uint8, differences modulo 256: m of each symbol, of probability m^2 / sum(m^2)
     masks        entropy-coded gaps: the zeros before a weight, 0 to 14; 15 is 15 zeros and no weight
     codes        entropy-coded indices into the codebook, one for each weight that is not zero
-    weights      float32 or float16, the weights of tensors without a codebook
-    biases       float32 or float16, the tensors of one dimension
+    weights      the weights of tensors without a codebook: float32, float16, or the tensor's own type if float32
+                 cannot hold its values: float64, integers
+    biases       likewise, the tensors of one dimension or none
 """
 
 import io
@@ -36,6 +37,8 @@ except ImportError as error:
     message = f".sqnt files need {error.name}: in a clone, pip install '.[weights]'"
     raise ImportError(message, name=error.name) from None
 
+from squeezenet.weights.network import check_finite
+
 MAGIC, VERSION, CODERS = b"SqNt", 1, ("range", "huffman")
 SECTIONS = ("header", "codebooks", "tables", "masks", "codes", "weights", "biases")
 PREFIX = struct.Struct("<4sBBHI")
@@ -45,8 +48,9 @@ GRID = struct.Struct("<fi")
 HALF = np.finfo(np.float16).min, np.finfo(np.float16).max
 FILLER = 15  # the longest gap, as in the authors' file
 MOST_ENTRIES = 4096  # of a codebook; a tensor with more values is stored as it is
-MOST_HEADER = 2**20  # bytes, inflated
-MOST_EXPANSION = 1000  # weights for each byte of the file: what a hostile file may make us allocate
+# What a hostile file may make us allocate, and what `encode` keeps to
+MOST_HEADER = 2**24  # bytes, inflated
+MOST_EXPANSION, ROOM = 1000, 2**24  # weights for each byte of the file, and weights beside these
 
 
 class _Described(BaseModel):
@@ -67,7 +71,7 @@ class Tensor(_Described):
     shape: list[PositiveInt]
     stored: NonNegativeInt
     gaps: NonNegativeInt = 0
-    form: Literal["list", "grid", "<f4", "<f2"] = "<f4"
+    form: Literal["list", "grid", "<f4", "<f2", "<f8", "<i4", "<i8", "<u4", "<u8"] = "<f4"
     entries: NonNegativeInt = 0
 
     @property
@@ -76,7 +80,7 @@ class Tensor(_Described):
 
     @property
     def is_bias(self):
-        return len(self.shape) == 1
+        return len(self.shape) < 2
 
 
 class Header(_Described):
@@ -88,7 +92,7 @@ def encode(tensors, architecture, coder="range"):
     """Encode tensors without loss, but for the sign of zeros.
 
     Args:
-        tensors: name -> float32 array; those of one dimension are stored uncoded, as biases.
+        tensors: name -> array; those of one dimension or none are stored uncoded, as biases.
         architecture: how the network is built, for `deep_compression.load`; as JSON holds it.
         coder: "range", or "huffman" as in the paper.
 
@@ -96,7 +100,8 @@ def encode(tensors, architecture, coder="range"):
         The bytes of the file.
 
     Raises:
-        ValueError: a tensor is not finite, or there is no such coder.
+        ValueError: a tensor is not finite or of a type that has no place here, there is no such coder, or so much
+            would be described in so few bytes that `decode` would refuse it.
     """
     if coder not in CODERS:
         raise ValueError(f"coder must be one of {', '.join(CODERS)}. Received: {coder!r}")
@@ -105,10 +110,8 @@ def encode(tensors, architecture, coder="range"):
     streams = {"masks": [], "codes": []}
     tables = b""
     for name, tensor in tensors.items():
-        values = np.asarray(tensor, "<f4").ravel() + np.float32(0)  # of -0.0 it makes 0.0
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} has values that are not finite")
-        entry = Tensor(name=name, shape=list(tensor.shape), stored=values.size)
+        values = _storable(name, np.asarray(tensor).ravel())
+        entry = Tensor(name=name, shape=list(np.shape(tensor)), stored=values.size)
         header.tensors.append(entry)
         if not entry.is_bias:
             positions = np.flatnonzero(values)
@@ -122,7 +125,7 @@ def encode(tensors, architecture, coder="range"):
                 streams["masks"].append((gaps, table))
                 tables += _differences(table)
             levels = _levels(values)
-            if levels.size:
+            if levels.size and values.dtype == np.float32:
                 entry.form, block, levels = _pack_codebook(levels)
                 codes = np.searchsorted(levels, values)
                 table, entry.entries = _table(codes, len(levels)), len(levels)
@@ -130,15 +133,20 @@ def encode(tensors, architecture, coder="range"):
                 sections["codebooks"] += block
                 tables += _differences(table)
                 continue
-        if np.array_equal(values, np.clip(values, *HALF).astype("<f2")):
+        entry.form = values.dtype.str
+        if values.dtype == np.float32 and np.array_equal(values, np.clip(values, *HALF).astype("<f2")):
             entry.form = "<f2"
         sections["biases" if entry.is_bias else "weights"] += values.astype(entry.form).tobytes()
-    sections["header"] = zlib.compress(header.model_dump_json(exclude_defaults=True).encode(), 9)
+    text = header.model_dump_json(exclude_defaults=True).encode()
+    sections["header"] = zlib.compress(text, 9)
     sections["codebooks"] = zlib.compress(sections["codebooks"], 9)
     sections["tables"] = zlib.compress(tables, 9)
     for name, stream in streams.items():
         sections[name] = _WRITERS[coder](stream).astype("<u4").tobytes()
     body = LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
+    if len(text) > MOST_HEADER:
+        raise ValueError(f"the network's description takes {len(text):,} bytes, more than {MOST_HEADER:,}: simplify it")
+    _check_expansion(header, PREFIX.size + len(body))
     return PREFIX.pack(MAGIC, VERSION, CODERS.index(coder), 0, zlib.crc32(body)) + body
 
 
@@ -208,11 +216,10 @@ def _decode(data):
     sections = _sections(data)
     header = _header(sections)
     coder = CODERS[data[5]]
-    if sum(t.size for t in header.tensors) > MOST_EXPANSION * len(data):
-        raise ValueError("it claims more weights than its length can hold")
+    _check_expansion(header, len(data))
     for t in header.tensors:
         coded = t.form in ("list", "grid")
-        if not (0 < t.stored <= t.gaps <= t.size if t.gaps else t.stored in (0, t.size)):
+        if not (0 < t.stored <= t.gaps <= t.stored + t.size // FILLER if t.gaps else t.stored in (0, t.size)):
             raise ValueError(f"{t.name}: counts that contradict each other")
         if coded != (0 < t.entries <= MOST_ENTRIES) or (t.is_bias and (t.gaps or coded)):
             raise ValueError(f"{t.name}: a codebook that cannot be")
@@ -234,12 +241,32 @@ def _decode(data):
             values = np.frombuffer(uncoded.read(t.stored * np.dtype(t.form).itemsize), t.form)
         if len(values) != t.stored or not np.isfinite(values).all():
             raise ValueError(f"{t.name}: values are missing or not finite")
-        flat = np.zeros(t.size, np.float32)
+        flat = np.zeros(t.size, t.form if values.dtype.itemsize > 4 or values.dtype.kind != "f" else np.float32)
         flat[positions] = values
         tensors[t.name] = flat.reshape(t.shape)
     if weights.read(1) or biases.read(1):
         raise ValueError("more values than the header describes")
     return header.architecture, tensors
+
+
+def _check_expansion(header, length):
+    if (weights := sum(t.size for t in header.tensors)) > (most := MOST_EXPANSION * length + ROOM):
+        raise ValueError(f"{weights:,} weights are more than the {most:,} that {length:,} bytes may hold: keep more")
+
+
+def _storable(name, values):
+    """Numbers as float32 if that holds their values, else as they are."""
+    wide = values.dtype.kind in "fiu" and values.dtype.itemsize <= 8
+    if not wide and values.dtype.name not in ("bool", "bfloat16"):
+        raise ValueError(f"{name} is of type {values.dtype}, which a file cannot hold")
+    check_finite({name: values})
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype("<f4") + np.float32(0)  # of -0.0 it makes 0.0
+        return (
+            single
+            if np.array_equal(single.astype(values.dtype), values)
+            else values.astype(values.dtype.newbyteorder("<"))
+        )
 
 
 def _inflate(block, size, most=None):
