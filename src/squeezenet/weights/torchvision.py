@@ -18,6 +18,7 @@ import io
 import math
 import pickle
 import pickletools
+import re
 import zipfile
 
 import numpy as np
@@ -32,6 +33,7 @@ OPCODES = set(  # of a pickled state dict, all of protocol 2
     "PROTO GLOBAL REDUCE BUILD BINPERSID MARK STOP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINUNICODE "  # noqa: SIM905
     "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE EMPTY_DICT SETITEM SETITEMS BINPUT LONG_BINPUT BINGET LONG_BINGET".split()
 )
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DataParallel and torch.compile put before a name
 MOST_OPCODES = 20_000  # ten times a SqueezeNet's
 
 
@@ -41,14 +43,18 @@ def read(path, version):
     Raises:
         ValueError: the file is damaged, hostile, of another format or of another network.
     """
-    tensors = state_dict(path)
-    ours = {"features.0": "conv1", "classifier.1": "conv10"}
-    for i, place in enumerate(FIRES[version], start=2):
-        ours |= {f"features.{place}.{part}": f"fire{i}_{name}" for part, name in PARTS.items()}
+    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in state_dict(path).items()}
+    ours = _names(version)
     expected = {f"{name}.{kind}" for name in ours for kind in ("weight", "bias")}
     if wrong := sorted(expected ^ set(tensors)):
-        said = "is missing" if wrong[0] in expected else "is too much"
-        raise ValueError(f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} {said}")
+        theirs = [v for v in FIRES if {f"{name}.weight" for name in _names(v)} <= set(tensors)]
+        remedy = (
+            f"they are those of {theirs[0]}" if theirs else "rename them in PyTorch, if another library wrote the file"
+        )
+        raise ValueError(
+            f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} is "
+            f"{'missing' if wrong[0] in expected else 'too much'}; {remedy}"
+        )
     if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
         raise ValueError("its tensors overlap: they are larger than the file")
     pairs = {}
@@ -58,6 +64,14 @@ def read(path, version):
             raise ValueError(f"{theirs} must have a weight (out, in, height, width) and a bias")
         pairs[name] = kernel.transpose(2, 3, 1, 0), bias
     return fold(named(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
+
+
+def _names(version):
+    """Our layers' names by torchvision's."""
+    ours = {"features.0": "conv1", "classifier.1": "conv10"}
+    for i, place in enumerate(FIRES[version], start=2):
+        ours |= {f"features.{place}.{part}": f"fire{i}_{name}" for part, name in PARTS.items()}
+    return ours
 
 
 def state_dict(path):
@@ -95,7 +109,9 @@ class StateDict(pickle.Unpickler):
             if i == MOST_OPCODES:
                 raise pickle.UnpicklingError(f"its pickle has more than {MOST_OPCODES:,} opcodes")
             if opcode.name not in OPCODES:
-                raise pickle.UnpicklingError(f"opcode {opcode.name} has no place in a state dict")
+                raise pickle.UnpicklingError(
+                    f"opcode {opcode.name} has no place in a state dict: save network.state_dict()"
+                )
             if opcode.name == "LONG_BINPUT" and argument > len(data):  # the unpickler makes room up to it
                 raise pickle.UnpicklingError("a place in memory beyond the file's length")
         super().__init__(io.BytesIO(data))
@@ -109,7 +125,7 @@ class StateDict(pickle.Unpickler):
             **STORAGES,
         }
         if f"{module}.{name}" not in allowed:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a state dict")
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a state dict: save network.state_dict()")
         return allowed[f"{module}.{name}"]
 
     def persistent_load(self, pid):
