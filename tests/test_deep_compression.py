@@ -212,7 +212,8 @@ def small_networks():
 @pytest.mark.parametrize("network", small_networks(), ids=lambda network: network.name)
 def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
     path, before = tmp_path / "network.sqnt", tensors(network)
-    table = deep_compression.compress(network, path, quality=0.5, bits=4)
+    with pytest.warns(UserWarning, match=r"pruning removed [34]\d.\d% of the weights without retraining, and nothing"):
+        table = deep_compression.compress(network, path, quality=0.5, bits=4).sizes
     assert sum(table.values()) == path.stat().st_size
     restored = deep_compression.load(str(path))
     assert type(restored) is type(network) and restored.name == network.name
@@ -230,19 +231,12 @@ def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
 def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     sizes = {}
     for name, architecture in {"keras": None, "keywords": ARCHITECTURE}.items():
-        sizes[name] = deep_compression.compress(network, tmp_path / name, architecture=architecture)["header"]
+        sizes[name] = deep_compression.compress(network, tmp_path / name, architecture=architecture).sizes["header"]
         for key, tensor in tensors(deep_compression.load(tmp_path / name)).items():
             np.testing.assert_array_equal(tensor, tensors(network)[key])
     assert sizes["keywords"] < sizes["keras"] / 2
     with pytest.raises(ValueError, match="are not those of"):
         deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {"use_bypass": "complex"})
-
-
-def test_a_model_with_other_weights_is_refused(tmp_path):
-    adapted = keras.layers.Normalization(name="normal")
-    adapted.adapt(np.ones((2, 4), "float32"))
-    with pytest.raises(ValueError, match="normal/count is no floating-point array"):
-        deep_compression.compress(keras.Sequential([keras.Input((4,)), adapted]), tmp_path / "network.sqnt")
 
 
 def test_a_file_of_ours_may_claim_no_more_than_it_holds(tmp_path):
@@ -254,5 +248,5 @@ def test_a_file_of_ours_may_claim_no_more_than_it_holds(tmp_path):
             layer["config"]["units"] = 2**40
     path = tmp_path / "network.sqnt"
     path.write_bytes(sqnt.encode(tensors(large), {"keras": config}))
-    with pytest.raises(ValueError, match="last would need more weights than the file holds"):
+    with pytest.raises(ValueError, match="more weights than the file holds"):
         deep_compression.load(path)

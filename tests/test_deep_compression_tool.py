@@ -1,6 +1,7 @@
 """`python -m squeezenet.deep_compression`: there, back, and a look inside; what goes wrong is one line."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -63,6 +64,8 @@ def test_there_and_back_by_the_command(network, saved):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "bytes, where 68,794 weights of float32 take 275,176" in done.stdout
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert re.match(r"warning: pruning removed [34]\d.\d% of the weights without retraining, and nothing was", warning)
     run("network.sqnt", "-o", "again.keras")
     values = deep_compression.prune_network(tensors(network), quality=0.5)
     again = keras.models.load_model("again.keras")
@@ -95,7 +98,7 @@ def test_a_budget_is_kept_with_the_least_loss(network, saved):
 
 
 def test_inspect_accounts_for_every_byte(network, saved, capsys):
-    table = deep_compression.compress(network, "network.sqnt", bits=4)
+    table = deep_compression.compress(network, "network.sqnt", bits=4).sizes
     run("--inspect", "network.sqnt")
     out = capsys.readouterr().out
     assert f"network.sqnt: {sum(table.values()):,} bytes" in out

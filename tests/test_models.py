@@ -162,6 +162,7 @@ def test_dropout_follows_the_last_sum():
         {"pools": "conv1"},
         {"pools": ["fire10"]},
         {"nb_classes": 1},
+        {"nb_classes": 0, "classifier_activation": "sigmoid"},
         {"use_bypass": "both"},
         {"use_bypass": ["simple"]},
         {"dropout_rate": 1.0},
@@ -174,7 +175,7 @@ def test_dropout_follows_the_last_sum():
     ids=str,
 )
 def test_bad_arguments_say_what_was_received(arguments):
-    (name,) = arguments
+    name = next(iter(arguments))
     with pytest.raises(ValueError, match=f"{name} must .* Received: "):
         SqueezeNet(**arguments)
 
@@ -186,6 +187,20 @@ def test_expand_filters_follow_section_5():
     assert model.get_layer("fire9_expand3x3").filters == 36
     with pytest.raises(ValueError, match=r"use_bypass goes around fire3, which must keep the width"):
         SqueezeNet(freq=1, use_bypass=True)
+
+
+def test_version_11_has_no_bypass_and_no_other_version():
+    with pytest.raises(ValueError, match=r'or "1.1" without bypass. Received: .1.1., True'):
+        SqueezeNet_11(use_bypass=True)
+    with pytest.raises(ValueError, match=r"SqueezeNet_11 must be of version 1.1.* Received: version='1.0'"):
+        SqueezeNet_11(version="1.0")
+
+
+def test_one_class_is_for_a_sigmoid():
+    for model in (SqueezeNet, SqueezeNet_11, AlexNet):
+        assert model((64, 64, 3), 1, classifier_activation="sigmoid").output_shape == (None, 1)
+        with pytest.raises(ValueError, match=r'for one class give classifier_activation="sigmoid". Received: 1'):
+            model((64, 64, 3), classes=1)
 
 
 @pytest.mark.parametrize("model", [SqueezeNet, SqueezeNet_11])
@@ -252,8 +267,11 @@ def test_one_line_says_what_to_do(monkeypatch):
     for model in (SqueezeNet, SqueezeNet_11):
         with pytest.raises(ValueError, match=r"for other classes give include_top=False. Received: nb_classes=10"):
             model(nb_classes=10, weights="imagenet")
-    with pytest.raises(ValueError, match=r"weights of AlexNet must be a .keras or .sqnt file"):
-        AlexNet(weights="imagenet")
+    for weights in ("imagenet", "imagenet-8bit", "squeezenet.pth"):
+        with pytest.raises(ValueError, match=r"weights of AlexNet must be a .keras or .sqnt file"):
+            AlexNet(weights=weights)
+    with pytest.raises(ValueError, match=r'weights="imagenet-8bit" are for SqueezeNet_11 alone'):
+        SqueezeNet(weights="imagenet-8bit")
     with pytest.raises(ValueError, match="fc6 needs a fixed size, or include_top=False"):
         AlexNet((None, None, 3))
     with pytest.raises(ValueError, match="input_tensor must come from"):

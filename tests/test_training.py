@@ -19,7 +19,7 @@ from replication import params, paths, records
 from replication.dataset import cifar10, prepare, splits
 from replication.train import loop, recipe
 from replication.train.resident import Resident
-from squeezenet import SqueezeNet, models
+from squeezenet import SqueezeNet, initial, models
 
 TRAIN, DATASET = params.read("train", recipe.Train), params.read("dataset", splits.Dataset)
 
@@ -103,7 +103,7 @@ def test_schedule_rises_to_the_peak_and_falls_to_zero():
 
 def test_initial_filters_have_no_mean_and_hes_variance():
     network = SqueezeNet((32, 32, 3), 10)
-    recipe.initialise(network, "he_centred", seed=0)
+    initial.initialise(network, "he_centred", seed=0)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
@@ -116,7 +116,7 @@ def test_every_tap_of_every_filter_meets_the_input(variant):
     options, settings = recipe.variant_of(variant)
     network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
     for layer in network.layers:
-        for within in recipe.taps(layer):
+        for within in initial.taps(layer):
             assert within.any(axis=0).all(), layer.name
 
 
@@ -130,13 +130,13 @@ def test_taps_are_those_of_a_convolution_of_ones():
         layer = keras.layers.Conv2D(1, options.pop("kernel_size", 3), kernel_initializer="ones", **options)
         layer(keras.Input((5, 2, 1)))  # `taps` reads the shapes of a layer within a network
         counted = np.asarray(layer(x))[0, ..., 0]
-        down, right = (within.sum(1) for within in recipe.taps(layer))
+        down, right = (within.sum(1) for within in initial.taps(layer))
         np.testing.assert_array_equal(counted, np.outer(down, right))
 
 
 def test_xavier_is_caffes():
     network = SqueezeNet((32, 32, 3), 10)
-    recipe.initialise(network, "xavier", seed=0)
+    initial.initialise(network, "xavier", seed=0)
     first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
     limit = np.sqrt(3 / (9 * (10 / 12) ** 2 * 48))  # of 4x4 positions: 10 of 12 taps in each direction
     assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)

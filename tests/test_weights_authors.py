@@ -10,20 +10,19 @@ import pytest
 from damage import damaged
 from hypothesis import given, settings
 
-from squeezenet import models
+from squeezenet import SqueezeNet, weights
 from squeezenet.weights import authors, sqnt
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 COPY = next((p for f in (ROOT / "data/external", SHARED / "weights") if (p := f / authors.NAME).exists()), None)
 needs_file = pytest.mark.skipif(COPY is None, reason="the authors' file is neither in data/external nor ../shared")
-SHAPES = models.released_shapes()
-ARCHITECTURE = models.RELEASED["1.0"]
+ARCHITECTURE = weights.RELEASED["1.0"]
 
 
 @pytest.fixture(scope="module")
 def decoded():
-    tensors, layers = authors.decode(COPY.read_bytes(), SHAPES)
+    tensors, layers = authors.decode(COPY.read_bytes())
     return tensors, pd.DataFrame(layers).set_index("layer")
 
 
@@ -42,9 +41,13 @@ def test_kept_weights_are_those_of_table_1(decoded):
     assert off.pop("conv1") < 1.5 and off.max() < 1.1
 
 
+def test_shapes_are_those_of_the_network():
+    assert weights.kernel_shapes(SqueezeNet()) == authors.SHAPES
+
+
 @needs_file
 def test_bytes_add_up(decoded):
-    assert sum(authors.byte_table(COPY.read_bytes(), SHAPES).values()) == COPY.stat().st_size == 675_763
+    assert sum(authors.byte_table(COPY.read_bytes()).values()) == COPY.stat().st_size == 675_763
 
 
 @needs_file
@@ -60,7 +63,7 @@ def test_our_file_without_loss_is_small(decoded):
 
 def forged(stored, seed=0):
     """A file of our making with so many stored entries in each layer."""
-    rng, kernels = np.random.default_rng(seed), SHAPES
+    rng, kernels = np.random.default_rng(seed), authors.SHAPES
     content = [np.full(len(kernels), stored, "<u4")]
     for shape in kernels.values():
         codebook = rng.normal(size=authors.CODEBOOK).astype("<f4")
@@ -75,7 +78,7 @@ def forged(stored, seed=0):
 
 @pytest.mark.parametrize("stored", [0, 1, 40, 41])
 def test_forged_files_decode(stored):
-    tensors, layers = authors.decode(forged(stored), SHAPES)
+    tensors, layers = authors.decode(forged(stored))
     assert {layer.nonzero for layer in layers} == {stored} and len(tensors) == 2 * len(layers)
 
 
@@ -88,7 +91,7 @@ def test_damage_ends_in_one_error_within_bounds(data):
     """The format has no checksum (`verify` compares the sha256): flipped weights decode, nothing else does."""
     tracemalloc.start()
     try:
-        tensors, _ = authors.decode(data, SHAPES)
+        tensors, _ = authors.decode(data)
         assert len(data) == len(SMALL)
         assert all(np.isfinite(tensor).all() for tensor in tensors.values())
     except ValueError as error:
@@ -105,7 +108,7 @@ def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch
     with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
         authors.find(copy)
     with pytest.raises(ValueError, match=r"copy.net holds no weights: .* is not the authors' file.* download"):
-        models.SqueezeNet(weights=copy)
+        SqueezeNet(weights=copy)
     monkeypatch.setattr(keras.utils, "get_file", lambda *_, **__: (_ for _ in ()).throw(Exception("no route")))
     with pytest.raises(FileNotFoundError, match=r"\(no route\). Download https.* to .*none.net or ~/.keras/models"):
         authors.find(tmp_path / "none.net")

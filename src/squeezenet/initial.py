@@ -1,7 +1,7 @@
 """What training from random weights needs: initial weights, and images of their scale.
 
 network = squeezenet.initialise(SqueezeNet(input_shape=(64, 64, 3), nb_classes=10))
-network.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 network.fit(squeezenet.standardise(images), labels, epochs=20)
 """
 
@@ -32,9 +32,14 @@ def initialise(network, rule="he_centred", seed=0):
 
     Returns:
         The network.
+
+    Raises:
+        ValueError: there is no such rule, or the network takes images of any size.
     """
     if rule not in ("he_centred", "xavier"):
         raise ValueError(f'rule must be "he_centred" or "xavier". Received: {rule!r}')
+    if None in network.input_shape[1:]:
+        raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
     rng = np.random.default_rng(seed)
     *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
     for layer in hidden:

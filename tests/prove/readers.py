@@ -43,7 +43,7 @@ from PIL import Image
 
 from replication.dataset import photographs
 from squeezenet import SqueezeNet_11, deep_compression, weights
-from squeezenet.weights import authors, imagenet, sqnt
+from squeezenet.weights import authors, released, sqnt
 
 ROOM = 2**30  # bytes of addresses beyond those of the process before its first file
 SLOW = 30  # seconds for a file
@@ -140,21 +140,20 @@ def in_sqnt_with_network():
 def in_authors_file():
     authors.SHA256 = mock.ANY  # else every damage would end there
     files = [test_weights_authors.forged(n) for n in (0, 41)]
-    shapes = test_weights_authors.SHAPES
-    return Reader(".net", files, damaged(*files), lambda path: weights.read(path, "1.0", shapes=lambda: shapes))
+    return Reader(".net", files, damaged(*files), lambda path: weights.read(path, "1.0"))
 
 
 def in_caffemodel():
     network = SqueezeNet_11((64, 64, 3), nb_classes=3, compression=0.125, as_released=True)
     files = [test_weights.to_caffe(network, old).SerializeToString() for old in (False, True)]
-    return Reader(".caffemodel", files, damaged(*files), weights.read)
+    return Reader(".caffemodel", files, damaged(*files), lambda path: weights.read(path, "1.1"))
 
 
 def in_ndf():
     layers = {"conv1": (8, 3, 3, 3), "fire2/squeeze1x1": (4, 8, 1, 1)}
     arrays = {name: [np.ones(shape, "float32"), np.ones(shape[0], "float32")] for name, shape in layers.items()}
     data = pickle.dumps(arrays, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-    imagenet.NDF_SHA256 = hashlib.sha256(data).hexdigest()
+    released.NDF_SHA256 = hashlib.sha256(data).hexdigest()
 
     def read(path):
         importlib.metadata.distribution = lambda name: SimpleNamespace(locate_file=lambda name: path)
@@ -165,7 +164,7 @@ def in_ndf():
 
 def in_ndf_behind_its_sha256():
     reader = in_ndf()
-    imagenet.NDF_SHA256 = mock.ANY
+    released.NDF_SHA256 = mock.ANY
 
     def read(path):
         try:

@@ -10,7 +10,7 @@ from replication.params import Section
 from squeezenet import models, preprocess_input, weights
 from squeezenet.weights import authors, sqnt
 
-ARCHITECTURE = models.RELEASED["1.0"]
+ARCHITECTURE = weights.RELEASED["1.0"]
 LOGITS = "avgpool10"
 
 
@@ -31,7 +31,7 @@ class Authors(Section):
 
 def decode(data):
     """The network in the authors' file, its tensors, and a frame of their layers: weights stored, kept, biases."""
-    tensors, rows = authors.decode(data, models.released_shapes())
+    tensors, rows = authors.decode(data)
     network = models.create(**ARCHITECTURE)
     weights.set_tensors(network, tensors)
     layers = pd.DataFrame(rows).set_index("layer")
@@ -96,7 +96,7 @@ def logits(network, images):
 
 def byte_tables(data, files):
     """Bytes by content of the authors' file and of ours, by bits: a column for each file."""
-    tables = {"authors": authors.byte_table(data, models.released_shapes())}
+    tables = {"authors": authors.byte_table(data)}
     return pd.DataFrame(tables | {f"ours, {bits}": sqnt.byte_table(file) for bits, file in files.items()}).fillna(0)
 
 
@@ -110,7 +110,7 @@ def summary(data, layers, lossless, ours, errors):
         "biases": int(layers.biases.sum()),
         "parameters_after": int(layers.nonzero.sum() + layers.biases.sum()),
         "layers": layers[["weights", "nonzero", "kept"]].to_dict("index"),
-        "bytes": authors.byte_table(data, models.released_shapes()),
+        "bytes": authors.byte_table(data),
         "lossless": {coder: {"bytes": len(file)} | sqnt.byte_table(file) for coder, file in lossless.items()},
         "ours": [row | {"relative_error": errors[row["bits"]].to_dict("index")} for row in ours.to_dict("records")],
     }

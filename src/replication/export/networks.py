@@ -98,7 +98,7 @@ def of_imagenet(settings, data, releases):
     seen = preprocess_input(images.calibration(data, settings.calibration // 2))
     shown = preprocess_input(np.concatenate(list(images.unseen(data, settings.photographs).values())))
     subjects = [
-        Subject("ImageNet", found[name], models.RELEASED[version], seen, shown, None)
+        Subject("ImageNet", found[name], weights.RELEASED[version], seen, shown, None)
         for name, version in VERSIONS.items()
         if name in found
     ]

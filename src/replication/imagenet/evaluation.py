@@ -9,12 +9,12 @@ import numpy as np
 
 from replication import measures, paths
 from replication.dataset import photographs
-from squeezenet import models
+from squeezenet import preprocessing
 
 
 def validation_images(settings):
     """The files of the folder that the section imagenet names, with ImageNet's labels: see `photographs.index`."""
-    wnids = [wnid for wnid, _ in models.labels()]
+    wnids = [wnid for wnid, _ in preprocessing.labels()]
     return photographs.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
 
 

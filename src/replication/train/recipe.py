@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from replication.params import Section, read, validate
 from squeezenet import models
+from squeezenet.initial import initialise
 
 
 class Train(Section):
@@ -143,44 +144,6 @@ def around(network, recipe, statistics):
     return keras.Sequential(
         [keras.Input(shape, name="images"), *augmentation, standardised, network], name="from_pixels"
     )
-
-
-def initialise(network, rule, seed):
-    """Draw every kernel anew; the last layer's from N(0, 0.01), biases stay 0.
-
-    "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
-    behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, and it is
-    what holds the loss at ln(classes) for epochs under xavier. Fan-in counts what a filter sees: no padding.
-    """
-    rng = np.random.default_rng(seed)
-    *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    for layer in hidden:
-        shape = layer.kernel.shape
-        fan_in = np.prod(shape[:-1]) * np.prod([within.mean() for within in taps(layer)])
-        if rule == "xavier":
-            kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
-        else:
-            kernel = rng.normal(0, np.sqrt(2 / fan_in), shape)
-            kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
-        layer.kernel.assign(kernel)
-    last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
-
-
-def taps(layer):
-    """Whether the taps of a layer's filters see its input, and not padding.
-
-    Returns:
-        For height and width a bool array (positions of the output, taps); nothing for a dense layer.
-    """
-    if not isinstance(layer, layers.Conv2D):
-        return []
-    found = []
-    for axis, (kernel, stride) in enumerate(zip(layer.kernel_size, layer.strides, strict=True), start=1):
-        size, positions = layer.input.shape[axis], layer.output.shape[axis]
-        padding = max((positions - 1) * stride + kernel - size, 0) if layer.padding == "same" else 0
-        seen = np.arange(positions)[:, None] * stride + np.arange(kernel) - padding // 2
-        found.append((seen >= 0) & (seen < size))
-    return found
 
 
 def compile_for(model, recipe, updates):

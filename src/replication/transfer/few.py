@@ -184,4 +184,4 @@ def save(network, classes, bits, folder):
         records.save_network(network, path)
     records.write(folder / "classes.json", json.dumps(classes))
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
-    return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture)
+    return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture).sizes

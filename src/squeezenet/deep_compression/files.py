@@ -130,9 +130,8 @@ def _build_and_fill(architecture, values):
     """
     size = sum(tensor.size for tensor in values.values())
     try:
-        custom = _custom_objects(architecture)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:  # whose end drops what Keras notes of its variables
-            claimed = pool.submit(_count, architecture, custom).result()
+            claimed = pool.submit(_count, architecture).result()
         if claimed > 2 * size + 2**20:  # of a network that is nearly right, `set_tensors` names the layer
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds, {size:,}")
         model = _build(architecture)
@@ -142,23 +141,10 @@ def _build_and_fill(architecture, values):
     return model
 
 
-def _count(architecture, custom):
+def _count(architecture):
     """How many weights a model has that is not allocated."""
-    with keras.saving.custom_object_scope(custom), keras.StatelessScope(initialize_variables=False):
+    with keras.StatelessScope(initialize_variables=False):
         return _build(architecture).count_params()
-
-
-def _custom_objects(part):
-    """The user's own layers that a configuration names, which scopes make known to one thread."""
-    if not isinstance(part, dict | list):
-        return {}
-    found = {}
-    for name in [part[key] for key in ("registered_name", "class_name") if isinstance(part, dict) and part.get(key)]:
-        if isinstance(name, str) and (custom := keras.saving.get_registered_object(name)):
-            found[name] = custom
-    for inner in part.values() if isinstance(part, dict) else part:
-        found |= _custom_objects(inner)
-    return found
 
 
 def _build(architecture):
