@@ -1,5 +1,7 @@
 """Pruning, sharing and SVD against their definitions; k-means against scikit-learn; files of any Keras model."""
 
+import hashlib
+
 import keras
 import numpy as np
 import pytest
@@ -237,6 +239,158 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     assert sizes["keywords"] < sizes["keras"] / 2
     with pytest.raises(ValueError, match="are not those of"):
         deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {"use_bypass": "complex"})
+
+
+def dense(dtype="float32", scale=1.0, units=64):
+    network = keras.Sequential([keras.Input((256,)), keras.layers.Dense(units, dtype=dtype, name="last")])
+    kernel = np.random.default_rng(0).uniform(-1, 1, (256, units)) * scale
+    network.layers[0].set_weights([kernel.astype(network.layers[0].kernel.dtype), np.zeros(units)])
+    return network
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"quality": 0.5}, {"bits": 6}, {"budget": 9000}, {"kept": {"last": 0.5}}], ids=str
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(("part", "name"), [(0, "last/kernel"), (1, "last/bias")])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, options, value, part, name):
+    network = dense()
+    values = network.get_weights()
+    values[part].flat[0] = value
+    network.set_weights(values)
+    with pytest.raises(ValueError, match=f"{name} has values that are not finite"):
+        deep_compression.compress(network, tmp_path / "network.sqnt", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_that_are_not_finite_are_refused():
+    values = {"last/kernel": np.float32([[1, np.nan]])}
+    for function, options in (
+        (deep_compression.prune_network, {"quality": 1}),
+        (deep_compression.share_network, {"bits": 3}),
+    ):
+        with pytest.raises(ValueError, match="last/kernel has values that are not finite"):
+            function(values, **options)
+    for function, argument in (
+        (deep_compression.prune, 0.5),
+        (deep_compression.share, 3),
+        (deep_compression.prune_below, 1),
+    ):
+        with pytest.raises(ValueError, match="kernel has values that are not finite"):
+            function(values["last/kernel"], argument)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1.0, 1e30, 3e38])
+def test_weights_of_any_size_fit_a_budget_and_are_pruned_alike(tmp_path, scale):
+    network, path = dense(scale=scale), tmp_path / "network.sqnt"
+    sizes = deep_compression.compress(network, path, budget=20_000).sizes
+    assert 19_000 < sum(sizes.values()) == path.stat().st_size <= 20_000
+    before, after = (
+        tensors(model)["last/kernel"].astype(float) / scale for model in (network, deep_compression.load(path))
+    )
+    assert np.abs(after - before).max() < 0.01
+    with pytest.warns(UserWarning, match="pruning removed 2[89]"):  # half a deviation of a uniform distribution
+        deep_compression.compress(network, path, quality=0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_every_floating_point_type_is_kept_without_loss_and_fits_a_budget(tmp_path, dtype):
+    network, path = dense(dtype, units=512), tmp_path / "network.sqnt"
+    for options in ({}, {"bits": 4}, {"budget": 60_000}):
+        deep_compression.compress(network, path, **options)
+        restored = deep_compression.load(path)
+        assert [v.dtype for v in restored.weights] == [v.dtype for v in network.weights] == [dtype, dtype]
+        kernels = [tensors(model)["last/kernel"].astype(float) for model in (network, restored)]
+        assert np.abs(kernels[0] - kernels[1]).max() <= {"bits": 0.08, "budget": 0.02}.get(*options or [""], 0)
+    assert path.stat().st_size <= 60_000
+
+
+def other_layers():
+    """Weights that are counted, of one name, or without a name of their own."""
+    layers, rng = keras.layers, np.random.default_rng(0)
+    normalised = layers.Normalization(name="normal")
+    normalised.adapt(rng.normal(3, 2, (50, 4)).astype("float32"))
+    class_of_layer = keras.applications.convnext.LayerScale
+    return {
+        "counter": [normalised, layers.Dense(3)],
+        "unnamed": [class_of_layer(0.5, 4), class_of_layer(0.5, 4)],
+        "stacked": [layers.RNN([layers.LSTMCell(3), layers.LSTMCell(4)])],
+        "bidirectional": [layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.GRU(3)],
+        "distributed": [layers.TimeDistributed(keras.Sequential([layers.Dense(3), layers.Dense(2)]))],
+    }
+
+
+@pytest.mark.parametrize("name", ["counter", "unnamed", "stacked", "bidirectional", "distributed"])
+def test_weights_of_any_name_and_type_come_back(tmp_path, name):
+    shape = (4,) if name in ("counter", "unnamed") else (5, 4)
+    network = keras.Sequential([keras.Input(shape), *other_layers()[name]])
+    other_layers()  # the names that Keras counts go on
+    deep_compression.compress(network, tmp_path / "network.sqnt")
+    restored, x = deep_compression.load(tmp_path / "network.sqnt"), np.random.default_rng(0).normal(size=(3, *shape))
+    np.testing.assert_array_equal(restored.predict(x, verbose=0), network.predict(x, verbose=0))
+
+
+def test_counters_beyond_float32_are_kept(tmp_path):
+    values = {"count": np.int64(2**60 + 1)[None], "scalar": np.array(2**33 + 1, np.uint64), "one": np.array(True)}
+    decoded = sqnt.decode(sqnt.encode(values, {}))[1]
+    assert {name: (tensor.shape, tensor.item()) for name, tensor in decoded.items()} == {
+        "count": ((1,), 2**60 + 1),
+        "scalar": ((), 2**33 + 1),
+        "one": ((), 1),
+    }
+    with pytest.raises(ValueError, match="name is of type"):
+        sqnt.encode({"name": np.array(["a"])}, {})
+
+
+def test_what_is_written_can_be_read(tmp_path):
+    path, large = (
+        tmp_path / "network.sqnt",
+        keras.Sequential([keras.Input((2048,)), keras.layers.Dense(2048, use_bias=False)]),
+    )
+    large.set_weights([np.random.default_rng(0).normal(size=(2048, 2048))])
+    with pytest.warns(UserWarning, match="pruning removed 100.0%"):
+        deep_compression.compress(large, path, quality=4.0, bits=4)
+    assert path.stat().st_size < 2000 and np.count_nonzero(deep_compression.load(path).get_weights()[0]) > 100
+    x = keras.Input((4, 4, 1))
+    wide = keras.Model(x, keras.layers.Concatenate()([keras.layers.Conv2D(1, 1)(x) for _ in range(1000)]))
+    deep_compression.compress(wide, path)
+    assert deep_compression.load(path).count_params() == 2000
+    (tmp_path / "network.sqnt").unlink()
+    with pytest.raises(ValueError, match=r"weights are more than the .* that .* bytes may hold"):
+        deep_compression.save(path, {"zeros": np.zeros((2**13, 2**13), "f2")}, {})
+    with pytest.raises(ValueError, match=r"the network's description takes .* bytes, more than"):
+        deep_compression.save(path, {}, {"words": "x" * sqnt.MOST_HEADER})
+    assert not list(tmp_path.iterdir())
+
+
+def test_agreement_is_measured_where_there_are_images(network, tmp_path):
+    images = np.random.default_rng(0).normal(0, 50, (40, 32, 32, 3))
+    done = [deep_compression.compress(network, tmp_path / "a", images=images, **o) for o in ({}, {"quality": 2.0})]
+    assert (done[0].removed, done[0].agreement) == (0, 1)
+    assert 0.9 < done[1].removed < 1 and done[1].agreement < 1
+    first = [model.predict(images, verbose=0).argmax(-1) for model in (network, deep_compression.load(tmp_path / "a"))]
+    assert done[1].agreement == np.mean(first[0] == first[1])
+
+
+BITS = {  # sha256 of what version 0.2.0 wrote for the same input
+    "plain": "54f0e08d15bcf90c",
+    "pruned": "91999cece261ad2e",
+    "shared": "9398fc8b97d3e1f0",
+    "huffman": "747eb210db57564d",
+}
+
+
+def test_files_have_the_bits_of_version_0_2_0():
+    rng = np.random.default_rng(0)
+    kernels = {"conv1/kernel": rng.normal(size=(3, 3, 3, 16)), "conv1/bias": rng.normal(size=16)}
+    plain = kernels | {"last/kernel": rng.laplace(size=(200, 50))}
+    plain = {name: tensor.astype("float32") for name, tensor in plain.items()}
+    pruned = deep_compression.prune_network(plain, quality=0.7)
+    shared = deep_compression.share_network(pruned, 5)
+    architecture = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10}
+    for (name, expected), values in zip(BITS.items(), (plain, pruned, shared, shared), strict=True):
+        data = sqnt.encode(values, architecture, "huffman" if name == "huffman" else "range")
+        assert hashlib.sha256(data).hexdigest()[:16] == expected, name
 
 
 def test_a_file_of_ours_may_claim_no_more_than_it_holds(tmp_path):

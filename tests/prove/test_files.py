@@ -185,7 +185,6 @@ BOMBS = {
         lambda: change(keras_file(), "model.weights.h5", gigabytes()),
     ),
     "HDF5 that inflates to 16 GiB": (".keras", hdf5_bomb),
-    "a configuration of 2^40 weights": (".keras", lambda: configured(**layer("Dense", units=2**40, name="d"))),
     "PNG of 50,000 x 50,000": ("images", lambda: png(50_000)),
     "PNG of 13,000 x 13,000": ("images", lambda: png(13_000)),
     "protobuf of nested lengths": (".caffemodel", lambda: nested(100, 2_000)),
@@ -252,9 +251,10 @@ def test_hostile_layers(reader, tmp_path, monkeypatch, record_property):
         paths.append(tmp_path / name)
         paths[-1].write_bytes(configured(**hostile) if reader == ".keras" else sqnt_of_layers(hostile))
     said = read(reader, tmp_path / "read", *paths)
-    assert said == {"ended": {"refused": len(paths)}, "faults": {}}, said
+    ended = "read" if reader == ".keras" else "refused"  # of a .keras file nothing is built
+    assert said == {"ended": {ended: len(paths)}, "faults": {}}, said
     record_property("tried", len(paths))
-    record_property("outcome", "refused, nothing run")
+    record_property("outcome", f"{ended}, nothing run")
 
 
 def test_postscript(tmp_path, record_property):
