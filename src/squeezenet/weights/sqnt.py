@@ -31,8 +31,9 @@ from typing import Literal
 import numpy as np
 
 try:
-    import constriction
     from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+    from squeezenet.weights import coders
 except ImportError as error:
     message = f".sqnt files need {error.name}: in a clone, pip install '.[weights]'"
     raise ImportError(message, name=error.name) from None
@@ -121,17 +122,17 @@ def encode(tensors, architecture, coder="range"):
                 entry.gaps = len(gaps)
                 if not entry.stored:
                     continue
-                table = _table(gaps, FILLER + 1)
+                table = coders.frequencies(gaps, FILLER + 1)
                 streams["masks"].append((gaps, table))
-                tables += _differences(table)
+                tables += np.diff(table, prepend=np.uint8(0)).tobytes()
             levels = _levels(values)
             if levels.size and values.dtype == np.float32:
                 entry.form, block, levels = _pack_codebook(levels)
                 codes = np.searchsorted(levels, values)
-                table, entry.entries = _table(codes, len(levels)), len(levels)
+                table, entry.entries = coders.frequencies(codes, len(levels)), len(levels)
                 streams["codes"].append((codes, table))
                 sections["codebooks"] += block
-                tables += _differences(table)
+                tables += np.diff(table, prepend=np.uint8(0)).tobytes()
                 continue
         entry.form = values.dtype.str
         if values.dtype == np.float32 and np.array_equal(values, np.clip(values, *HALF).astype("<f2")):
@@ -142,7 +143,7 @@ def encode(tensors, architecture, coder="range"):
     sections["codebooks"] = zlib.compress(sections["codebooks"], 9)
     sections["tables"] = zlib.compress(tables, 9)
     for name, stream in streams.items():
-        sections[name] = _WRITERS[coder](stream).astype("<u4").tobytes()
+        sections[name] = coders.WRITERS[coder](stream).astype("<u4").tobytes()
     body = LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
     if len(text) > MOST_HEADER:
         raise ValueError(f"the network's description takes {len(text):,} bytes, more than {MOST_HEADER:,}: simplify it")
@@ -227,15 +228,15 @@ def _decode(data):
     tables = _inflate(sections["tables"], sum((FILLER + 1) * (t.gaps > 0) + t.entries for t in header.tensors))
     codebooks = _inflate(sections["codebooks"], sum(_codebook_bytes(t) for t in header.tensors))
     tables, codebooks, weights, biases = map(io.BytesIO, (tables, codebooks, sections["weights"], sections["biases"]))
-    masks, codes = (_READERS[coder](np.frombuffer(sections[name], "<u4")) for name in ("masks", "codes"))
+    masks, codes = (coders.READERS[coder](np.frombuffer(sections[name], "<u4")) for name in ("masks", "codes"))
     tensors = {}
     for t in header.tensors:
         positions = slice(t.stored)
         if t.gaps:
-            positions = _to_positions(masks(t.gaps, _take_table(tables, FILLER + 1)), t)
+            positions = _to_positions(masks(t.gaps, _frequencies(tables, FILLER + 1)), t)
         if t.entries:
             levels = _unpack_codebook(codebooks.read(_codebook_bytes(t)), t)
-            values = levels[codes(t.stored, _take_table(tables, t.entries))]
+            values = levels[codes(t.stored, _frequencies(tables, t.entries))]
         else:
             uncoded = biases if t.is_bias else weights
             values = np.frombuffer(uncoded.read(t.stored * np.dtype(t.form).itemsize), t.form)
@@ -328,62 +329,5 @@ def _grid(step, first, entries):
     return np.float32(step) * np.arange(first, first + entries).astype(np.float32)
 
 
-def _table(symbols, size):
-    """How often each symbol occurs, as the uint8 square root: its error costs a quarter of a bit a symbol kind."""
-    root = np.sqrt(np.bincount(symbols, minlength=size))
-    scale = min(1, 255 / max(root.max(), 1))
-    return np.where(root > 0, np.maximum(np.rint(root * scale), 1), 0).astype(np.uint8)
-
-
-def _differences(table):
-    return np.diff(table, prepend=np.uint8(0)).tobytes()
-
-
-def _take_table(tables, size):
+def _frequencies(tables, size):
     return np.cumsum(np.frombuffer(tables.read(size), np.uint8), dtype=np.uint8)
-
-
-def _probabilities(table):
-    if not table.any():
-        raise ValueError("a table without symbols")
-    counts = np.square(table.astype(np.float64))
-    return np.pad(counts / counts.sum(), (0, len(counts) == 1))  # the coders want two symbols
-
-
-def _model(table):
-    return constriction.stream.model.Categorical(_probabilities(table), perfect=False)
-
-
-def _write_range(stream):
-    encoder = constriction.stream.queue.RangeEncoder()
-    for symbols, table in stream:
-        encoder.encode(symbols.astype(np.int32), _model(table))
-    return encoder.get_compressed()
-
-
-def _read_range(words):
-    decoder = constriction.stream.queue.RangeDecoder(words)
-    return lambda count, table: decoder.decode(_model(table), count)
-
-
-def _write_huffman(stream):
-    encoder = constriction.symbol.QueueEncoder()
-    for symbols, table in stream:
-        tree = constriction.symbol.huffman.EncoderHuffmanTree(_probabilities(table))
-        for symbol in symbols.tolist():
-            encoder.encode_symbol(symbol, tree)
-    return encoder.get_compressed()[0]
-
-
-def _read_huffman(words):
-    decoder = constriction.symbol.QueueDecoder(words)
-
-    def read(count, table):
-        tree = constriction.symbol.huffman.DecoderHuffmanTree(_probabilities(table))
-        return np.fromiter((decoder.decode_symbol(tree) for _ in range(count)), np.int32, count)
-
-    return read
-
-
-_WRITERS = {"range": _write_range, "huffman": _write_huffman}
-_READERS = {"range": _read_range, "huffman": _read_huffman}
