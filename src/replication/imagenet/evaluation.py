@@ -1,6 +1,5 @@
 """Accuracy of a network on ImageNet's validation photographs: of a folder, or the 500 that are in Imagenette."""
 
-import base64
 import functools
 import io
 import itertools
@@ -10,6 +9,7 @@ import numpy as np
 
 from replication import measures, paths
 from replication.dataset import folders, imagenette, photographs
+from replication.train.runs import pack
 from squeezenet import models, preprocess_input
 
 
@@ -78,5 +78,5 @@ def evaluate(model, found, settings):
         better.extend(measures.classes_better(scores, labels))
     if not better:
         raise ValueError(f"none of {len(images)} files is an image that can be read; the first is {images[0][0]}")
-    bits = {f"top{k}": base64.b64encode(np.packbits(np.array(better) < k)).decode() for k in (1, 5)}
+    bits = {f"top{k}": pack(np.array(better) < k) for k in (1, 5)}
     return {"images": len(better), **measures.top(better), "correct": bits, "refused": refused}

@@ -123,21 +123,21 @@ def from_scratch(settings, recipe, classes, train, test):
         "kind": "arrays",
         "classes": classes,
         "image_shape": train.images.shape[1:],
-        "mean": train.images.mean((0, 1, 2)),
-        "std": train.images.std((0, 1, 2)),
+        "mean": train.images.mean((0, 1, 2)).tolist(),
+        "std": train.images.std((0, 1, 2)).tolist(),
     }
-    recipe = recipe.model_copy(update={"crop": settings.side})
-    model = build("scratch", {"model": "squeezenet_11"}, recipe, statistics, SEED)
+    recipe = recipe.model_copy(update={"crop": settings.side, "seed": SEED})
+    model = build({"model": "squeezenet_11"}, recipe, statistics)
     return model, _train("from scratch", model, settings, recipe, train, test)
 
 
 def _train(title, model, settings, recipe, train, test):
-    recipe = recipe.model_copy(update={"epochs": settings.epochs, "batch_size": settings.batch_size})
+    changes = {"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": SEED}
+    recipe = recipe.model_copy(update=changes)
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
     every = -(-len(test.labels) // GLANCE)
-    glance, progress = splits.Split(*(part[::every] for part in test)), loop.Progress(title, recipe.epochs)
-    history = [loop.run_epoch(model, train, glance, recipe, SEED, epoch, progress) for epoch in range(recipe.epochs)]
-    return [{key: epoch[key] for key in ("epoch", "loss", "accuracy", "val_accuracy")} for epoch in history]
+    history = loop.fit(model, train, splits.Split(*(part[::every] for part in test)), recipe, title)
+    return history[["epoch", "loss", "accuracy", "val_accuracy"]].to_dict("records")
 
 
 def save(network, classes, bits, folder):
