@@ -166,7 +166,7 @@ def check(index, dataset, train):
         ValueError: it names each key, and the folder.
     """
     count, batch = len(index.files), train["batch_size"] * train["accumulate"]
-    left = min(count - dataset.validation, dataset.limit or count)
+    left = count - dataset.validation
     wrong = {
         f"{index.folder} must hold two class folders at least": len(index.classes) < 2,
         f"dataset.validation must be less than the {count} training images. Received: {dataset.validation}": left < 1,
