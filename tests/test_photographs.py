@@ -15,7 +15,7 @@ from scipy.io import savemat
 from replication.dataset import folders, imagenette, photographs
 from replication.dataset.splits import Dataset, Folder
 from replication.imagenet import evaluation
-from replication.train.runs import unpack
+from replication.measures import unpack
 from squeezenet import preprocess_input
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]

@@ -9,7 +9,6 @@ import numpy as np
 
 from replication import measures, paths
 from replication.dataset import folders, imagenette, photographs
-from replication.train.runs import pack
 from squeezenet import models, preprocess_input
 
 
@@ -78,5 +77,5 @@ def evaluate(model, found, settings):
         better.extend(measures.classes_better(scores, labels))
     if not better:
         raise ValueError(f"none of {len(images)} files is an image that can be read; the first is {images[0][0]}")
-    bits = {f"top{k}": pack(np.array(better) < k) for k in (1, 5)}
+    bits = {f"top{k}": measures.pack(np.array(better) < k) for k in (1, 5)}
     return {"images": len(better), **measures.top(better), "correct": bits, "refused": refused}
