@@ -1,22 +1,22 @@
-"""Stage export: a file answers as the network that it is of, and a network is what its card says."""
+"""Stage export: each file classifies as the network that it holds, and networks without images are named."""
 
-import json
+import io
 
-import matplotlib.pyplot as plt
 import numpy as np
 import onnx
-import pytest
+from PIL import Image
 
+from replication.dataset import imagenette
 from replication.dataset.splits import Dataset
 from replication.export import formats, networks
+from replication.imagenet import evaluation, released
 from replication.params import read
-from replication.report import figures, summaries, tables
 from squeezenet import models
 
 ARCHITECTURE = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "compression": 0.25}
 
 
-def test_each_format_answers_as_keras_does(tmp_path):
+def test_each_format_classifies_as_keras_does(tmp_path):
     images = np.random.default_rng(0).normal(0, 60, (3, 32, 32, 3)).astype("float32")
     network = models.create(**ARCHITECTURE)
     subject = networks.Subject("CIFAR-10", network, ARCHITECTURE, images, images, network.predict(images).argmax(1))
@@ -32,35 +32,36 @@ def test_each_format_answers_as_keras_does(tmp_path):
     assert "constant_0" in names and not any("__" in name for name in names)
     (tmp_path / "saved_model/fingerprint.pb").write_bytes(bytes(1000))
     assert formats.size(tmp_path / "saved_model") == size["SavedModel"]
-    shown_by_the_report(rows, times)
-
-
-def shown_by_the_report(rows, times):
-    others = summaries.Others({}, None, None, None, {"rows": rows, "missing": {}}, {"times": times})
-    table = tables.exports(summaries.exports(others)).set_index("format")
-    assert table["bytes"]["Keras, predict"] == "-" and len(table) == 7
-    assert table["same class as Keras, %"]["ONNX"].startswith("100.0 [")
-    for narrow in (False, True):
-        assert len(figures.exports(summaries.exports(others), "a machine", narrow).axes) >= 1
-    plt.close("all")
-    untimed = tables.exports(summaries.exports(others._replace(timed=None)))
-    assert len(untimed) == 6 and set(untimed["ms an image"]) == {"-"}
-
-
-@pytest.mark.parametrize(("images", "accuracy", "right"), [(10_000, 0.6001, True), (10_000, 0.61, False), (9, 0, True)])
-def test_a_network_is_as_right_as_its_card_says(tmp_path, monkeypatch, images, accuracy, right):
-    """On another machine one image may fall the other way; on a part of the images there is nothing to compare."""
-    card = tmp_path / "network.json"
-    card.write_text(json.dumps({"test_images": 10_000, "accuracy": 0.6}))
-    monkeypatch.setattr(networks.release, "measure", lambda *_: {"test_images": images, "accuracy": accuracy})
-    if right:
-        networks.check(None, card)
-    else:
-        with pytest.raises(ValueError, match=r"network.json says 60.00% .* makes both anew"):
-            networks.check(None, card)
 
 
 def test_of_other_images_than_cifar10s_only_imagenets_networks_are_left():
     data = read("dataset", Dataset).model_copy(update={"name": "folder"})
     subjects, missing = networks.of_cifar10(read("export", networks.Export), data)
     assert subjects == [] and set(missing) == {f"{name}, CIFAR-10" for name in models.VARIANTS}
+
+
+def test_imagenets_networks_are_exported_with_photographs_or_not_at_all(monkeypatch):
+    settings = read("export", networks.Export).model_copy(update={"calibration": 2, "photographs": 3})
+    imagenet = read("imagenet", released.ImageNet)
+
+    def missing():
+        raise FileNotFoundError("Imagenette is not at hand")
+
+    monkeypatch.setattr(released, "networks", lambda _: ({"squeezenet_11": "a network"}, {"squeezenet": "no weights"}))
+    monkeypatch.setattr(imagenette, "find", missing)
+    assert networks.of_imagenet(settings, imagenet) == (
+        [],
+        {f"{name}, ImageNet": "Imagenette is not at hand" for name in ("squeezenet", "squeezenet_11")},
+    )
+
+    def drawn(clean=True):
+        files = [io.BytesIO() for _ in range(5)]
+        for i, file in enumerate(files):
+            Image.new("RGB", (9, 9), (10 * i, 0, 0)).save(file, "PNG")
+        return [(f"{i}.png", file, i) for i, file in enumerate(files)], []
+
+    monkeypatch.setattr(evaluation, "of_imagenette", drawn)
+    (subject,), left_out = networks.of_imagenet(settings, imagenet)
+    assert left_out == {"squeezenet, ImageNet": "no weights"} and subject.network == "a network"
+    assert subject.test.shape == (3, 227, 227, 3) and subject.labels.tolist() == [0, 2, 4]
+    assert len(subject.calibration) == 2 and np.ptp(subject.test[:, 0, 0, 2]) == 40

@@ -1,15 +1,17 @@
-"""Folders of photographs: who is of which class, what is left out, what a pixel is, how many are right."""
+"""Folders of photographs: the class of each file, what is left out, and what a pixel is."""
 
+import os
+import re
 import threading
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from replication.dataset import photographs
-from replication.imagenet import evaluation
+from replication.dataset import folders, photographs, prepare
+from replication.dataset.splits import Dataset, Folder
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
 
@@ -17,7 +19,7 @@ WNIDS = ["n01440764", "n01443537", "n01484850"]
 def draw(path, seed=0, size=(40, 30), mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(path, "PNG" if path.suffix == ".png" else "JPEG")
+    Image.fromarray(pixels).convert(mode).save(path, {".png": "PNG", ".tiff": "TIFF"}.get(path.suffix, "JPEG"))
     return path
 
 
@@ -47,27 +49,27 @@ def flat(tmp_path):
 
 
 def test_folders_are_classes_in_sorted_order(by_class):
-    index = photographs.index(by_class)
+    index = folders.index(by_class)
     assert index.classes == WNIDS and index.labels.tolist() == [0, 0, 1, 1, 2, 2] and index.refused == []
     assert all((by_class / file).exists() for file in index.files)
 
 
 def test_some_folders_of_a_networks_classes(by_class):
     """A part of ImageNet keeps ImageNet's labels."""
-    index = photographs.index(by_class, ["n00000001", *WNIDS, "n99999999"])
+    index = folders.index(by_class, ["n00000001", *WNIDS, "n99999999"])
     assert index.labels.tolist() == [1, 1, 2, 2, 3, 3]
 
 
 def test_folders_that_the_network_does_not_know_are_named(by_class):
     with pytest.raises(ValueError, match=r"1 of 3 folders are no class of the network: n01484850"):
-        photographs.index(by_class, WNIDS[:2])
+        folders.index(by_class, WNIDS[:2])
 
 
 @pytest.mark.parametrize("truth", ["val.txt", "ILSVRC2012_validation_ground_truth.txt"])
 def test_flat_folder_with_either_ground_truth(flat, truth):
     folder, kit = flat
     draw(folder / "holiday.JPEG")
-    index = photographs.index(folder, truth=kit / truth)
+    index = folders.index(folder, truth=kit / truth)
     assert index.labels.tolist() == [2, 0, 1, 2] and len(index.files) == 4
     assert index.refused == [("holiday.JPEG", f"not in {truth}")]
     assert index.classes == (None if truth == "val.txt" else WNIDS)
@@ -76,20 +78,85 @@ def test_flat_folder_with_either_ground_truth(flat, truth):
 def test_flat_folder_needs_a_ground_truth_that_fits(flat):
     folder, kit = flat
     with pytest.raises(FileNotFoundError, match=r"no class folders.*val\.txt.*meta\.mat"):
-        photographs.index(folder)
+        folders.index(folder)
     with pytest.raises(ValueError, match="has label 2, the network 2 classes"):
-        photographs.index(folder, WNIDS[:2], kit / "val.txt")
-    (kit / "val.txt").write_text("one two three\n")
-    with pytest.raises(ValueError, match=r"val\.txt is neither"):
-        photographs.index(folder, truth=kit / "val.txt")
+        folders.index(folder, WNIDS[:2], kit / "val.txt")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("one two three\n", r"val\.txt is neither.*'one two three'"),
+        ("my cat.jpg 1\nmy cat.jpg 2\n", r"val\.txt gives my cat\.jpg the labels 1 and 2"),
+        ("a.JPEG 0\n", r"val\.txt names no file of .*: a\.JPEG is not there, a\.jpg is"),
+        ("a.jpg 0\n".encode("utf-16"), r"val\.txt is not UTF-8 text"),
+    ],
+)
+def test_a_ground_truth_that_cannot_be_right_is_an_error_that_names_it(tmp_path, lines, message):
+    draw(tmp_path / "val/a.jpg")
+    truth = tmp_path / "val.txt"
+    truth.write_bytes(lines if isinstance(lines, bytes) else lines.encode())
+    with pytest.raises(ValueError, match=message):
+        folders.index(tmp_path / "val", truth=truth)
+
+
+def test_val_txt_may_have_a_mark_of_its_encoding_and_blanks(tmp_path):
+    for name in ("a.jpg", "my cat.jpg", "z.jpg"):
+        draw(tmp_path / "val" / name)
+    (tmp_path / "val.txt").write_text("\ufeffa.jpg 3\n\n  val/my cat.jpg\t1  \nz.jpg  2")
+    index = folders.index(tmp_path / "val", truth=tmp_path / "val.txt")
+    assert index.files.tolist() == ["a.jpg", "my cat.jpg", "z.jpg"] and index.labels.tolist() == [3, 1, 2]
 
 
 def test_missing_and_empty_folders_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is no folder of images"):
-        photographs.index(tmp_path / "nowhere")
+        folders.index(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no file: put images there, or remove the folder"):
+        folders.index(tmp_path)
     with pytest.raises(ValueError, match="holds no file of a class"):
-        photographs.index(tmp_path)
+        folders.index(tmp_path, ["empty"])
+
+
+def test_hidden_files_and_folders_are_no_images_and_no_classes(by_class):
+    expected = folders.index(by_class)
+    for name in (".ipynb_checkpoints/a.JPEG", "__MACOSX/a.JPEG", f"{WNIDS[0]}/.DS_Store", f"{WNIDS[0]}/._a.JPEG"):
+        draw(by_class / name)
+    draw(by_class / WNIDS[1] / ".ipynb_checkpoints/a.JPEG")
+    found = folders.index(by_class)
+    assert found.classes == WNIDS and found.refused == [] and (found.files == expected.files).all()
+
+
+def test_folders_of_splits_are_no_classes(by_class):
+    for name in ("train", "Val"):
+        draw(by_class / "data" / name / "a/1.JPEG")
+    with pytest.raises(ValueError, match=r"data holds Val and train, which are no classes: give .*Val"):
+        folders.index(by_class / "data")
+
+
+def test_what_cannot_be_followed_or_named_is_left_out_with_the_reason(by_class):
+    (by_class / WNIDS[0] / "more").symlink_to(by_class / WNIDS[1], target_is_directory=True)
+    draw(by_class / WNIDS[2] / os.fsdecode(b"caf\xe9.JPEG"))
+    index = folders.index(by_class)
+    assert len(index.files) == 6 and index.refused == [
+        (f"{WNIDS[0]}/more", "a link to a folder, which is not followed"),
+        (f"{WNIDS[2]}/caf\\xe9.JPEG", "its name is not UTF-8"),
+    ]
+
+
+def test_all_that_does_not_fit_a_small_folder_is_said_at_once(by_class):
+    index = folders.index(by_class)
+    folder = Folder(train=by_class, validation=by_class, side=24)
+    data = Dataset(name="folder", folder=folder, limit=None, validation=2)
+    train = {"crop": 24, "batch_size": 2, "accumulate": 2}
+    folders.check(index, data, train)
+    with pytest.raises(ValueError, match=r"^train\.crop must be at most dataset\.folder\.side, 24\. Received: 32$"):
+        prepare.prepare(data)  # with section train as it is
+    with pytest.raises(ValueError, match=r"accumulate must .* 4, .*2 x 3; train\.crop .*folder\.side, 24.*: 32"):
+        folders.check(index, data, train | {"crop": 32, "accumulate": 3})
+    one = replace(index, classes=WNIDS[:1])
+    with pytest.raises(ValueError, match=r"must hold two class folders .*dataset\.validation must be less than the 6"):
+        folders.check(one, data.model_copy(update={"validation": 6}), train)
 
 
 def test_warp_is_bilinear_between_neighbours_without_smoothing(tmp_path):
@@ -107,17 +174,83 @@ def test_warp_is_bilinear_between_neighbours_without_smoothing(tmp_path):
     assert np.abs(photographs.read(path, 32) - expected).max() < 1.01
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
-def test_every_colour_mode_becomes_rgb(tmp_path, mode):
-    image = photographs.read(draw(tmp_path / "a.JPEG", mode=mode), 32)
-    assert image.shape == (32, 32, 3) and image.dtype == np.uint8
+def test_other_filters_smooth(tmp_path):
+    Image.fromarray(np.tile(np.uint8([0, 255]), (64, 32))).save(tmp_path / "a.png")
+    sharp, smooth = (photographs.read(tmp_path / "a.png", 8, each) for each in (None, Image.Resampling.LANCZOS))
+    assert np.ptp(smooth) < 20 and sharp.shape == smooth.shape == (8, 8, 3)
 
 
-def test_postscript_is_no_image_and_starts_no_ghostscript(tmp_path, monkeypatch):
-    monkeypatch.setattr("subprocess.Popen", None)
-    path = tmp_path / "a.JPEG"
-    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
-    assert photographs.try_read(path, 32) == (None, "no image")
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGB"])
+def test_every_colour_mode_of_8_bits_becomes_rgb_as_pil_has_it(tmp_path, mode):
+    path = draw(tmp_path / "a.tiff", mode=mode)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(photographs.upright(path), image.convert("RGB"))
+
+
+STEPS = np.array([[0, 100, 200, 255]])
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options"),
+    [
+        ("a.png", Image.fromarray((STEPS * 257).astype("uint16")), {}),
+        ("a.tiff", Image.fromarray((STEPS * 257).astype("uint16")), {}),
+        ("b.tiff", Image.fromarray((STEPS * 257).astype(">u2")), {}),
+        ("c.tiff", Image.fromarray(((255 - STEPS) * 257).astype("uint16")), {"tiffinfo": {262: 0}}),  # white is zero
+        ("a.pgm", Image.fromarray((STEPS * 257).astype("uint16")), {}),
+        ("d.tiff", Image.fromarray((STEPS / 255).astype("float32")), {}),
+        ("a.pfm", Image.fromarray((STEPS / 255).astype("float32")), {}),
+    ],
+)
+def test_grayscale_of_16_bits_and_floats_are_scaled(tmp_path, name, image, options):
+    image.save(tmp_path / name, **options)
+    np.testing.assert_array_equal(np.asarray(photographs.upright(tmp_path / name))[..., 0], STEPS)
+
+
+def test_values_whose_white_is_not_known_are_refused(tmp_path):
+    for values, reason in (
+        (STEPS.astype("float32"), "floating-point pixels must be from 0 to 1. Received: 0 to 255"),
+        (np.full((1, 1), np.nan, "float32"), "Received: nan to nan"),
+        (STEPS.astype("int32"), "32-bit or signed integers"),
+    ):
+        Image.fromarray(values).save(tmp_path / "a.tiff")
+        image, why = photographs.try_read(tmp_path / "a.tiff", 4)
+        assert image is None and reason in why
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    """Alpha, half and whole, of colours and of grays; the one transparent value of a palette, of 8 and of 16 bits."""
+    for pixels, expected in (([[0, 9, 0, 0]], 255), ([[0, 0, 0, 255]], 0), ([[0, 0, 0, 127]], 128), ([[0, 0]], 255)):
+        Image.fromarray(np.uint8([pixels])).save(tmp_path / "a.png")
+        assert np.unique(photographs.upright(tmp_path / "a.png")).tolist() == [expected]
+    for dtype, transparent in (("uint8", 0), ("uint16", 0)):
+        Image.fromarray(np.array([[0, np.iinfo(dtype).max // 5]], dtype)).save(
+            tmp_path / "b.png", transparency=transparent
+        )
+        assert np.asarray(photographs.upright(tmp_path / "b.png"))[0, :, 0].tolist() == [255, 51]
+    palette = Image.fromarray(np.uint8([[0, 200]])).convert("P")
+    palette.save(tmp_path / "c.gif", transparency=0)
+    assert np.asarray(photographs.upright(tmp_path / "c.gif"))[0, :, 0].tolist() == [255, 200]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tiff"])
+def test_a_photograph_is_turned_the_right_way_up(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned by a quarter
+    image = Image.fromarray(np.repeat(np.uint8([[[0], [255]]]), 3, -1))
+    image.resize((64, 64), Image.Resampling.NEAREST).save(tmp_path / name, exif=exif)
+    above, below = photographs.read(tmp_path / name, 2)[:, 0, 0]
+    assert above < 50 and below > 200
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.jp2", "a.ps", "a.txt"])
+def test_a_format_that_is_not_read_is_refused_with_those_that_are(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)  # for PostScript PIL would start Ghostscript
+    (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    if name in ("a.avif", "a.jp2"):
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    image, reason = photographs.try_read(tmp_path / name, 32)
+    assert image is None and re.search(r"JPEG, PNG, .*HEIC, AVIF and JPEG 2000 files must be converted", reason)
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -149,20 +282,21 @@ def test_results_come_in_order_and_few_are_under_way():
 
 def test_sift_reads_every_file_once_and_names_what_is_left_out(by_class):
     (by_class / WNIDS[1] / "notes.txt").write_text("no image")
-    index = photographs.sift(photographs.index(by_class), 32)
-    assert index.labels.tolist() == [0, 0, 1, 1, 2, 2] and index.refused == [(f"{WNIDS[1]}/notes.txt", "no image")]
+    index = folders.sift(folders.index(by_class), 32)
+    assert index.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert index.refused == [(f"{WNIDS[1]}/notes.txt", photographs.UNREADABLE)]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error(by_class):
     for path in (by_class / WNIDS[2]).iterdir():
         path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match="no file of n01484850 is an image"):
-        photographs.sift(photographs.index(by_class), 32)
+        folders.sift(folders.index(by_class), 32)
 
 
 @pytest.fixture
 def images(by_class):
-    files = photographs.index(by_class).files
+    files = folders.index(by_class).files
     return photographs.Photographs(by_class, files, 40, np.arange(len(files)))
 
 
@@ -211,68 +345,10 @@ def test_batches_have_labels_as_vectors_and_a_last_smaller_one(images):
 def test_a_file_that_broke_since_is_an_error_that_names_it(images):
     path = images.folder / images.files[2]
     path.write_bytes(b"")
-    with pytest.raises(OSError, match=r"n01443537_0\.JPEG: no image\. Run `dvc repro -f dataset`"):
+    with pytest.raises(OSError, match=r"n01443537_0\.JPEG: not in a readable .* Run `dvc repro -f dataset`"):
         photographs.Batches(images, None, 6, 32)[0]
 
 
-class ByColour:
-    """A model whose score of a class is how near the mean red, of the pixels it is shown, is to 20 x class."""
-
-    def __init__(self, classes=10):
-        self.classes = np.arange(classes)
-        self.shapes = []
-
-    def predict_on_batch(self, x):
-        self.shapes.append(x.shape)
-        return -np.abs(x.mean((1, 2))[:, :1] - 20 * self.classes)
-
-
-def paint(path, red):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (50, 40), (red, 0, 0)).save(path, "PNG")
-
-
-def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
-    """Class 0 is right, class 1 second, class 9 out of the first five; three files are no images."""
-    for label, reds in enumerate(([0, 0, 0], [0], [], [], [], [], [], [], [], [0])):
-        (tmp_path / str(label)).mkdir()
-        for i, red in enumerate(reds):
-            paint(tmp_path / str(label) / f"{i}.JPEG", red)
-    whole = draw(tmp_path / "0" / "cut.JPEG", size=(400, 300))
-    whole.write_bytes(whole.read_bytes()[:20_000])
-    (tmp_path / "5" / "notes.txt").write_text("no image")
-    (tmp_path / "5" / "empty.JPEG").touch()
-    (tmp_path / "readme").touch()
-    model = ByColour()
-    found, seconds = evaluation.evaluate(
-        model, photographs.index(tmp_path), lambda x: x.astype("float32"), side=32, crop=28, batch_size=2
-    )
-    assert model.shapes == [(2, 28, 28, 3), (2, 28, 28, 3), (1, 28, 28, 3)]
-    assert (found["images"], found["top1"], found["top5"]) == (5, 3 / 5, 4 / 5)
-    assert found["top1_low"] == pytest.approx(0.2307, abs=1e-4) and found["top1_high"] == pytest.approx(
-        0.8824, abs=1e-4
-    )
-    reasons = dict(found["refused"])
-    assert set(reasons) == {"readme", "0/cut.JPEG", "5/notes.txt", "5/empty.JPEG"}
-    assert "truncated" in reasons["0/cut.JPEG"] and reasons["5/notes.txt"] == "no image"
-    assert seconds > 0
-
-
-def test_imagenets_folders_have_imagenets_labels(by_class):
-    found = evaluation.validation_images(SimpleNamespace(folder=by_class, truth=None))
-    assert len(found.classes) == 1000 and found.labels.tolist() == [0, 0, 1, 1, 2, 2]  # tench, goldfish, great white
-
-
-@pytest.mark.parametrize("score", [0.0, np.nan])
-def test_a_model_that_cannot_tell_is_not_right(by_class, score):
-    model = ByColour()
-    model.predict_on_batch = lambda x: np.full((len(x), 10), score)
-    found, _ = evaluation.evaluate(model, photographs.index(by_class), lambda x: x, 32, 28)
-    assert (found["images"], found["top1"], found["top5"]) == (6, 0, 0)
-
-
-def test_a_folder_without_a_single_image_is_an_error(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "notes.txt").touch()
-    with pytest.raises(ValueError, match="none of 1 files is an image"):
-        evaluation.evaluate(ByColour(), photographs.index(tmp_path), lambda x: x, 32, 28)
+def test_a_crop_larger_than_the_images_is_an_error_that_names_both_keys(images):
+    with pytest.raises(ValueError, match=r"train\.crop must be at most dataset\.folder\.side, 40\. Received: 48"):
+        photographs.Batches(images, None, 6, 48)

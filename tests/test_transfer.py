@@ -1,5 +1,7 @@
 """Stage transfer: which images are learnt from, that each way to learn does what it says, and the command line."""
 
+import os
+import shutil
 import sys
 
 import keras
@@ -10,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from replication.dataset.photographs import UNREADABLE
 from replication.dataset.splits import Split
 from replication.params import read
 from replication.train.recipe import Train
-from replication.transfer import __main__, few
+from replication.transfer import __main__, fine_tuning
 from squeezenet import SqueezeNet_11, deep_compression, preprocess_input
 
 COLOURS = {"blue": (20, 20, 220), "green": (20, 200, 20), "red": (220, 20, 20)}
@@ -22,7 +25,7 @@ COLOURS = {"blue": (20, 20, 220), "green": (20, 200, 20), "red": (220, 20, 20)}
 @pytest.fixture
 def settings():
     own = {"per_class": 2, "side": 64, "epochs": 1, "batch_size": 4}
-    return read("transfer", few.Transfer).model_copy(update=own)
+    return read("transfer", fine_tuning.Transfer).model_copy(update=own)
 
 
 @pytest.fixture
@@ -51,38 +54,24 @@ def drawn(count, classes=3, side=64):
 
 def test_the_last_fifth_of_each_folder_tests(photographs, capsys):
     (photographs / "red/7.jpg").write_text("no image")
-    classes, train, test = few.own(photographs, 32)
+    (photographs / "red" / os.fsdecode(b"\xe9.jpg")).write_text("")
+    classes, train, test = fine_tuning.own(photographs, 32)
     assert classes == list(COLOURS) and len(train.labels) == 15
     assert test.labels.tolist() == [0, 1, 2] and test.images.shape == (3, 32, 32, 3)
     assert test.images[:, 0, 0].tolist() == [[x + 5 for x in colour] for colour in COLOURS.values()]
-    assert f"left out: {photographs / 'red/7.jpg'}: no image" in capsys.readouterr().out
-
-
-def test_a_photograph_is_turned_the_right_way_up(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: turned by a quarter
-    image = Image.fromarray(np.repeat(np.uint8([[[0], [255]]]), 3, -1))
-    image.resize((64, 64), Image.Resampling.NEAREST).save(tmp_path / "a.png", exif=exif)
-    above, below = few.read(tmp_path / "a.png", 2)[:, 0, 0]
-    assert above < 50 and below > 200
-
-
-def test_postscript_is_no_photograph_and_starts_no_ghostscript(tmp_path, monkeypatch):
-    monkeypatch.setattr("subprocess.Popen", None)
-    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
-    with pytest.raises(ValueError, match=r"a\.jpg: no image"):
-        few.read(tmp_path / "a.jpg", 32)
+    assert f"left out: {photographs / 'red/7.jpg'}: {UNREADABLE}" in (told := capsys.readouterr().out)
+    assert r"red/\xe9.jpg: its name is not UTF-8" in told
 
 
 def test_the_first_network_is_the_linear_classifier(settings):
     for classes in (2, 3):
         train, test = drawn(24, classes), drawn(9, classes)
-        network = few.probe(settings, list(range(classes)), train)
+        network = fine_tuning.linear_classifier(settings, list(range(classes)), train)
         features = SqueezeNet_11((64, 64, 3), weights="imagenet", include_top=False, pooling="avg")
         seen, unseen = (features.predict(preprocess_input(part.images), verbose=0) for part in (train, test))
-        linear = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (24 * few.PENALTY), max_iter=1000))
+        linear = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (24 * fine_tuning.PENALTY), max_iter=1000))
         expected = linear.fit(seen, train.labels).predict_proba(unseen)
-        found = few.of_pixels(network).predict(test.images, verbose=0)
+        found = fine_tuning.of_pixels(network).predict(test.images, verbose=0)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -90,11 +79,11 @@ def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recip
     train, test = drawn(24), drawn(6)
     for name in ("a", "b"):
         keras.utils.clear_session()  # which numbers the layers
-        network = few.probe(settings, list(COLOURS), train)
+        network = fine_tuning.linear_classifier(settings, list(COLOURS), train)
         before = network.get_layer("fire2_squeeze1x1").get_weights()[0]
-        (row,) = few.fine_tune(network, settings, recipe, train, test)
+        (row,) = fine_tuning.fine_tune(network, settings, recipe, train, test)
         assert row["loss"] < np.log(3) and (network.get_layer("fire2_squeeze1x1").get_weights()[0] != before).any()
-        few.save(network, list(COLOURS), 6, tmp_path / name)
+        fine_tuning.save(network, list(COLOURS), 6, tmp_path / name)
     for file in ("network.keras", "network.sqnt", "classes.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     images = preprocess_input(test.images)
@@ -106,7 +95,7 @@ def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recip
 
 def test_from_scratch_repeats_to_the_bit(settings, recipe):
     train, test = drawn(9), drawn(6)
-    first, again = (few.from_scratch(settings, recipe, list(COLOURS), train, test) for _ in range(2))
+    first, again = (fine_tuning.from_scratch(settings, recipe, list(COLOURS), train, test) for _ in range(2))
     assert [row["epoch"] for row in first[1]] == [1] and first[1] == again[1]
     np.testing.assert_array_equal(*(model.predict(test.images, verbose=0) for model, _ in (first, again)))
 
@@ -134,14 +123,29 @@ def test_your_own_classes_from_the_command_line(photographs, tmp_path, monkeypat
     assert run(monkeypatch, "classify", tmp_path / "mine/network.keras", tmp_path / "none.jpg", images[0]) == 1
     out, err = capsys.readouterr()
     assert err == f"{tmp_path / 'none.jpg'}: No such file or directory\n" and out.startswith(f"{images[0]}: blue")
+    (tmp_path / "mine/classes.json").write_text('["red", "blue"]')
+    error = run(monkeypatch, "classify", tmp_path / "mine/network.sqnt", images[0])
+    assert "classes.json names 2 classes" in error and error.endswith("network.sqnt tells 3 apart")
+    assert "must lie outside of" in run(monkeypatch, "train", photographs, photographs / "mine")
+    assert not (photographs / "mine").exists()
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda folder: [(folder / f"red/{i}.png").write_text("") for i in range(5)], "red must hold two photographs"),
-        (lambda folder: (folder / "black").mkdir(), "black must hold two photographs at least. Received: 0"),
-        (lambda folder: [(folder / n).rename(folder.parent / n) for n in ("red", "blue")], "two of them at least"),
+        (lambda folder: (folder / "black").mkdir(), "black holds no file: put images there"),
+        (lambda folder: [(folder / n).rename(folder.parent / n) for n in ("red", "blue")], "at least. Received: green"),
+        (
+            lambda folder: [(folder / n).rename(folder / m) for n, m in (("red", "train"), ("blue", "val"))],
+            "train and val, which are no classes",
+        ),
+        (
+            lambda folder: [
+                shutil.copytree(folder / n, folder, dirs_exist_ok=True) and shutil.rmtree(folder / n) for n in COLOURS
+            ],
+            "put the images of each class into a folder of its own",
+        ),
         (lambda folder: folder.rename(folder.parent / "elsewhere"), "is no folder of images"),
     ],
 )

@@ -1,5 +1,7 @@
 """How good an answer is: accuracy, top-k and agreement, with their intervals."""
 
+import base64
+
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
@@ -35,3 +37,13 @@ def agreement(reference, logits):
         reference, logits: (images, classes).
     """
     return top(classes_better(logits, reference.argmax(1)))
+
+
+def pack(correct):
+    """A bool array as text, eight to a byte."""
+    return base64.b64encode(np.packbits(correct)).decode()
+
+
+def unpack(text, count):
+    """The first `count` values that `pack` packed."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)

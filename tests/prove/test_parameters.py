@@ -24,7 +24,7 @@ from replication.evidence import rows
 from replication.export import networks
 from replication.imagenet.released import ImageNet
 from replication.train import recipe
-from replication.transfer.few import Transfer
+from replication.transfer.fine_tuning import Transfer
 from squeezenet import models
 
 VALUES = yaml.safe_load(paths.PARAMS.read_text())

@@ -12,7 +12,7 @@ if sys.argv[1:2] == ["torchvision's loader"]:
 import numpy as np
 
 from replication.bench import plan
-from replication.dataset import photographs
+from replication.dataset import folders, photographs
 from squeezenet import SqueezeNet_11
 
 SIDE = 227
@@ -32,7 +32,7 @@ def batches(way, folder):
         for first in range(0, len(paths), BATCH):
             yield np.stack([photographs.read(path, SIDE) for path in paths[first : first + BATCH]])
     else:
-        index = photographs.index(folder)
+        index = folders.index(folder)
         images = photographs.Photographs(index.folder, index.files, SIDE, np.arange(len(index.files)))
         given = photographs.Batches(images, None, BATCH, SIDE)
         yield from (given[i][0] for i in range(len(given)))

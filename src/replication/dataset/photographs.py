@@ -1,144 +1,93 @@
-"""Folders of photographs, as ImageNet's: which files of which class, read as the paper's tools read them.
+"""Photographs: the one reader of image files, and batches that threads read while a network computes.
 
-A file that is no image is left out and listed with the reason. Images are read when they are needed, by threads, a
-few batches ahead: memory does not grow with their number.
+Files are read when they are needed, a few batches ahead, so memory does not grow with their number.
 """
 
 import collections
 import concurrent.futures
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from scipy.io import loadmat
-from tqdm import tqdm
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 THREADS = max(2, os.cpu_count())  # that read files; their number changes no result
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # of PIL's; for PostScript it would start Ghostscript
-VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")  # the number is the line of the ground truth
-
-
-@dataclass(frozen=True)
-class Index:
-    """The files of a folder, and what class each is of."""
-
-    folder: Path
-    files: np.ndarray  # (n,) paths within the folder
-    labels: np.ndarray  # (n,) positions in `classes`
-    classes: list  # names of the folders (ImageNet's: WordNet ids), sorted; None where val.txt knows only numbers
-    refused: list  # (path within the folder, reason)
-
-
-def index(folder, classes=None, truth=None):
-    """List a folder of one folder for each class, or ImageNet's flat folder of validation images.
-
-    Args:
-        folder: class folders of any names, such as ImageNet's n01440764; or a flat folder.
-        classes: names of the classes in the order of a network's outputs; None for the folders found, sorted.
-        truth: for a flat folder, Caffe's val.txt (lines of a file's name and its label, from 0) or the development
-            kit's ILSVRC2012_validation_ground_truth.txt with its meta.mat beside it.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or it is flat and `truth` is not there.
-        ValueError: folders that are no classes of the network, or a ground truth that does not fit.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder of images")
-    found = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    if found:
-        classes, files, labels, refused = _class_folders(folder, found, classes)
-    else:
-        classes, files, labels, refused = _flat(folder, classes, truth)
-    if not files:
-        raise ValueError(f"{folder} holds no file of a class")
-    return Index(folder, np.array(files), np.array(labels, "int64"), classes, refused)
-
-
-def _class_folders(folder, found, classes):
-    unknown = sorted(set(found) - set(classes or found))
-    if unknown:
-        raise ValueError(
-            f"{folder}: {len(unknown)} of {len(found)} folders are no class of the network: {', '.join(unknown[:3])}"
-        )
-    classes = list(classes or found)
-    label_of = {name: label for label, name in enumerate(classes)}
-    files = [
-        (os.path.relpath(Path(path, name), folder), label_of[of_class])
-        for of_class in found
-        for path, _, names in sorted(os.walk(folder / of_class))
-        for name in sorted(names)
-    ]
-    refused = [(name, "in no class's folder") for name in _files(folder)]
-    return classes, *(zip(*files, strict=True) if files else ((), ())), refused
-
-
-def _flat(folder, classes, truth):
-    if truth is None:
-        raise FileNotFoundError(
-            f"{folder} has no class folders. For ImageNet's flat validation images give the ground truth: val.txt, "
-            "or ILSVRC2012_validation_ground_truth.txt with meta.mat beside it"
-        )
-    truth = Path(truth)
-    rows = [line.split() for line in truth.read_text().splitlines() if line.strip()]
-    names = _files(folder)
-    if rows and all(len(row) == 2 and row[1].isdigit() for row in rows):
-        label_of = {Path(name).name: int(label) for name, label in rows}
-    elif rows and all(len(row) == 1 and row[0].isdigit() for row in rows):
-        wnids = _wnids(truth.with_name("meta.mat"))
-        classes = list(classes or sorted(wnids.values()))
-        position = {wnid: label for label, wnid in enumerate(classes)}
-        try:
-            of_line = [position[wnids[int(row[0])]] for row in rows]
-        except KeyError as error:
-            raise ValueError(f"{truth}: {error.args[0]} is no class of meta.mat and of the network") from None
-        numbers = {name: int(match[1]) for name in names if (match := VALIDATION.fullmatch(name))}
-        label_of = {name: of_line[number - 1] for name, number in numbers.items() if 0 < number <= len(of_line)}
-    else:
-        raise ValueError(
-            f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line)"
-        )
-    if classes and max(label_of.values(), default=0) >= len(classes):
-        raise ValueError(f"{truth} has label {max(label_of.values())}, the network {len(classes)} classes")
-    known = [name for name in names if name in label_of]
-    refused = [(name, f"not in {truth.name}") for name in names if name not in label_of]
-    return classes, known, [label_of[name] for name in known], refused
-
-
-def _files(folder):
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-
-
-def _wnids(meta):
-    """WordNet ids by ILSVRC2012_ID, of the development kit's leaves: those without children."""
-    synsets = np.atleast_1d(loadmat(meta, squeeze_me=True)["synsets"])
-    return {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}
+UNREADABLE = f"not in a readable format ({', '.join(FORMATS)}); HEIC, AVIF and JPEG 2000 files must be converted"
 
 
 def upright(file):
-    """A path or an open file as an RGB image."""
+    """Open an image as a person sees it: turned by its EXIF orientation, on white where transparent, in 8-bit RGB.
+
+    Grayscale of 16 bits and floats from 0 to 1 are scaled to 0..255.
+
+    Args:
+        file: a path, or a binary file.
+
+    Returns:
+        A PIL image.
+
+    Raises:
+        OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged; or the range of its
+            values is not known.
+    """
     with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
             raise ValueError(f"{image.width} x {image.height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
-        return image.convert("RGB")
+        white = _white(image)
+        turned = ImageOps.exif_transpose(image)
+        if white:
+            turned = _scaled(turned, *white)
+        if turned.has_transparency_data:
+            turned = turned.convert("RGBA")
+            turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
+        return turned.convert("RGB")
 
 
-def read(path, side):
-    """An image file as uint8 RGB (side, side, 3), whatever its proportions, as Caffe's convert_imageset warps it.
+def _white(image):
+    """The values of black and white in an image of more than 8 bits a channel; None for one of 8 bits."""
+    if image.mode == "F":
+        white = 1
+    elif image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        twelve = image.format == "TIFF" and image.tag_v2[BITSPERSAMPLE] == (12,)
+        white = 4095 if twelve else 65535
+    elif image.mode == "I":
+        raise ValueError("which of its 32-bit or signed integers is white is not known: save it with 8 or 16 bits")
+    else:
+        return None
+    white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+    return (white, 0) if white_is_zero else (0, white)
 
-    OpenCV's bilinear interpolation between the nearest four pixels, to the level: without the smoothing that PIL's
-    `resize` would add.
 
-    Raises:
-        OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged.
+def _scaled(image, black, white):
+    """A grayscale image in 8 bits."""
+    values = np.array(image, "float32")
+    if not (values.min() >= 0 and values.max() <= max(black, white)):
+        raise ValueError(f"floating-point pixels must be from 0 to 1. Received: {values.min():g} to {values.max():g}")
+    if "transparency" in image.info:  # a PNG's value that is transparent
+        values[values == image.info["transparency"]] = white
+    return Image.fromarray(np.round(255 * (values - black) / (white - black)).astype(np.uint8))
+
+
+def warp(image, side, resample=None):
+    """A PIL image as uint8 (side, side, 3), whatever its proportions.
+
+    Args:
+        resample: one of PIL's filters, which smooth. None is the paper's: Caffe's convert_imageset, by OpenCV's
+            bilinear interpolation between the nearest four pixels, to the level.
     """
-    image = upright(path)
+    if resample is not None:
+        return np.asarray(image.resize((side, side), resample))
     box = (0, 0, *image.size)
     return np.asarray(image.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))
+
+
+def read(file, side, resample=None):
+    """The pixels of an image file, as `upright` opens and `warp` warps it: uint8 RGB (side, side, 3)."""
+    return warp(upright(file), side, resample)
 
 
 def centre(images, crop):
@@ -147,14 +96,14 @@ def centre(images, crop):
     return images[..., top : top + crop, left : left + crop, :]
 
 
-def try_read(path, side):
-    """The image and None, or None and why the file has none."""
+def try_read(file, side, resample=None):
+    """The pixels and None, or None and the reason why the file has none."""
     try:
-        return read(path, side), None
+        return read(file, side, resample), None
     except UnidentifiedImageError:
-        return None, "no image"
+        return None, UNREADABLE
     except Exception as error:  # a damaged file may fail a decoder in any way
-        return None, str(error) or type(error).__name__
+        return None, getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def in_order(function, items, ahead, threads=THREADS):
@@ -167,21 +116,6 @@ def in_order(function, items, ahead, threads=THREADS):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def sift(index, side):
-    """An index without the files that cannot be read: each is read once.
-
-    Raises:
-        ValueError: no image is left of a class that has files.
-    """
-    checked = in_order(lambda name: try_read(index.folder / name, side)[1], index.files, 8 * THREADS)
-    reasons = list(tqdm(checked, f"Reading {index.folder.name}", len(index.files), mininterval=2, unit=" files"))
-    good = np.array([reason is None for reason in reasons])
-    bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
-    if lost := set(index.labels) - set(index.labels[good]):
-        raise ValueError(f"{index.folder}: no file of {index.classes[min(lost)]} is an image that can be read")
-    return replace(index, files=index.files[good], labels=index.labels[good], refused=[*index.refused, *bad])
 
 
 def statistics(images):
@@ -249,10 +183,15 @@ class Batches(keras.utils.PyDataset):
         images: `Photographs`.
         labels: (n,) integers, which come as one-hot vectors of `classes`; None for images alone.
         crop: pixels.
+
+    Raises:
+        ValueError: `crop` is more than the images' side.
     """
 
     def __init__(self, images, labels, batch_size, crop, classes=None):
         super().__init__()
+        if crop > images.side:
+            raise ValueError(f"train.crop must be at most dataset.folder.side, {images.side}. Received: {crop}")
         self.images, self.labels, self.batch_size, self.crop, self.classes = images, labels, batch_size, crop, classes
         self.pool, self.ahead = concurrent.futures.ThreadPoolExecutor(THREADS), {}
 

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 
 from replication import paths
-from replication.dataset import cifar10, imagenette, photographs
+from replication.dataset import cifar10, folders, imagenette, photographs
 from replication.dataset.splits import held_out
+from replication.params import read
 
 SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
@@ -55,11 +56,12 @@ def _imagenette(data):
 def _folder(data):
     """Names and labels of the images that can be read; each is read once."""
     section, arrays, refused = data.folder, {}, []
-    training = photographs.index(paths.ROOT / section.train)
+    training = folders.index(paths.ROOT / section.train)
+    folders.check(training, data, read("train", dict))
     truth = section.truth and paths.ROOT / section.truth
-    test = photographs.index(paths.ROOT / section.validation, training.classes, truth)
+    test = folders.index(paths.ROOT / section.validation, training.classes, truth)
     for kind, found in (("train", training), ("test", test)):
-        found = photographs.sift(found, section.side)
+        found = folders.sift(found, section.side)
         arrays |= {f"{kind}_files": found.files, f"{kind}_labels": found.labels}
         refused += [(kind, *why) for why in found.refused]
     seen = np.delete(np.arange(len(arrays["train_files"])), held_out(arrays["train_labels"], data))

@@ -1,4 +1,4 @@
-"""A network in the files of other runtimes: what writes them, what opens them, and how long an image takes."""
+"""A network in the files of other runtimes: how to write and open them, and how long an image takes."""
 
 import re
 import timeit
@@ -17,14 +17,14 @@ BATCH = 25  # images, where a runtime takes several
 WARM_UP = 5  # calls before the first that counts
 
 
-def write(network, architecture, folder, seen):
+def write(network, architecture, folder, calibration):
     """Write a network in each of `FORMATS`: name -> path.
 
     Args:
         network: Keras model.
         architecture: keywords of `models.create` that build it.
         folder: files that it has are replaced.
-        seen: images as the network takes them, by which LiteRT knows the ranges of 8-bit activations.
+        calibration: images as the network takes them, by which LiteRT knows the ranges of 8-bit activations.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / file for name, (file, _) in FORMATS.items()}
@@ -35,7 +35,7 @@ def write(network, architecture, folder, seen):
     # Keras' format="litert" would write the SavedModel once more, for the same converter.
     float32, int8 = (tf.lite.TFLiteConverter.from_saved_model(str(paths["SavedModel"])) for _ in range(2))
     int8.optimizations = [tf.lite.Optimize.DEFAULT]
-    int8.representative_dataset = lambda: ([image[None]] for image in seen)
+    int8.representative_dataset = lambda: ([image[None]] for image in calibration)
     int8.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     paths["LiteRT"].write_bytes(float32.convert())
     paths["LiteRT, 8 bits"].write_bytes(int8.convert())
@@ -44,7 +44,7 @@ def write(network, architecture, folder, seen):
 
 
 def number_constants(path):
-    """Of equal constants tf2onnx keeps one, and which number its name ends with is chance: number them anew."""
+    """Number constants anew: of equal ones tf2onnx keeps one, and which number its name ends with is chance."""
     model = onnx.load(path)
     constants = [each for each in model.graph.initializer if re.search(r"__\d+$", each.name)]
     names = {each.name: f"constant_{i}" for i, each in enumerate(constants)}
@@ -55,11 +55,11 @@ def number_constants(path):
     onnx.save(model, path)
 
 
-# What opens a file gives a function from images to probabilities.
+# Each opens a file as a function from images to probabilities.
 
 
 def keras_file(path):
-    """Keras' compiled call: `predict` makes a pipeline of data for each call."""
+    """Keras' compiled call; `predict` would make a pipeline of data for each call."""
     return keras.models.load_model(path).predict_on_batch
 
 
@@ -77,24 +77,21 @@ def onnx_file(path):
 
 
 def litert(path):
-    """LiteRT lays out its memory beforehand for a number of images: for one."""
+    """LiteRT lays out its memory for one image."""
     interpreter = tf.lite.Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
-    (image,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (image,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def run(images):
-        answers = []
-        for each in images:
-            interpreter.set_tensor(image["index"], each[None])
-            interpreter.invoke()
-            answers.append(interpreter.get_tensor(answer["index"]))
-        return np.concatenate(answers)
+    def run_one(pixels):
+        interpreter.set_tensor(image["index"], pixels[None])
+        interpreter.invoke()
+        return interpreter.get_tensor(scores["index"])[0]
 
-    return run
+    return lambda images: np.stack([run_one(each) for each in images])
 
 
 def compressed(path):
-    """Our file becomes a Keras model, which then runs as any other."""
+    """Our file becomes a Keras model."""
     architecture, _ = sqnt.decode(path.read_bytes())
     return models.create(**architecture, weights=path).predict_on_batch
 
@@ -110,17 +107,12 @@ FORMATS = {
 
 
 def size(path):
-    """Bytes of a file, or of a folder's files: but for SavedModel's fingerprint, a number drawn at random."""
+    """Bytes of a file, or of a folder's files without SavedModel's fingerprint, which is drawn at random."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file() and file.name != "fingerprint.pb")
 
 
-def answer(run, images):
-    """What a runtime says of all images."""
-    return np.concatenate([run(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
-
-
 def milliseconds(run, image, calls):
-    """Of one call with one image: the median with its quartiles."""
+    """Milliseconds of one call with one image: the median with its quartiles."""
     seconds = timeit.repeat(lambda: run(image), number=1, repeat=WARM_UP + calls)[WARM_UP:]
     return dict(zip(("ms_low", "ms", "ms_high"), 1000 * np.percentile(seconds, (25, 50, 75)), strict=True))

@@ -1,55 +1,81 @@
-"""Accuracy of a network on a folder of photographs, such as ImageNet's validation images."""
+"""Accuracy of a network on ImageNet's validation photographs: of a folder, or the 500 that are in Imagenette."""
 
 import functools
+import io
 import itertools
-import time
 
 import keras
 import numpy as np
 
 from replication import measures, paths
-from replication.dataset import photographs
-from squeezenet import preprocessing
+from replication.dataset import folders, imagenette, photographs
+from squeezenet import preprocess_input, preprocessing
 
 
-def validation_images(settings):
-    """The files of the folder that the section imagenet names, with ImageNet's labels: see `photographs.index`."""
+def of_folder(settings):
+    """The photographs of the folder that the section imagenet names: see `of_imagenette`."""
     wnids = [wnid for wnid, _ in preprocessing.labels()]
-    return photographs.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
+    index = folders.index(paths.ROOT / settings.folder, wnids, settings.truth and paths.ROOT / settings.truth)
+    files = zip(index.files, index.labels, strict=True)
+    return [(str(name), index.folder / name, label) for name, label in files], index.refused
 
 
-def evaluate(model, index, preprocess, side, crop, batch_size=64):
-    """Top-1 and top-5 accuracy of a model on every image of a folder that can be read.
+def of_imagenette(clean=True):
+    """ImageNet photographs of ten classes, as Imagenette has them.
 
     Args:
-        model: from what `preprocess` gives to scores (batch, classes), logits or probabilities.
-        preprocess: from uint8 RGB (batch, crop, crop, 3), 0 to 255, to the model's input.
-        side, crop: images are warped to `side` pixels, their middle `crop` are shown.
+        clean: the 500 that are ImageNet's validation photographs, which no released network was trained on; or else
+            all others.
 
     Returns:
-        A dict of images, top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...), `refused` (file,
-        reason) with the index's own; and the seconds that it took.
+        A list of (name, path or binary file, label in ImageNet's order), sorted by name; a list of (name, reason) of
+        what is left out.
 
     Raises:
-        ValueError: no file could be read.
+        FileNotFoundError: Imagenette is not at hand.
     """
-    began = time.perf_counter()
-    refused, better = list(index.refused), []
+    label_of = {wnid: label for label, (wnid, _) in enumerate(preprocessing.labels())}
+    files = sorted((name, wnid, content) for _, wnid, name, content in imagenette.files(imagenette.find()))
+    return [
+        (name, io.BytesIO(content), label_of[wnid])
+        for name, wnid, content in files
+        if bool(imagenette.CLEAN.match(name)) == clean
+    ], []
+
+
+def evaluate(model, found, settings):
+    """Top-1 and top-5 accuracy of a model on every photograph that can be read, preprocessed as in the paper.
+
+    Args:
+        model: from what `preprocess_input` gives to scores (batch, classes), logits or probabilities.
+        found: what `of_folder` or `of_imagenette` returns.
+        settings: `released.ImageNet`; photographs are warped to `side` pixels, their middle `crop` are shown.
+
+    Returns:
+        A dict of images; top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...); `correct`: for top1
+        and top5 a bit for each image, as base64; `refused` (file, reason).
+
+    Raises:
+        ValueError: no photograph could be read.
+    """
+    (images, refused), better = found, []
+    refused = list(refused)
 
     def readable():
-        read = functools.partial(photographs.try_read, side=side)
-        images = photographs.in_order(read, [index.folder / name for name in index.files], 2 * batch_size)
-        for name, label, (image, reason) in zip(index.files, index.labels, images, strict=True):
+        read = functools.partial(photographs.try_read, side=settings.side)
+        pixels = photographs.in_order(read, (file for _, file, _ in images), 2 * settings.batch_size)
+        for (name, _, label), (image, reason) in zip(images, pixels, strict=True):
             if reason:
-                refused.append((str(name), reason))
+                refused.append((name, reason))
             else:
-                yield photographs.centre(image, crop), label
+                yield photographs.centre(image, settings.crop), label
 
-    images = readable()
-    while batch := list(itertools.islice(images, batch_size)):
+    left = readable()
+    while batch := list(itertools.islice(left, settings.batch_size)):
         pixels, labels = map(np.stack, zip(*batch, strict=True))
-        scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess(pixels)))
+        scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess_input(pixels)))
         better.extend(measures.classes_better(scores, labels))
     if not better:
-        raise ValueError(f"{index.folder}: none of {len(index.files)} files is an image that can be read")
-    return {"images": len(better), **measures.top(better), "refused": refused}, time.perf_counter() - began
+        raise ValueError(f"none of {len(images)} files is an image that can be read; the first is {images[0][0]}")
+    bits = {f"top{k}": measures.pack(np.array(better) < k) for k in (1, 5)}
+    return {"images": len(better), **measures.top(better), "correct": bits, "refused": refused}

@@ -9,8 +9,6 @@ from replication.params import Section
 from squeezenet import SqueezeNet, SqueezeNet_11
 from squeezenet.weights import authors
 
-NAMES = ["squeezenet", "squeezenet_11", "simple_bypass"]
-
 
 class ImageNet(Section):
     """The section imagenet of params.yaml."""
@@ -32,9 +30,9 @@ class ImageNet(Section):
 
 
 def networks(settings):
-    """The networks of `NAMES` whose weights can be had, and why the others are missing: two dicts by name.
+    """The released networks whose weights can be had, and why the others are missing: two dicts by name.
 
-    1.0's come from a copy in data/external or a download, 1.1's in a package.
+    `squeezenet` is what the authors' compressed file holds: pruned, with 8-bit weights.
     """
     shape, found, missing = (settings.crop, settings.crop, 3), {}, {}
     for name, constructor, weights in (

@@ -5,16 +5,15 @@ params.yaml changes what its rows mean. A row, data/evidence/RUN/NETWORK-SEED.js
 parameters, the history, which test images the network got right (bits, base64), seconds and provenance.
 """
 
-import base64
 import json
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from replication import paths, records
 from replication.dataset.splits import Dataset
+from replication.measures import pack, unpack
 from replication.params import Section, read, validate
 from replication.train.recipe import Train, variant_of
 
@@ -143,16 +142,6 @@ def record(of, metrics, history, correct, provenance):
     if abs(off) > TOLERANCE:
         raise RuntimeError(f"{sentence}: more than {TOLERANCE:g}, so this is another training")
     return f"{sentence}: within {TOLERANCE:g}"
-
-
-def pack(correct):
-    """A bool array as text, eight to a byte."""
-    return base64.b64encode(np.packbits(correct)).decode()
-
-
-def unpack(text, count):
-    """The first `count` values that `pack` packed."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
 
 
 def recorded(name):

@@ -12,10 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from replication.dataset.folders import printable
+from replication.dataset.photographs import try_read
 from replication.params import read
 from replication.train import devices, loop
 from replication.train.recipe import Train
-from replication.transfer import few
+from replication.transfer import fine_tuning
 from squeezenet import deep_compression, preprocess_input
 
 SIDE = 227  # photographs have the detail that enlarged images of CIFAR-10 lack
@@ -23,37 +25,42 @@ SIDE = 227  # photographs have the detail that enlarged images of CIFAR-10 lack
 
 def train(folder, output):
     """Fine-tune on a folder of class folders; leave the network and its classes in the folder `output`."""
-    settings, recipe = read("transfer", few.Transfer).model_copy(update={"side": SIDE}), read("train", Train)
-    devices.set_up(recipe.threads, few.SEED)
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"the output must lie outside of {folder}, where it would be a class. Received: {output}")
+    settings = read("transfer", fine_tuning.Transfer).model_copy(update={"side": SIDE})
+    recipe = read("train", Train)
+    devices.set_up(recipe.threads, fine_tuning.SEED)
     keras.config.set_dtype_policy(recipe.dtype)
+    classes, training, test = fine_tuning.own(folder, settings.side)
     output.mkdir(parents=True, exist_ok=True)
-    classes, seen, unseen = few.own(folder, settings.side)
     print(
-        f"{len(seen.labels):,} photographs of {len(classes)} classes for training, {len(unseen.labels):,} for testing"
+        f"{len(training.labels):,} photographs of {len(classes)} classes for training, {len(test.labels):,} for testing"
     )
-    network = few.probe(settings, classes, seen)
-    few.fine_tune(network, settings, recipe, seen, unseen)
-    bytes_of = few.save(network, classes, settings.bits, output)
-    correct = loop.evaluate(few.of_pixels(network), unseen)
+    network = fine_tuning.linear_classifier(settings, classes, training)
+    fine_tuning.fine_tune(network, settings, recipe, training, test)
+    bytes_of = fine_tuning.save(network, classes, settings.bits, output)
+    correct = loop.evaluate(fine_tuning.of_pixels(network), test)
     print("accuracy {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct))
     print(f"{output}: network.keras, network.sqnt ({sum(bytes_of.values()):,} bytes), classes.json")
 
 
-def classify(file, names):
+def classify(file, photographs):
     """Print the likeliest classes of each photograph; whether all of them could be read."""
     network = deep_compression.load(file) if file.suffix == ".sqnt" else keras.models.load_model(file, compile=False)
-    classes, is_read = json.loads((file.parent / "classes.json").read_text()), True
-    for name in names:
-        try:
-            image = few.read(name, network.input_shape[1])
-        except ValueError as error:
-            print(error, file=sys.stderr)
-            is_read = False
+    names, all_read = file.with_name("classes.json"), True
+    classes = json.loads(names.read_text())
+    if len(classes) != network.output_shape[-1]:
+        raise ValueError(f"{names} names {len(classes)} classes, {file} tells {network.output_shape[-1]} apart")
+    for path in photographs:
+        image, reason = try_read(path, network.input_shape[1], fine_tuning.SMOOTH)
+        if reason:
+            print(f"{printable(path)}: {reason}", file=sys.stderr)
+            all_read = False
             continue
         probabilities = network.predict(preprocess_input(image[None]), verbose=0)[0]
         best = np.argsort(-probabilities, kind="stable")[:3]
-        print(f"{name}: " + ", ".join(f"{classes[i]} {probabilities[i]:.1%}" for i in best))
-    return is_read
+        print(f"{printable(path)}: " + ", ".join(f"{classes[i]} {probabilities[i]:.1%}" for i in best))
+    return all_read
 
 
 def main():

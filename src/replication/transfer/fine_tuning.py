@@ -1,17 +1,16 @@
-"""SqueezeNet 1.1 on other classes, a few images of each: from ImageNet's weights, and from scratch."""
+"""SqueezeNet 1.1 on other classes, from a few images of each: with ImageNet's weights, and from scratch."""
 
 import json
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
 from replication import records
-from replication.dataset import photographs, splits
+from replication.dataset import folders, photographs, splits
 from replication.params import Section
 from replication.train import loop
 from replication.train.recipe import build, compile_for, updates_of
@@ -22,7 +21,8 @@ from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
 PENALTY = 0.1  # of the squared weights of the linear classifier, for standardised features
-GLANCE = 300  # test images at most that are looked at after each epoch; nothing hangs on them
+GLANCE = 300  # test images at most that are looked at after each epoch; nothing is chosen by them
+SMOOTH = Image.Resampling.BICUBIC
 
 
 class Transfer(Section):
@@ -38,21 +38,14 @@ class Transfer(Section):
     bits: int = Field(ge=1, le=MOST_BITS)
 
 
-# Images
-
-
 def enlarged(settings, data):
-    """A few images of each class of the data set, enlarged.
-
-    Returns:
-        The data's name, its classes, and a training and a test `splits.Split`.
-    """
-    about, parts = splits.describe(), []
-    for name, limit in (("train", settings.per_class * len(about["classes"])), ("test", settings.test)):
+    """A few images of each class of the data set, enlarged: a training and a test `splits.Split`."""
+    classes, parts = splits.describe(data)["classes"], []
+    for name, limit in (("train", settings.per_class * len(classes)), ("test", settings.test)):
         small = splits.load(name, data.model_copy(update={"limit": limit}))
-        images = np.stack([pixels(Image.fromarray(image), settings.side) for image in small.images])
-        parts.append(splits.Split(images, small.labels))
-    return about["name"], about["classes"], *parts
+        images = [photographs.warp(Image.fromarray(image), settings.side, SMOOTH) for image in small.images]
+        parts.append(splits.Split(np.stack(images), small.labels))
+    return parts
 
 
 def own(folder, side):
@@ -66,47 +59,20 @@ def own(folder, side):
     Raises:
         FileNotFoundError, ValueError: there are no two folders of at least two photographs each.
     """
-    found = photographs.index(folder)
-    if not found.classes or len(found.classes) < 2:
-        raise ValueError(f"{folder} must hold one folder for each class, and two of them at least")
-    images, labels = [], []
-    for file, label in tqdm(list(zip(found.files, found.labels, strict=True)), "Reading", unit=" photographs"):
-        try:
-            images.append(read(found.folder / file, side))
-            labels.append(label)
-        except ValueError as error:
-            tqdm.write(f"left out: {error}")
-    labels, is_test = np.array(labels, int), np.zeros(len(labels), bool)
-    for label, name in enumerate(found.classes):
-        of_class = np.flatnonzero(labels == label)
+    index = folders.index(folder)
+    if len(index.classes) < 2:
+        raise ValueError(f"{folder} must hold two class folders at least. Received: {index.classes[0]}")
+    index = folders.sift(index, side)
+    for name, reason in index.refused:
+        print(f"left out: {index.folder / name}: {reason}")
+    is_test = np.zeros(len(index.labels), bool)
+    for label, name in enumerate(index.classes):
+        of_class = np.flatnonzero(index.labels == label)
         if len(of_class) < 2:
-            raise ValueError(f"{found.folder / name} must hold two photographs at least. Received: {len(of_class)}")
+            raise ValueError(f"{index.folder / name} must hold two photographs at least. Received: {len(of_class)}")
         is_test[of_class[-max(1, len(of_class) // 5) :]] = True
-    images = np.stack(images)
-    return found.classes, *(splits.Split(images[part], labels[part]) for part in (~is_test, is_test))
-
-
-def read(path, side):
-    """The pixels of a photograph.
-
-    Raises:
-        ValueError: it cannot be read; the message names the file.
-    """
-    try:
-        with Image.open(path, formats=photographs.FORMATS) as image:
-            return pixels(image, side)
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: no image") from None
-    except Exception as error:  # a damaged file may fail a decoder in any way
-        raise ValueError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def pixels(image, side):
-    """A PIL image the right way up, as uint8 RGB (side, side, 3), whatever its proportions."""
-    return np.asarray(ImageOps.exif_transpose(image).convert("RGB").resize((side, side)))
-
-
-# Networks
+    images = np.stack([photographs.read(index.folder / file, side, SMOOTH) for file in index.files])
+    return index.classes, *(splits.Split(images[part], index.labels[part]) for part in (~is_test, is_test))
 
 
 def of_pixels(network, augmentation=None):
@@ -115,21 +81,21 @@ def of_pixels(network, augmentation=None):
     return keras.Model(images, network(preprocess_input(augmentation(images) if augmentation else images)))
 
 
-def probe(settings, classes, train):
+def linear_classifier(settings, classes, train):
     """SqueezeNet 1.1 with ImageNet's weights, whose conv10 is a linear classifier on the features.
 
     The mean over positions and a 1x1 convolution change places freely: it is the classifier of the pooled features.
 
     Raises:
-        ImportError: the package with 1.1's weights is not installed.
+        ImportError: 1.1's weights are not at hand.
     """
     shape = (settings.side, settings.side, 3)
     features = SqueezeNet_11(shape, weights="imagenet", include_top=False, pooling="avg")
     model = of_pixels(features)
-    seen = model.predict(**loop.feed(model, train.images), verbose=0)
-    scale = StandardScaler().fit(seen)
-    linear = LogisticRegression(C=1 / (PENALTY * len(seen)), max_iter=1000)
-    linear.fit(scale.transform(seen), train.labels)
+    pooled = model.predict(**loop.feed(model, train.images), verbose=0)
+    scale = StandardScaler().fit(pooled)
+    linear = LogisticRegression(C=1 / (PENALTY * len(pooled)), max_iter=1000)
+    linear.fit(scale.transform(pooled), train.labels)
     weights, bias = linear.coef_, linear.intercept_
     if len(classes) == 2:  # scikit-learn gives those of the second class minus the first
         weights, bias = (np.concatenate([-each, each]) / 2 for each in (weights, bias))
@@ -141,10 +107,10 @@ def probe(settings, classes, train):
 
 
 def fine_tune(network, settings, recipe, train, test):
-    """Train all weights of what `probe` gives: from a good top (Kumar et al. 2022), the loss is low from the start.
+    """Train all weights of a `linear_classifier`: from a good top (Kumar et al. 2022) the loss is low from the start.
 
     Returns:
-        The history, a row for each epoch.
+        The history, a dict for each epoch.
     """
     recipe = recipe.model_copy(update={"learning_rate": settings.learning_rate})
     model = of_pixels(network, keras.layers.RandomFlip("horizontal"))
@@ -157,24 +123,21 @@ def from_scratch(settings, recipe, classes, train, test):
         "kind": "arrays",
         "classes": classes,
         "image_shape": train.images.shape[1:],
-        "mean": train.images.mean((0, 1, 2)),
-        "std": train.images.std((0, 1, 2)),
+        "mean": train.images.mean((0, 1, 2)).tolist(),
+        "std": train.images.std((0, 1, 2)).tolist(),
     }
-    recipe = recipe.model_copy(update={"crop": settings.side})
-    model = build("scratch", {"model": "squeezenet_11"}, recipe, statistics, SEED)
+    recipe = recipe.model_copy(update={"crop": settings.side, "seed": SEED})
+    model = build({"model": "squeezenet_11"}, recipe, statistics)
     return model, _train("from scratch", model, settings, recipe, train, test)
 
 
 def _train(title, model, settings, recipe, train, test):
-    recipe = recipe.model_copy(update={"epochs": settings.epochs, "batch_size": settings.batch_size})
+    changes = {"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": SEED}
+    recipe = recipe.model_copy(update=changes)
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
     every = -(-len(test.labels) // GLANCE)
-    glance, progress = splits.Split(*(part[::every] for part in test)), loop.Progress(title, recipe.epochs)
-    rows = [loop.run_epoch(model, train, glance, recipe, SEED, epoch, progress) for epoch in range(recipe.epochs)]
-    return [{key: row[key] for key in ("epoch", "loss", "accuracy", "val_accuracy")} for row in rows]
-
-
-# Files
+    history = loop.fit(model, train, splits.Split(*(part[::every] for part in test)), recipe, title)
+    return history[["epoch", "loss", "accuracy", "val_accuracy"]].to_dict("records")
 
 
 def save(network, classes, bits, folder):

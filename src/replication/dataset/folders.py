@@ -1,0 +1,197 @@
+"""Folders of images, such as ImageNet's: which file is of which class, and what is left out and why."""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from tqdm import tqdm
+
+from replication.dataset import photographs
+
+VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")  # the number is the line of the ground truth
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # names of folders that are no classes
+
+
+@dataclass(frozen=True)
+class Index:
+    """The files of a folder, and the class of each."""
+
+    folder: Path
+    files: np.ndarray  # (n,) paths within the folder
+    labels: np.ndarray  # (n,) positions in `classes`
+    classes: list  # names of the folders (ImageNet's: WordNet ids), sorted; None where val.txt knows only numbers
+    refused: list  # (path within the folder, reason)
+
+
+def index(folder, classes=None, truth=None):
+    """List a folder that holds one folder for each class, or ImageNet's flat folder of validation images.
+
+    Hidden files and folders, and macOS' `__MACOSX`, are ignored.
+
+    Args:
+        folder: class folders of any names, such as ImageNet's n01440764; or a flat folder.
+        classes: names of the classes in the order of a network's outputs; None for the folders found, sorted.
+        truth: for a flat folder, Caffe's val.txt (lines of a file's name and its label, from 0) or the development
+            kit's ILSVRC2012_validation_ground_truth.txt with its meta.mat beside it.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it is flat and `truth` is not there.
+        ValueError: folders that are no classes, an empty class, or a ground truth that does not fit.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder of images")
+    found = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _visible(entry.name))
+    if found:
+        classes, files, labels, refused = _class_folders(folder, found, classes)
+    else:
+        classes, files, labels, refused = _flat(folder, classes, truth)
+    if not files:
+        raise ValueError(f"{folder} holds no file of a class")
+    return Index(folder, np.array(files), np.array(labels, "int64"), classes, refused)
+
+
+def _class_folders(folder, found, classes):
+    if len(splits := [name for name in found if name.lower() in SPLITS]) > 1:
+        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are no classes: give {folder / splits[0]}")
+    unknown = sorted(set(found) - set(classes or found))
+    if unknown:
+        raise ValueError(
+            f"{folder}: {len(unknown)} of {len(found)} folders are no class of the network: {', '.join(unknown[:3])}"
+        )
+    label_of = {name: label for label, name in enumerate(classes or found)}
+    files, labels, refused = [], [], [(printable(name), "in no class's folder") for name in _files(folder)]
+    for name in found:
+        good, bad = _class_files(folder, name)
+        if not (good or classes):
+            raise ValueError(f"{printable(folder / name)} holds no file: put images there, or remove the folder")
+        files += good
+        labels += [label_of[name]] * len(good)
+        refused += bad
+    return list(label_of), files, labels, refused
+
+
+def _class_files(folder, name):
+    """The files of a class with those of its inner folders, and what is left out: (path, reason)."""
+    files, refused = [], []
+    for path, inner, names in sorted(os.walk(folder / name)):
+        path = Path(path).relative_to(folder)
+        linked = [str(path / each) for each in inner if (folder / path / each).is_symlink()]
+        refused += [(printable(each), "a link to a folder, which is not followed") for each in linked if _visible(each)]
+        files += [str(path / each) for each in sorted(names) if _visible(str(path / each))]
+    refused += [(printable(each), "its name is not UTF-8") for each in files if printable(each) != each]
+    return [each for each in files if printable(each) == each], refused
+
+
+def _visible(path):
+    return not any(part.startswith(".") or part == "__MACOSX" for part in Path(path).parts)
+
+
+def printable(path):
+    """A path as text that can be printed even where the file's name is not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _flat(folder, classes, truth):
+    if truth is None:
+        raise FileNotFoundError(
+            f"{folder} has no class folders: put the images of each class into a folder of its own. For ImageNet's "
+            "flat validation images set `truth` in params.yaml to val.txt, or to "
+            "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it"
+        )
+    truth, names = Path(truth), _files(folder)
+    try:
+        lines = [line.strip() for line in truth.read_text("utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError:
+        raise ValueError(f"{truth} is not UTF-8 text: save it as UTF-8") from None
+    if lines and all(line.isdecimal() for line in lines):
+        classes, label_of = _of_kit(truth, [int(line) for line in lines], names, classes)
+    else:
+        label_of = _of_val_txt(truth, [line for line in lines if line])
+    if classes and max(label_of.values(), default=0) >= len(classes):
+        raise ValueError(f"{truth} has label {max(label_of.values())}, the network {len(classes)} classes")
+    known = [name for name in names if name in label_of]
+    if names and not known:
+        raise ValueError(f"{truth} names no file of {folder}: {next(iter(label_of), None)} is not there, {names[0]} is")
+    refused = [(printable(name), f"not in {truth.name}") for name in names if name not in label_of]
+    return classes, known, [label_of[name] for name in known], refused
+
+
+def _of_kit(truth, ids, names, classes):
+    """Classes, and name -> label, by the development kit: line n of the ground truth is image n's ILSVRC2012_ID."""
+    synsets = np.atleast_1d(loadmat(truth.with_name("meta.mat"), squeeze_me=True)["synsets"])
+    wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}  # classes are leaves
+    classes = list(classes or sorted(wnids.values()))
+    position = {wnid: label for label, wnid in enumerate(classes)}
+    try:
+        of_line = [position[wnids[each]] for each in ids]
+    except KeyError as error:
+        raise ValueError(f"{truth}: {error.args[0]} is no class of meta.mat and of the network") from None
+    numbers = {name: int(match[1]) for name in names if (match := VALIDATION.fullmatch(name))}
+    return classes, {name: of_line[number - 1] for name, number in numbers.items() if 0 < number <= len(of_line)}
+
+
+def _of_val_txt(truth, lines):
+    """Name -> label by Caffe's val.txt, whose names may hold blanks."""
+    label_of = {}
+    for line in lines:
+        name, _, label = line.replace("\t", " ").rpartition(" ")
+        name = Path(name.strip()).name
+        if not (name and label.isdecimal()):
+            raise ValueError(
+                f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
+                f"Received: {line[:80]!r}"
+            )
+        if label_of.setdefault(name, int(label)) != int(label):
+            raise ValueError(f"{truth} gives {name} the labels {label_of[name]} and {label}")
+    return label_of
+
+
+def _files(folder):
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and _visible(entry.name))
+
+
+def check(index, dataset, train):
+    """Refuse parameters that no training on a folder can have, all of them at once and before an image is read.
+
+    Args:
+        index: `Index` of the training images.
+        dataset: `splits.Dataset`.
+        train: section train of params.yaml, as a dict.
+
+    Raises:
+        ValueError: it names each key, and the folder.
+    """
+    count, batch = len(index.files), train["batch_size"] * train["accumulate"]
+    left = count - dataset.validation
+    wrong = {
+        f"{index.folder} must hold two class folders at least": len(index.classes) < 2,
+        f"dataset.validation must be less than the {count} training images. Received: {dataset.validation}": left < 1,
+        f"train.batch_size x train.accumulate must be at most {left}, the images left for training. Received: "
+        f"{train['batch_size']} x {train['accumulate']}": train["accumulate"] > 1 and 0 < left < batch,
+        f"train.crop must be at most dataset.folder.side, {dataset.folder.side}. Received: {train['crop']}": (
+            train["crop"] > dataset.folder.side
+        ),
+    }
+    if any(wrong.values()):
+        raise ValueError("; ".join(message for message, is_wrong in wrong.items() if is_wrong))
+
+
+def sift(index, side):
+    """An index without the files that cannot be read: each is read once.
+
+    Raises:
+        ValueError: no image is left of a class that has files.
+    """
+    checked = photographs.in_order(
+        lambda name: photographs.try_read(index.folder / name, side)[1], index.files, 8 * photographs.THREADS
+    )
+    reasons = list(tqdm(checked, f"Reading {index.folder.name}", len(index.files), mininterval=2, unit=" files"))
+    good = np.array([reason is None for reason in reasons])
+    bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
+    if lost := set(index.labels) - set(index.labels[good]):
+        raise ValueError(f"{index.folder}: no file of {index.classes[min(lost)]} is an image that can be read")
+    return replace(index, files=index.files[good], labels=index.labels[good], refused=[*index.refused, *bad])

@@ -1,0 +1,145 @@
+"""Stage imagenet: how many photographs of a folder, or of Imagenette, a network gets right; and its notebook."""
+
+import json
+import os
+import tarfile
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from replication import paths
+from replication.dataset import folders, imagenette, photographs
+from replication.imagenet import evaluation, released
+from replication.measures import unpack
+from squeezenet import preprocess_input
+
+WNIDS = ["n01440764", "n01443537", "n01484850"]  # tench, goldfish, great white shark
+
+
+def paint(path, red=0, size=(50, 40)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (red, 0, 0)).save(path, "PNG")
+
+
+@pytest.fixture
+def by_class(tmp_path):
+    """Two images for each of three of ImageNet's classes."""
+    for wnid in WNIDS:
+        for i in range(2):
+            paint(tmp_path / wnid / f"{wnid}_{i}.JPEG")
+    return tmp_path
+
+
+class ByColour:
+    """A model whose score of a class is how near the mean red, of the pixels it is shown, is to 20 x class."""
+
+    def __init__(self, classes=10):
+        self.classes = np.arange(classes)
+        self.shapes = []
+
+    def predict_on_batch(self, x):
+        self.shapes.append(x.shape)
+        red = x[..., 2] - preprocess_input(np.zeros((1, 1, 1, 3)))[..., 2]  # Caffe's order and mean
+        return -np.abs(red.mean((1, 2))[:, None] - 20 * self.classes)
+
+
+SETTINGS = SimpleNamespace(side=32, crop=28, batch_size=2, truth=None)
+
+
+def photographs_of(folder):
+    """A folder's files by the names of their classes, which are numbers."""
+    index = folders.index(folder)
+    files = zip(index.files, [int(index.classes[label]) for label in index.labels], strict=True)
+    return [(name, index.folder / name, label) for name, label in files], index.refused
+
+
+def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
+    """Class 0 is right, class 1 second, class 9 out of the first five; three files are no images."""
+    for label, reds in {0: [0, 0, 0], 1: [0], 9: [0]}.items():
+        for i, red in enumerate(reds):
+            paint(tmp_path / str(label) / f"{i}.JPEG", red)
+    paint(tmp_path / "0" / "cut.JPEG", size=(4000, 3000))
+    os.truncate(tmp_path / "0" / "cut.JPEG", 20_000)
+    (tmp_path / "1" / "notes.txt").write_text("no image")
+    (tmp_path / "1" / "empty.JPEG").touch()
+    (tmp_path / "readme").touch()
+    model = ByColour()
+    found = evaluation.evaluate(model, photographs_of(tmp_path), SETTINGS)
+    assert model.shapes == [(2, 28, 28, 3), (2, 28, 28, 3), (1, 28, 28, 3)]
+    assert (found["images"], found["top1"], found["top5"]) == (5, 3 / 5, 4 / 5)
+    assert found["top1_low"] == pytest.approx(0.2307, abs=1e-4) and found["top1_high"] == pytest.approx(
+        0.8824, abs=1e-4
+    )
+    assert unpack(found["correct"]["top1"], 5).tolist() == [True, True, True, False, False]
+    assert unpack(found["correct"]["top5"], 5).tolist() == [True, True, True, True, False]
+    reasons = dict(found["refused"])
+    assert set(reasons) == {"readme", "0/cut.JPEG", "1/notes.txt", "1/empty.JPEG"}
+    assert "truncated" in reasons["0/cut.JPEG"] and reasons["1/notes.txt"] == photographs.UNREADABLE
+
+
+def test_imagenets_folders_have_imagenets_labels(by_class):
+    found, refused = evaluation.of_folder(SimpleNamespace(folder=by_class, truth=None))
+    assert [label for *_, label in found] == [0, 0, 1, 1, 2, 2] and refused == []
+
+
+def test_the_clean_photographs_of_imagenette_are_imagenets_validation_photographs(tmp_path, monkeypatch):
+    """Wherever they lie, sorted by name; they can be read for one network after the other."""
+    for name in ("val/n03888257/ILSVRC2012_val_00000002.JPEG", "train/n01440764/ILSVRC2012_val_00000001.JPEG",
+                 "train/n01440764/n01440764_1.JPEG"):  # fmt: skip
+        paint(tmp_path / "imagenette2-160" / name)
+    with tarfile.open(tmp_path / "imagenette.tar", "w") as tar:
+        tar.add(tmp_path / "imagenette2-160", "imagenette2-160")
+    monkeypatch.setattr(imagenette, "find", lambda: tmp_path / "imagenette.tar")
+    clean, others = evaluation.of_imagenette(), evaluation.of_imagenette(clean=False)
+    names = [f"ILSVRC2012_val_{i:08}.JPEG" for i in (1, 2)]
+    assert [(name, label) for name, _, label in clean[0]] == list(zip(names, (0, 701), strict=True))
+    assert [name for name, *_ in others[0]] == ["n01440764_1.JPEG"]
+    first, again = (evaluation.evaluate(ByColour(1000), clean, SETTINGS) for _ in range(2))
+    assert first == again and first["images"] == 2
+
+
+@pytest.mark.parametrize("score", [0.0, np.nan])
+def test_a_model_that_cannot_tell_is_not_right(by_class, score):
+    model = ByColour()
+    model.predict_on_batch = lambda x: np.full((len(x), 1000), score)
+    found = evaluation.evaluate(model, evaluation.of_folder(SimpleNamespace(folder=by_class, truth=None)), SETTINGS)
+    assert (found["images"], found["top1"], found["top5"]) == (6, 0, 0)
+
+
+def test_a_folder_without_a_single_image_is_an_error(tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "notes.txt").touch()
+    with pytest.raises(ValueError, match="none of 1 files is an image"):
+        evaluation.evaluate(ByColour(), photographs_of(tmp_path), SETTINGS)
+
+
+def test_the_notebook_runs_without_weights_and_photographs_and_finds_yours_from_the_root(tmp_path, monkeypatch, capsys):
+    """JupyterLab starts its kernel in notebooks/, `jupyter nbconvert --execute` takes a SystemExit for a failure."""
+
+    def missing():
+        raise FileNotFoundError("Imagenette is not at hand")
+
+    paint(tmp_path / "mine/a.png")
+    (tmp_path / "mine/notes.txt").write_text("no image")
+    cells = json.loads((paths.NOTEBOOKS / "imagenet.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    for change in ("photographs_folder: str = None", 'photographs_folder = "mine"'), ("%config", "# %config"):
+        assert change[0] in code
+        code = code.replace(*change)
+    monkeypatch.setattr(released, "networks", lambda _: ({}, {"squeezenet": "no weights"}))
+    monkeypatch.setattr(imagenette, "find", missing)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "IMAGENET", tmp_path / "imagenet")
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "mine")
+    names = {}
+    exec(code, names)
+    plt.close("all")
+    result = json.loads((tmp_path / "imagenet/imagenet.json").read_text())
+    assert result == {"missing": {"squeezenet": "no weights"}, "imagenette": {}, "evaluated": {}, "agreement": {}}
+    assert "a.png" in names["shown"] and len(names["shown"]) == 7
+    told = capsys.readouterr().out
+    assert "notes.txt is left out" in told and "not run: Imagenette is not at hand" in told
