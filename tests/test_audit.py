@@ -125,10 +125,10 @@ def test_a_table_stands_as_printed_with_ours_behind_what_is_contradicted(paper, 
 )
 def test_a_6_bit_file_by_the_papers_method_decides_its_size(paper, file, size, lost, verdict, reading):
     rows = paper[paper.key.str.startswith("Table")]
-    ours = {"file": "paper_6bit.sqnt", "bytes": size, "clean": {"photographs": 500, "lost": lost, "gained": 2}}
-    row = audit_of(rows, file | {"files": [ours]}).loc[SIX_BIT]
+    made = {"bytes": size, "change": {"clean": {"photographs": 500, "lost": lost, "gained": 2}}}
+    row = audit_of(rows, file | {"files": {"paper_6bit.sqnt": made}}).loc[SIX_BIT]
     assert row.verdict == verdict and reading in row.reading and f"{size:,} bytes" in row.note
-    assert audit_of(rows, file | {"files": []}).verdict[SIX_BIT] == audit.NEEDS_FILE
+    assert audit_of(rows, file | {"files": {}}).verdict[SIX_BIT] == audit.NEEDS_FILE
 
 
 # Planted: a true contradiction of each kind comes out, and a number that is put right agrees

@@ -111,9 +111,10 @@ def audit(paper, cited, errata, variants, file):
             tried = "; ".join(f"{words or how}: {text(value)}" for value, how, words in readings[1:] and readings)
             note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
         repeats = first.setdefault((*about, row.printed), row).key
+        what = row.subject if row.quantity in row.subject else f"{row.subject}, {row.quantity}"
         rows.append(
             {
-                "key": row.key, "where": row.where, "what": f"{row.subject}, {row.quantity}", "printed": row.printed,
+                "key": row.key, "where": row.where, "what": what, "printed": row.printed,
                 "unit": row.unit, "ours": text(value), "reading": reading, "verdict": verdict, "note": note,
                 "repeats": "" if repeats == row.key else repeats,
             }

@@ -153,15 +153,14 @@ class Ours:
             return 4 * self.network(name).count_params(), COMPUTED, ""
         if name == "squeezenet_8bit":
             return self.file["released"]["bytes"], DECODED, "without Huffman coding"
-        for found in self.file["files"]:
-            if found["file"] == f"paper_{name.removeprefix('squeezenet_')}.sqnt":
-                clean = found["clean"]
-                note = (
-                    "the authors released no such file. Ours of their weights is made by the paper's method but for "
-                    "fine-tuning: of {photographs} photographs it loses {lost} and gains {gained}".format(**clean)
-                )
-                lost = 100 * (clean["lost"] - clean["gained"]) / clean["photographs"]
-                return found["bytes"], LOSSY if lost > LOSS else MEASURED, note
+        if found := self.file["files"].get(f"paper_{name.removeprefix('squeezenet_')}.sqnt"):
+            clean = found["change"]["clean"]
+            note = (
+                "the authors released no such file. Ours of their weights is made by the paper's method but for "
+                "fine-tuning: of {photographs} photographs it loses {lost} and gains {gained}".format(**clean)
+            )
+            lost = 100 * (clean["lost"] - clean["gained"]) / clean["photographs"]
+            return found["bytes"], LOSSY if lost > LOSS else MEASURED, note
         return None
 
     def size(self, row):
