@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import page, tables
+from replication.report import tables
 from squeezenet import weights
 
 
