@@ -25,6 +25,7 @@ TORCHVISION = {"squeezenet": "squeezenet1_0", "squeezenet_11": "squeezenet1_1"}
 
 def ours(network, images, folder):
     """Runtime -> a function that runs a Keras model on the images."""
+    network.predict_on_batch(images)  # a network that was never called has no ONNX export
     network.export(folder / "network.onnx", format="onnx", verbose=False)
     network.export(folder / "network.tflite", format="litert", verbose=False)
     options = onnxruntime.SessionOptions()
