@@ -84,7 +84,7 @@ train: venv ## one training of a recorded run, compared with its row: RUN=photog
 
 communication: jax unlock ## what two processes send each other in training, counted once; each network leaves a row for git
 	dvc repro dataset
-	KERAS_BACKEND=jax python -m replication.advantages.communication all
+	KERAS_BACKEND=jax python -m benchmarks.communication
 
 quick: venv ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
@@ -108,12 +108,9 @@ PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
 prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
 	pytest -s -v $(PROOFS) --table docs/reliability.md
 
-TOPICS = pipeline growth files steps recipes
-
 bench: jax torch unlock ## speed beside what one would use instead, what is not measured yet: hours; docs/benchmarks.md
-	dvc repro
-	for topic in $(TOPICS); do python -m replication.bench $$topic || exit; done
-	dvc repro report && python -m replication.report
+	dvc repro dataset
+	for topic in inference steps recipes page; do python -m benchmarks.$$topic || exit; done
 
 lab: venv ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset

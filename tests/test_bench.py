@@ -1,117 +1,123 @@
-"""Benchmarks: what is measured once is left alone, tables of what was measured, the same networks in PyTorch."""
+"""The benchmarks: whole rows or none, what is measured is left alone, the page is that of the committed rows."""
 
+import importlib.util
 import json
+import os
+import subprocess
+import sys
 
-import numpy as np
 import pytest
 
+from benchmarks import common, communication, page, recipes, steps
 from replication import params, paths
-from replication.bench import files, imagenet, pipeline, plan, recipes, steps
-from replication.report import benchmarks
+from replication.train.recipe import Train
+
+CELLS = [{"network": "a"}, {"network": "b"}, {"network": "c"}]
+
+
+@pytest.fixture
+def topic(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "BENCH", tmp_path)
+    return tmp_path / "topic.json"
+
+
+def test_a_failure_leaves_whole_rows_and_the_next_run_measures_the_rest(topic):
+    def fails(network):
+        if network == "b":
+            raise RuntimeError("killed")
+        return {"ms": [1.0]}
+
+    with pytest.raises(RuntimeError, match="killed"):
+        common.fill("topic", CELLS, fails)
+    assert [row["network"] for row in json.loads(topic.read_text())] == ["a"]
+    common.fill("topic", CELLS, lambda network: {"ms": [2.0]})
+    assert [row["ms"] for row in common.load("topic")] == [[1.0], [2.0], [2.0]]
+    assert all({"commit", "versions", "hardware"} <= set(row) for row in common.load("topic"))
+
+
+def test_another_machine_does_not_add_to_rows(topic):
+    topic.write_text(json.dumps([{"hardware": "an abacus"}]))
+    with pytest.raises(ValueError, match=r"topic.json comes from an abacus. Delete it to measure on "):
+        common.fill("topic", CELLS, lambda network: {})
+
+
+def test_the_page_is_that_of_the_committed_rows():
+    text = (paths.ROOT / "docs/benchmarks.md").read_text()
+    assert page.renew(text) == text
+    assert all(f"<!-- {name} -->" in text and f"<!-- /{name} -->" in text for name in page.TABLES)
+
+
+def test_speeds_are_compared_round_by_round_with_the_better_form_of_pytorch():
+    speeds = {steps.KERAS: [110, 100, 120], "PyTorch": [100, 100, 100], "PyTorch, compiled": [80, 50, 90]}
+    row = {"side": 32, "network": "squeezenet", "dtype": "float32", "batch": 64, "images_per_second": speeds}
+    assert page.training([row]).iloc[0].tolist()[4:] == [
+        "110 [100, 120]", "100 [100, 100]", "80 [50, 90]", "1.10 [1.00, 1.20]",
+    ]  # fmt: skip
+    row["profile"] = {"convolution": 64 / 110 * 250, "reorder": 64 / 110 * 40}
+    assert page.profile([row]).iloc[0].tolist()[1:] == [25, 71]
+
+
+def test_latency_has_a_column_for_each_network_and_number_of_photographs():
+    rows = [{"network": name, "batch": 1, "ms": {"LiteRT": [7.5, 7, 9]}} for name in ("squeezenet", "squeezenet_11")]
+    assert page.latency(rows).iloc[0].tolist() == ["LiteRT", "7.5 [7.0, 9.0]", "7.5 [7.0, 9.0]"]
+
+
+def test_our_schedules_reach_their_accuracy_on_every_seed():
+    rows = {(row["recipe"], row["epochs"], row["seed"]): row for row in common.load("recipes")}
+    assert set(rows) == {tuple(cell.values()) for cell in recipes.cells()}
+    for accuracy, epochs in recipes.OURS.items():
+        assert all(100 * rows["ours", epochs, seed]["val_accuracy"][-1] >= accuracy for seed in recipes.SEEDS)
+
+
+def test_other_recipes_are_valid_sections_train():
+    for changes in recipes.OTHERS.values():
+        Train.model_validate(params.read("train", dict) | changes)
+
+
+SAME = """
+from benchmarks import pytorch, steps
+from replication.train import recipe
 from squeezenet import models
 
-SPEEDS = {"Keras on TensorFlow": [110, 100, 120], "Keras on JAX": [30, 31, 29], "PyTorch": [100, 100, 100]}
-SPEEDS |= {"PyTorch, compiled": [80, 50, 90]}
+for side, (names, _) in steps.NETWORKS.items():
+    for name in names:
+        options, _ = recipe.variant_of(name)
+        theirs = sum(each.numel() for each in pytorch.create(side=side, classes=10, **options).parameters())
+        assert theirs == models.create(input_shape=(side, side, 3), nb_classes=10, **options).count_params(), name
+"""
 
 
-def test_a_row_is_added_for_git_and_known_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "BENCH", tmp_path)
-    plan.add("steps", {"network": "a"})
-    plan.add("steps", {"network": "b"})
-    assert [row["network"] for row in plan.rows_of("steps")] == ["a", "b"] and plan.rows_of("files") == []
-    assert {"commit", "versions", "hardware"} <= set(plan.rows_of("steps")[0])
+@pytest.mark.skipif(not importlib.util.find_spec("torchvision"), reason="`make torch` adds PyTorch")
+def test_the_networks_in_pytorch_have_the_same_parameters():
+    """In a process of its own, as torchvision crashes once TensorFlow is imported."""
+    environment = os.environ | {"KERAS_BACKEND": "torch"}
+    subprocess.run([sys.executable, "-c", SAME], cwd=paths.ROOT, env=environment, check=True)
 
 
-def test_what_is_measured_is_left_alone():
-    settings = plan.settings()
-    cells = [(n, d, b) for n in settings.networks for d in settings.dtypes for b in settings.batches]
-    done = [dict(zip(("network", "dtype", "batch"), cell, strict=True)) for cell in cells]
-    assert list(steps.measure(settings, done)) == []
-    recipe = {"ours": settings.recipes.epochs.values()}
-    recipe |= {name: [changes["epochs"]] for name, changes in settings.recipes.others.items()}
-    done = [{"seconds": {}}] + [
-        {"recipe": name, "epochs": epochs, "seed": seed}
-        for name, lengths in recipe.items()
-        for epochs in lengths
-        for seed in settings.recipes.seeds
-    ]
-    assert list(recipes.measure(settings, done)) == []
-    done = [{"what": what} for what in ("kmeans", "photographs", "nothing changed", "one variant edited", "training")]
-    assert list(files.measure(settings, done)) == list(pipeline.measure(settings, [*done, {"what": "import"}])) == []
+SEND = """
+import socket, threading
+from benchmarks.communication import loopback
+
+server = socket.create_server(("127.0.0.1", 0))
+before = loopback()
+sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
+sending.start()
+connection, received = server.accept()[0], 0
+while received < 10**7:
+    received += len(connection.recv(2**16))
+print(before, loopback() - before)
+"""
 
 
-def test_another_machine_does_not_add_to_rows(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "BENCH", tmp_path)
-    (tmp_path / "steps.json").write_text(json.dumps([{"hardware": "an abacus"}]))
-    with pytest.raises(ValueError, match=r"steps.json is of an abacus: delete it to measure on"):
-        plan.add("steps", {})
+def test_the_system_counts_what_crosses_and_nothing_else(capfd):
+    try:
+        communication.isolated("true")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no network namespaces here")
+    communication.isolated(sys.executable, "-c", SEND)
+    before, sent = map(int, capfd.readouterr().out.split()[-2:])
+    assert before == 0 and 1e7 < sent < 1.02e7
 
 
-def test_an_accelerator_is_not_measured_where_there_is_none():
-    with pytest.raises(RuntimeError, match="on an accelerator, with KERAS_BACKEND=jax"):
-        next(imagenet.measure(plan.settings(), []))
-
-
-def test_speeds_are_compared_round_by_round_with_the_best_of_pytorch():
-    row = {"network": "squeezenet", "dtype": "float32", "batch": 64, "images_per_second": SPEEDS}
-    np.testing.assert_allclose(benchmarks.ratios(row), [1.1, 1.0, 1.2])
-    assert benchmarks.steps([row]).iloc[0].tolist()[3:] == [
-        "110 [100, 120]", "30 [29, 31]", "100 [100, 100]", "80 [50, 90]", "1.10 [1.00, 1.20]",
-    ]  # fmt: skip
-
-
-def test_seconds_to_an_accuracy_are_those_of_a_whole_schedule_or_of_the_epoch_that_reaches_it():
-    def run(recipe, epochs, seed, *accuracies):
-        return {"recipe": recipe, "epochs": epochs, "seed": seed, "val_accuracy": accuracies}
-
-    rows = [
-        {"seconds": {"ours": [19, 20, 30], "slow": [100, 99, 101], "never": [200, 200, 200]}},
-        run("ours", 2, 0, 0.66, 0.65),
-        run("ours", 2, 1, 0.66, 0.64),
-        run("ours", 4, 0, 0.66, 0.7, 0.7, 0.75),
-        run("slow", 9, 0, 0.5, 0.6, 0.6, 0.66, 0.66, 0.7),
-        run("slow", 9, 1, 0.5, 0.6, 0.66),
-        run("never", 9, 0, 0.1, 0.2),
-    ]
-    table = benchmarks.recipes(rows, {65: 2, 75: 4})
-    assert table.recipe.tolist() == ["ours, 2 epochs", "slow", "never", "ours, 4 epochs", "slow", "never"]
-    assert table["seconds an epoch"].tolist()[:2] == ["20 [19, 30]", "100 [99, 101]"]
-    assert table["seconds"].tolist()[:3] == ["40 [40, 40]", "400 [400, 400]", "not in 400; best 20.0 [20.0, 20.0]%"]
-    assert table["by ours"].tolist()[:3] == ["1.0 [1.0, 1.0]", "10.0 [10.0, 10.0]", "over 10.0"]
-    assert table["by ours"].tolist()[3:] == ["1.0 [1.0, 1.0]", "over 7.5", "over 5.0"]
-    assert table["seeds that reach it"].tolist() == ["1 of 1", "1 of 1", "0 of 1", "1 of 1", "0 of 1", "0 of 1"]
-
-
-def test_a_recipe_that_fails_loses_no_other(monkeypatch):
-    def child(module, name, *job):
-        if name == "paper":
-            raise RuntimeError("killed")
-        return [0.5]
-
-    monkeypatch.setattr(plan, "child", child)
-    rows = []
-    with pytest.raises(RuntimeError, match="killed"):
-        rows.extend(recipes.measure(plan.settings(), [{"seconds": {}}]))
-    settings = plan.settings().recipes
-    assert len(rows) == len(settings.seeds) * (len(settings.epochs) + len(settings.others) - 1)
-
-
-def test_other_recipes_change_keys_of_section_train_alone():
-    known = set(params.read("train", dict)) | {"divide_every"}
-    assert all(set(changes) <= known for changes in plan.settings().recipes.others.values())
-
-
-@pytest.mark.parametrize("network", plan.settings().networks)
-def test_the_networks_in_pytorch_have_the_same_parameters(network):
-    pytest.importorskip("torch")
-    import torch
-
-    from replication.bench import pytorch
-
-    options = params.read("variants", dict)[network]
-    kind = options["model"]
-    metaparameters = {key: value for key, value in options.items() if key not in ("model", "learning_rate")}
-    ours = models.create(kind, (32, 32, 3), 10, **metaparameters)
-    theirs = pytorch.NETWORKS[kind](10, **metaparameters)
-    assert theirs(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    assert sum(parameter.numel() for parameter in theirs.parameters()) == ours.count_params()
+def test_the_benchmarks_stay_small():
+    assert sum(len(path.read_text().splitlines()) for path in (paths.ROOT / "benchmarks").glob("*")) <= 600

@@ -26,7 +26,6 @@ LEVELS = (
     "evidence",
     "advantages",
     "export",
-    "bench",
     "report",
 )
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}
@@ -94,7 +93,7 @@ def test_there_are_no_circles():
 
 
 def test_functions_import_nothing_of_src_but_optional_readers():
-    optional = {SRC / "squeezenet/weights/__init__.py", SRC / "replication/bench/step.py"}
+    optional = {SRC / "squeezenet/weights/__init__.py"}
     for path in set(SRC.rglob("*.py")) - optional:
         assert imported(path.read_text(), ast.walk) == imported(path.read_text()), path
 

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from replication import params, paths
-from replication.advantages import communication
 from replication.evidence import rows
 from replication.train import recipe
 from replication.train.recipe import Train
@@ -36,12 +35,6 @@ def test_numbers_are_finite(value, tmp_path):
     values = yaml.safe_load(paths.PARAMS.read_text())
     values["train"]["learning_rate"] = value
     assert refused(values, tmp_path).startswith("train.learning_rate: ")
-
-
-def test_communication_is_named_as_a_part_of_its_section(tmp_path):
-    values = yaml.safe_load(paths.PARAMS.read_text())
-    values["advantages"]["communication"]["updates"] = 0
-    assert refused(values, tmp_path, communication.settings).startswith("advantages.communication.updates: ")
 
 
 @pytest.mark.parametrize("key", ["variants.squeezenet.learning_rate", "evidence.recipe.dropout", "evidence.recipe.no"])

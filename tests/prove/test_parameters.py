@@ -15,9 +15,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from replication import params, paths
-from replication.advantages import communication, versions
+from replication.advantages import versions
 from replication.authors.files import Authors
-from replication.bench import plan
 from replication.compress.steps import Compress
 from replication.dataset.splits import Dataset
 from replication.evidence import rows
@@ -36,10 +35,8 @@ SECTIONS = {
     "authors": Authors,
     "transfer": Transfer,
     "advantages": versions.Advantages,
-    "advantages.communication": communication.Advantages,
     "evidence": rows.Plan,
     "export": networks.Export,
-    "bench": plan.Plan,
 }
 ODD = ["no such", "", "2000-01-01", [], ["no such"], {}, {"a": 1}, None, True, 0, -1, 1.5, 2**62]
 NO_NUMBERS = [math.nan, math.inf, -math.inf]

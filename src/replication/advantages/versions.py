@@ -27,7 +27,6 @@ class Advantages(Section):
 
     links: dict[str, PositiveFloat]
     variants: dict[str, Plan]
-    communication: dict
 
 
 class Versions:

@@ -1,12 +1,12 @@
-"""`python -m replication.report` renews what README.md and docs/ have of the report, of the package and of speed."""
+"""`python -m replication.report` renews what README.md and docs/ have of the report, and of the package."""
 
 import json
 
 import nbformat
 import pandas as pd
 
-from replication import params, paths
-from replication.report import advantages, benchmarks, page, tables
+from replication import paths
+from replication.report import tables
 from squeezenet import weights
 
 
@@ -59,10 +59,6 @@ def documents():
     for path, contents in zip(texts, made.values(), strict=True):
         for name, content in contents.items():
             texts[path] = renew(texts[path], name, content)
-    timed = benchmarks.context(benchmarks.read(), advantages.read(), params.read("bench", dict))
-    validation = params.read("dataset", dict)["validation"]
-    benched = page.TEMPLATES.get_template("benchmarks.md.j2").render(timed, validation=validation)
-    texts[paths.ROOT / "docs/benchmarks.md"] = benched
     return texts
 
 

@@ -1,0 +1,34 @@
+"""What the scripts share: the length of a measurement, and the rows in data/bench."""
+
+import importlib.metadata
+import json
+
+from replication import paths, records
+
+ROUNDS, SECONDS = 5, 3  # each takes its turn in every round, for about so long
+PACKAGES = ("jax", "torch", "torchvision", "onnxruntime")  # compared with, besides the backend
+
+
+def load(topic):
+    """The rows that a topic has so far."""
+    path = paths.BENCH / f"{topic}.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def fill(topic, cells, measure):
+    """Measure each cell, a dict of keywords, that has no row yet, and add its row to data/bench/TOPIC.json.
+
+    Raises:
+        ValueError: the other rows come from another machine.
+    """
+    path, source = paths.BENCH / f"{topic}.json", records.provenance()
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    source["versions"] |= {name: installed[name] for name in PACKAGES if name in installed}
+    for cell in cells:
+        rows = load(topic)
+        if any(cell.items() <= row.items() for row in rows):
+            continue
+        if rows and rows[0]["hardware"] != source["hardware"]:
+            raise ValueError(f"{path} comes from {rows[0]['hardware']}. Delete it to measure on {source['hardware']}.")
+        print(topic, cell, flush=True)
+        records.write(path, json.dumps([*rows, cell | measure(**cell) | source], indent=1) + "\n")
