@@ -8,7 +8,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 # `make quick`: five networks, 3,000 images, and everything else in miniature.
 FIVE   = squeezenet simple_bypass complex_bypass squeezenet_11 alexnet
-TENTH  = dataset.limit=3000 dataset.validation=500 $(addprefix authors.,calibration=12 photographs=20) \
+TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
   $(addprefix export.,images=100 photographs=4 calls=5 calibration=20) \
   $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500) \

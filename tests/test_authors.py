@@ -1,23 +1,20 @@
-"""Stage authors: photographs that repeat, files held against the network they are of, and a file that is not here."""
+"""The authors' weights in other files: the paper's method, what a file changes on photographs, and a missing file."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from replication import paths
 from replication.authors import files, images
-from squeezenet import models, weights
-
-
-@pytest.fixture(scope="module")
-def network():
-    return models.create(**files.ARCHITECTURE)
+from replication.authors.__main__ import change, load
+from replication.dataset import imagenette
+from squeezenet.weights import sqnt
 
 
 @pytest.fixture
@@ -32,20 +29,66 @@ def test_crops_repeat_and_are_as_the_network_takes_them(photographs):
     assert (first != other).any()
 
 
-def test_the_same_weights_agree_and_others_do_not(network, photographs):
-    """The network has its own weights again afterwards."""
-    tensors = weights.tensors(network)
-    negated = {name: -tensor if name.startswith("conv10") else tensor for name, tensor in tensors.items()}
-    coded = [files.lossless(each)["range"] for each in (tensors, negated)]
-    unseen = {"small": images.enlarged(photographs[:3]), "portrait": images.enlarged(photographs[3:])}
-    quantiser = SimpleNamespace(errors=lambda tensors: [{"layer": "conv1", "weights": 0.0, "output": 0.0}])
-    compared, errors = files.compare(network, dict(zip((8, 7), coded, strict=True)), quantiser, unseen, nonzero=1)
-    same, other = compared.to_dict("records")
-    assert (same["bits"], same["bytes"], same["photographs"], same["small photographs"]) == (8, len(coded[0]), 4, 3)
-    assert same["same_top1"] == same["portrait same_top5"] == 1 and same["logits_relative_error"] == 0
-    assert other["same_top1"] == 0 and other["logits_relative_error"] > 0 and list(errors) == [8, 7]
-    for name, tensor in weights.tensors(network).items():
-        np.testing.assert_array_equal(tensor, tensors[name])
+@pytest.fixture(scope="module")
+def pruned():
+    """Two layers, of which a third of the weights is left."""
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in (("conv1", (7, 7, 3, 32)), ("conv10", (1, 1, 64, 100))):
+        kernel = rng.normal(0, 0.1, shape).astype("float32")
+        tensors |= {f"{name}/kernel": np.where(np.abs(kernel) > 0.1, kernel, 0).astype("float32")}
+        tensors |= {f"{name}/bias": rng.normal(0, 0.1, shape[-1]).astype("float32")}
+    return tensors
+
+
+@pytest.mark.parametrize("bits", [8, 6])
+def test_the_papers_method_shares_values_and_codes_them_by_huffman(pruned, bits):
+    ((name, data),) = files.shared(pruned, [bits]).items()
+    _, restored = sqnt.decode(data)
+    assert name == f"paper_{bits}bit.sqnt" and sqnt.CODERS[data[5]] == "huffman"
+    for name, tensor in pruned.items():
+        if tensor.ndim == 1:
+            np.testing.assert_array_equal(restored[name], tensor, err_msg=name)
+        else:
+            values = np.unique(restored[name][restored[name] != 0])
+            nearest = values[np.abs(values - tensor[..., np.newaxis]).argmin(-1)]
+            assert 1 < len(values) <= 2**bits - 1, name
+            np.testing.assert_array_equal(restored[name], np.where(tensor == 0, 0, nearest), err_msg=name)
+
+
+def test_a_change_is_counted_photograph_by_photograph():
+    before = np.array([True] * 60 + [False] * 40)
+    after = before.copy()
+    after[[0, 1, 2, 70]] = ~after[[0, 1, 2, 70]]
+    found = change(before, after)
+    assert (found["photographs"], found["lost"], found["gained"], found["points"]) == (100, 3, 1, -2)
+    assert (found["accuracy_before"], found["accuracy"]) == (0.6, 0.58) and found["low"] < -2 < found["high"]
+    none = change(before, before)
+    assert none["points"] == 0 and none["low"] == -none["high"] < 0  # no change of few photographs proves nothing
+
+
+def test_calibration_is_on_training_photographs_that_the_measurement_leaves_out(monkeypatch):
+    archive = [
+        (split, wnid, f"{prefix}_{i:08}.JPEG", f"{split} {wnid} {prefix} {i}".encode())
+        for wnid in imagenette.CLASSES
+        for split, prefix, count in (("train", wnid, 9), ("train", "ILSVRC2012_val", 2), ("val", wnid, 3))
+        for i in range(count)
+    ]
+    monkeypatch.setattr(imagenette, "find", lambda: None)
+    monkeypatch.setattr(imagenette, "files", lambda path: reversed(archive))
+    parts = load(30)
+    assert {name: len(part) for name, part in parts.items()} == {"clean": 20, "others": 90, "calibration": 30}
+    contents = [content for part in parts.values() for content, _ in part]
+    assert len(set(contents)) == len(contents) == len(archive)
+    assert all(b"train" in content and b"ILSVRC" not in content for content, _ in parts["calibration"])
+    assert all(b"ILSVRC" in content for content, _ in parts["clean"])
+    assert Counter(label for _, label in parts["calibration"]).most_common()[-1][1] == 3  # of each class
+
+
+def test_a_file_that_changes_a_weight_is_refused(pruned, monkeypatch):
+    monkeypatch.setattr(files.sqnt, "decode", lambda data: ({}, pruned | {"conv10/bias": pruned["conv10/bias"] + 1}))
+    with pytest.raises(RuntimeError, match="the file by range coding changes conv10/bias"):
+        files.coded(pruned, "range")
 
 
 def test_without_the_file_the_notebook_ends_well_and_says_what_to_do(tmp_path):

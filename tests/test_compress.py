@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from replication.compress import retraining
 from replication.compress.retraining import SharedSGD, retrain
-from replication.compress.steps import Compress, Steps
+from replication.compress.steps import Compress, Compression
 from replication.dataset.cifar10 import CLASSES
 from replication.dataset.splits import Split
 from replication.params import read
@@ -15,16 +16,7 @@ from squeezenet import deep_compression, weights
 
 def test_a_variant_without_a_plan_is_told_which_have_one():
     with pytest.raises(ValueError, match=r"compress\.variants has no 'sr_250'\. It has squeezenet, alexnet"):
-        Steps(
-            "sr_250",
-            {},
-            keras.Sequential([keras.layers.Dense(1)]),
-            read("compress", Compress),
-            None,
-            [None] * 3,
-            0,
-            None,
-        )
+        read("compress", Compress).plan("sr_250")
 
 
 def test_shared_gradient_is_the_sum_over_the_members():
@@ -38,24 +30,23 @@ def test_shared_gradient_is_the_sum_over_the_members():
     np.testing.assert_allclose(np.asarray(bias), -0.1)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_retraining_stays_within_zeros_and_shared_values(shared):
-    recipe = read("train", Train).model_copy(update={"batch_size": 20, "centralise": True, "weight_decay": 0.0})
+def small(seed=0, **changes):
+    """A small network for CIFAR-10, its recipe, and 60 images of noise."""
+    recipe = read("train", Train).model_copy(update={"batch_size": 20, "centralise": True, "seed": seed, **changes})
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
-    statistics = {
-        "kind": "cifar10",
-        "image_shape": [32, 32, 3],
-        "classes": CLASSES,
-        "mean": [127.0] * 3,
-        "std": [74.0] * 3,
-    }
-    model = build("small", {"model": "squeezenet", "compression": 0.25}, recipe, statistics, seed=0)
+    about = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": CLASSES, "mean": [127.0] * 3, "std": [74.0] * 3}
+    return build({"model": "squeezenet", "compression": 0.25}, recipe, about), recipe, split
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_retraining_stays_within_zeros_and_shared_values(shared):
+    model, recipe, split = small(weight_decay=0.0)
     network = model.layers[-1]
     before = deep_compression.share_network(deep_compression.prune_network(weights.tensors(network), quality=0.8), 3)
     weights.set_tensors(network, before)
-    retrain(model, split, split, recipe, 0.05, images=40, seed=0, shared=shared)
-    assert int(model.optimizer.iterations) == 2
+    retrain(model, split, split, recipe, 0.05, images=40, seed=0, shared=shared, epochs=2)
+    assert int(model.optimizer.iterations) == 4
     for name, after in weights.tensors(network).items():
         if after.ndim > 1:
             np.testing.assert_array_equal(after == 0, before[name] == 0, err_msg=name)
@@ -65,3 +56,34 @@ def test_retraining_stays_within_zeros_and_shared_values(shared):
                 sums = (values.sum(tuple(range(values.ndim - 1))) for values in (after, before[name]))
                 np.testing.assert_allclose(*sums, atol=1e-4, err_msg=name)
     assert any(not np.array_equal(after, before[name]) for name, after in weights.tensors(network).items())
+
+
+def test_epochs_of_retraining_see_the_same_images_in_other_orders(monkeypatch):
+    seen = []
+
+    def run_epoch(model, split, validation, recipe, seed, epoch):
+        seen.append((split.labels.tolist(), epoch))
+        return {"epoch": epoch + 1}
+
+    monkeypatch.setattr(retraining, "run_epoch", run_epoch)
+    model, recipe, split = small()
+    split = split._replace(labels=np.arange(60) % 10)
+    assert retrain(model, split, split, recipe, 0.05, images=40, seed=0, epochs=3) == {"epoch": 3}
+    labels, epochs = zip(*seen, strict=True)
+    assert epochs == (0, 1, 2) and labels[0] == labels[1] == labels[2] and len(labels[0]) == 40
+    assert model.optimizer.get_config()["learning_rate"]["config"]["total"] == 6  # one schedule over all epochs
+
+
+def test_a_step_that_is_repeated_leaves_the_same(tmp_path):
+    """As when a cell of the notebook is run twice."""
+    model, recipe, split = small()
+    settings = read("compress", Compress)
+    compression = Compression("squeezenet", {"model": "squeezenet"}, model, settings, recipe, [split] * 3, tmp_path)
+
+    def step():
+        pruned = deep_compression.prune_network(compression.trained, quality=0.8)
+        compression.measure("pruned", compression.retrain("pruned", pruned), "Network Pruning")
+        return dict(compression.steps), dict(compression.rows), (tmp_path / "pruned.sqnt").read_bytes()
+
+    first = step()
+    assert step() == first and list(first[1]) == ["pruned"] and first[1]["pruned"]["n"] == 60

@@ -58,7 +58,7 @@ def clone(folder):
     params["evidence"]["rates"]["variants"] = {}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     compressed = params["compress"]["variants"]["squeezenet"]
-    params["authors"] |= {"ours": params["authors"]["ours"][::2], "calibration": 2, "photographs": 4}  # 8 and 6 bits
+    params["authors"] |= {"ours": params["authors"]["ours"][:1], "calibration": 2}
     params["imagenet"]["agreement"] = 4
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["export"] = {"images": 20, "photographs": 2, "calibration": 4, "calls": 2}

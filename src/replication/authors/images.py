@@ -1,8 +1,6 @@
-"""Photographs of 227x227 pixels for the released network: some to quantise it by, others to measure it on."""
+"""Images of 227x227 pixels that any user has, to calibrate the quantiser on."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.cbook import get_sample_data
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -12,31 +10,16 @@ SIDE = 227
 
 
 def calibration(data, count):
-    """What the quantiser sees: `count` crops of two photographs of scikit-learn's, as many training images enlarged.
+    """`count` crops of two photographs of scikit-learn's, and as many training images, spread over them and enlarged.
 
     Args:
         data: `splits.Dataset`.
     """
+    images = splits.load("train", data).images
+    chosen = images[splits.spread(len(images), count)]
+    enlarged = [np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for image in chosen]
     seen = [crops(photograph, count // 2, seed) for seed, photograph in enumerate(load_sample_images().images)]
-    return np.concatenate([*seen, enlarged(_few("train", data, count))])
-
-
-def unseen(data, count):
-    """What the quantiser has not seen: `count` test images, enlarged; half as many crops of a portrait of Matplotlib's.
-
-    Returns:
-        kind -> images. The network is seldom sure of the first kind.
-    """
-    portrait = plt.imread(get_sample_data("grace_hopper.jpg"))
-    return {
-        splits.describe()["name"]: enlarged(_few("test", data, count)),
-        "portrait": crops(portrait, count // 2),
-    }
-
-
-def _few(split, data, count):
-    images = splits.load(split, data).images
-    return images[splits.spread(len(images), count)]
+    return np.concatenate([*seen, enlarged])
 
 
 def crops(photograph, count, seed=0):
@@ -46,14 +29,6 @@ def crops(photograph, count, seed=0):
     for _ in range(count):
         side = round(min(image.size) * rng.uniform(1 / 3, 1))
         left, top = (rng.integers(0, size - side + 1) for size in image.size)
-        squares.append(_to_input(image.crop((left, top, left + side, top + side))))
+        square = image.crop((left, top, left + side, top + side))
+        squares.append(np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
     return np.stack(squares)
-
-
-def enlarged(images):
-    """Small images, enlarged to (n, 227, 227, 3) pixels."""
-    return np.stack([_to_input(Image.fromarray(image)) for image in images])
-
-
-def _to_input(image):
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))

@@ -37,16 +37,17 @@ class SharedSGD(CaffeSGD):
         return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
 
 
-def retrain(model, split, validation, recipe, learning_rate, images, seed, shared=False):
-    """Train a compressed model on, within its zeros and, if `shared`, within its shared values.
+def retrain(model, split, validation, recipe, learning_rate, images, seed, shared=False, epochs=1):
+    """Continue training a compressed model within its zeros and, if `shared`, within its shared values.
 
     Args:
         model: as stage `train` leaves it, with the network as its last layer.
-        recipe: `recipe.Train`; its schedule is run once over the updates, up to `learning_rate`.
+        recipe: `recipe.Train`; its schedule is run once over all updates, up to `learning_rate`.
         images: how many of the training images to draw.
+        epochs: passes over these images.
 
     Returns:
-        What `loop.run_epoch` returns: loss and accuracy in training and validation.
+        What `loop.run_epoch` returns for the last epoch: loss and accuracy in training and validation.
     """
     network, groups = model.layers[-1], {}
     for name, kernel in weights.tensors(network).items():
@@ -61,8 +62,8 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
-    compile_for(model, recipe, updates_of(split, recipe))
+    compile_for(model, recipe, epochs * updates_of(split, recipe))
     optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups
     model.optimizer = optimizer
-    return run_epoch(model, split, validation, recipe, seed, 0)
+    return [run_epoch(model, split, validation, recipe, seed, epoch) for epoch in range(epochs)][-1]
