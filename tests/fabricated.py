@@ -4,49 +4,10 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from replication import measures, results
-from replication.report.answers import Answers
-from squeezenet import costs
+from replication import results
 from squeezenet.weights import sqnt
 
 ACCURACY = {"squeezenet": 0.60, "simple_bypass": 0.63, "complex_bypass": 0.62, "alexnet": 0.65, "sr_500": 0.64}
-
-
-def authors(paper, cited, variants):
-    """As stage `authors` leaves it: layers keep what Table 1 prints, but fire8's 3x3 filters 30%, and 98.9 of 100%."""
-    answers = Answers(paper, cited, variants)
-    kept = {layer.layer: answers.kept_printed(layer.layer) for layer in costs.per_layer(answers.model("squeezenet"))}
-    kept = {layer: 98.9 if share == 100 else share for layer, share in kept.items()} | {"fire8_expand3x3": 30}
-    layers = {
-        layer.layer: {"weights": layer.weights, "nonzero": round(layer.weights * kept[layer.layer] / 100)}
-        for layer in costs.per_layer(answers.model("squeezenet"))
-    }
-    nonzero = sum(entry["nonzero"] for entry in layers.values())
-    size = {
-        "codebooks": 26 * 1024,
-        "biases": 15904,
-        "codes": nonzero + 6000,
-        "gaps": nonzero // 2 + 3000,
-        "counts": 104,
-    }
-    own = [
-        {"bits": bits, "bytes": size, "bits_per_weight": bits - 1, "photographs": 150, "logits_relative_error": 0.01}
-        | {f"same_{key}": share for key, share in measures.top(np.arange(150) % 8 >= bits).items()}
-        | {f"CIFAR-10 same_{key}": share for key, share in measures.top(np.arange(100) % 8 >= bits).items()}
-        | {"CIFAR-10 photographs": 100}
-        | dict.fromkeys(sqnt.SECTIONS, 10_000 * bits)
-        for bits, size in ((8, 533_521), (6, 469_531))
-    ]
-    return {
-        "available": True,
-        "file_bytes": sum(size.values()),
-        "stored_entries": nonzero + 6000,
-        "nonzero_weights": nonzero,
-        "layers": layers,
-        "bytes": size,
-        "lossless": {"huffman": {"bytes": 550_000, "codes": 390_000, "masks": 131_000}},
-        "ours": own,
-    }
 
 
 def run(variants, seeds=(42,), epochs=1, accuracy=None, images=200, name="laptop", rng=0):

@@ -75,6 +75,46 @@ def test_table_1_module_by_module():
     assert by_module.to_dict() == TABLE_1
 
 
+def test_the_network_is_built_as_table_1_and_figure_2_print():
+    network = SqueezeNet((227, 227, 3))
+    table = pd.read_csv(Path(__file__).parents[1] / "data/paper/table1.csv", dtype=str, keep_default_na=False)
+    for row in table.iloc[1:-1].itertuples():
+        layer = network.get_layer(row.layer)
+        parts = [each for each in network.layers if each.name.startswith(f"{row.layer}_") and each.count_params()]
+        assert [str(part.filters) for part in parts] == [row.squeeze1x1, row.expand1x1, row.expand3x3][: len(parts)]
+        assert int(row.depth) == len({part.input.name for part in parts}) + isinstance(layer, keras.layers.Conv2D)
+        assert str(layer.output.shape[-1]) == row.output.split("x")[-1]  # Figure 2's labels
+        if row.filter and row.layer != "avgpool10":
+            side = (layer.pool_size if row.layer.startswith("maxpool") else layer.kernel_size)[0]
+            assert row.filter.split(" ")[0] == f"{side}x{side}/{layer.strides[0]}"
+    assert network.get_layer("conv1").kernel_size == (7, 7)  # printed among the sparsities
+
+
+@pytest.mark.parametrize(
+    ("model", "pools", "filters", "kernel"), [(SqueezeNet, "148", 96, 7), (SqueezeNet_11, "135", 64, 3)]
+)
+def test_the_networks_are_built_as_the_text_and_the_readme_of_1_1_say(model, pools, filters, kernel):
+    network = model()
+    pooled = [layer for layer in network.layers if isinstance(layer, keras.layers.MaxPooling2D)]
+    assert [layer.name for layer in pooled] == [f"maxpool{i}" for i in pools]
+    assert {layer.strides for layer in pooled} == {(2, 2)}
+    conv1 = network.get_layer("conv1")
+    assert (conv1.filters, conv1.kernel_size) == (filters, (kernel, kernel))
+    assert not any(isinstance(layer, keras.layers.Dense) for layer in network.layers)
+    assert network.get_layer("drop9").rate == 0.5
+    expand = [layer for layer in network.layers if layer.name.endswith("expand3x3")]
+    assert len(expand) == 8 and {(e.kernel_size, e.padding) for e in expand} == {((3, 3), "same")}
+
+
+def test_metaparameters_are_those_of_section_5():
+    widths = fire_widths(squeeze_ratio=0.125, pct3x3=0.5, base_e=128, incr_e=128, freq=2)
+    assert fire_widths() == widths and np.shape(widths) == (8, 3)  # 24 dimensional hyperparameters
+    assert all(8 * squeeze == e1x1 + e3x3 for squeeze, e1x1, e3x3 in widths)  # Sections 3.2 and 6
+    for ratio, share in ((0.25, 0.5), (1.0, 0.5), (0.5, 0.01), (0.5, 0.99)):
+        squeeze, e1x1, e3x3 = np.sum(fire_widths(squeeze_ratio=ratio, pct3x3=share), axis=0)
+        assert squeeze / (e1x1 + e3x3) == ratio and round(e3x3 / (e1x1 + e3x3), 2) == share
+
+
 def test_macs_of_a_model_within_a_model():
     network = SqueezeNet((32, 32, 3), 10)
     assert costs.macs(keras.Sequential([keras.Input((32, 32, 3)), network])) == costs.macs(network) > 0
