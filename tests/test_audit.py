@@ -125,10 +125,10 @@ def test_a_table_stands_as_printed_with_ours_behind_what_is_contradicted(paper, 
 )
 def test_a_6_bit_file_by_the_papers_method_decides_its_size(paper, file, size, lost, verdict, reading):
     rows = paper[paper.key.str.startswith("Table")]
-    genuine = {"bits": 6, "bytes": size, "photographs": 500, "lost": lost, "gained": 2}
-    row = audit_of(rows, file | {"genuine": [genuine]}).loc[SIX_BIT]
+    ours = {"file": "paper_6bit.sqnt", "bytes": size, "clean": {"photographs": 500, "lost": lost, "gained": 2}}
+    row = audit_of(rows, file | {"files": [ours]}).loc[SIX_BIT]
     assert row.verdict == verdict and reading in row.reading and f"{size:,} bytes" in row.note
-    assert audit_of(rows, file | {"genuine": []}).verdict[SIX_BIT] == audit.NEEDS_FILE
+    assert audit_of(rows, file | {"files": []}).verdict[SIX_BIT] == audit.NEEDS_FILE
 
 
 # Planted: a true contradiction of each kind comes out, and a number that is put right agrees
@@ -171,7 +171,7 @@ def test_a_changed_number_of_the_paper_changes_its_verdict(paper, file, key, pri
 
 def test_a_changed_file_of_the_authors_changes_its_verdict(paper, file):
     changed = copy.deepcopy(file)
-    changed["layers"]["fire2_expand3x3"]["nonzero"] *= 2
+    changed["released"]["layers"]["fire2_expand3x3"]["nonzero"] *= 2
     assert audit_of(paper, changed).verdict["Table 1/fire2/kept expand3x3"] == audit.CONTRADICTED
 
 

@@ -104,6 +104,8 @@ def test_the_networks_are_built_as_the_text_and_the_readme_of_1_1_say(model, poo
     assert network.get_layer("drop9").rate == 0.5
     expand = [layer for layer in network.layers if layer.name.endswith("expand3x3")]
     assert len(expand) == 8 and {(e.kernel_size, e.padding) for e in expand} == {((3, 3), "same")}
+    assert {layer.kernel_size for layer in network.layers if layer.name.endswith("1x1")} == {(1, 1)}
+    assert {weight.dtype for weight in network.weights} == {"float32"}  # Table 2's 32 bits
 
 
 def test_metaparameters_are_those_of_section_5():

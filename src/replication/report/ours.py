@@ -48,8 +48,8 @@ def layers_of(network):
 # Table 1
 
 
-def table1(paper, network, file):
-    """Table 1 of the network as the authors released it.
+def table1(paper, network, released):
+    """Table 1 of the network as the authors released it, and of their file: layer -> weights and how many are not zero.
 
     Returns:
         (layer, column) -> readings. What the network is built from, such as filters, is left to tests/test_audit.py,
@@ -70,10 +70,10 @@ def table1(paper, network, file):
     counts = table.groupby("module").parameters.sum()
     for name, count in (*counts.items(), ("total", counts.sum())):
         cells[name, "parameters"] = [Reading(int(count), COMPUTED)]
-    return cells | _pruning(printed, table, file)
+    return cells | _pruning(printed, table, released)
 
 
-def _pruning(printed, table, file):
+def _pruning(printed, table, released):
     """The kept shares of Table 1, and ceil(sum of kept weights + biases) by module.
 
     Where the authors' file keeps another share of a pruned layer than the printed one, the row is also counted by the
@@ -82,7 +82,7 @@ def _pruning(printed, table, file):
     """
     columns = [(module, f"kept {part}" if part else "kept") for module, _, part in table.index.str.partition("_")]
     shares = printed[columns].astype(float).set_axis(table.index) / 100
-    decoded = pd.DataFrame(file["layers"]).T.loc[table.index].eval("nonzero / weights")
+    decoded = pd.DataFrame(released).T.loc[table.index].eval("nonzero / weights")
     by_file = shares.where((shares == 1) | (abs(shares - decoded) <= 0.005), decoded.round(2))
     words = [f"{name} at {by_file[name]:.0%}, as in the authors' file" for name in table.index[by_file != shares]]
 
@@ -118,7 +118,7 @@ class Ours:
 
     def __init__(self, paper, cited, variants, file):
         self.paper, self.cited, self.variants, self.file = paper, cited, variants, file
-        self.table1 = table1(paper, self.network("squeezenet", as_released=True), file)
+        self.table1 = table1(paper, self.network("squeezenet", as_released=True), file["released"]["layers"])
 
     def readings(self, row):
         """Readings of a row of the paper, of which the first that fits decides, and a note.
@@ -152,15 +152,15 @@ class Ours:
         if name in self.variants:
             return 4 * self.network(name).count_params(), COMPUTED, ""
         if name == "squeezenet_8bit":
-            return self.file["file_bytes"], DECODED, "without Huffman coding"
-        for found in self.file.get("genuine", ()):
-            if name == f"squeezenet_{found['bits']}bit":
-                lost = 100 * (found["lost"] - found["gained"]) / found["photographs"]
+            return self.file["released"]["bytes"], DECODED, "without Huffman coding"
+        for found in self.file["files"]:
+            if found["file"] == f"paper_{name.removeprefix('squeezenet_')}.sqnt":
+                clean = found["clean"]
                 note = (
-                    "the authors released no such file. Ours of their weights is made as the paper's, but without "
-                    f"fine-tuning: of {found['photographs']} photographs it loses {found['lost']} and gains "
-                    f"{found['gained']}"
+                    "the authors released no such file. Ours of their weights is made by the paper's method but for "
+                    "fine-tuning: of {photographs} photographs it loses {lost} and gains {gained}".format(**clean)
                 )
+                lost = 100 * (clean["lost"] - clean["gained"]) / clean["photographs"]
                 return found["bytes"], LOSSY if lost > LOSS else MEASURED, note
         return None
 
@@ -186,15 +186,15 @@ class Ours:
             few, most = (self.cited.value[kind, "bits"] for kind in ("fc", "conv"))
             return [Reading(f"{few:.0f}-{most:.0f}", CITED)], self.cited.source["conv", "bits"]
         if row.network == "squeezenet_8bit":
-            return [Reading(8 * self.file["bytes"]["codes"] / self.file["stored_entries"], DECODED)], ""
+            return [Reading(8 * self.file["released"]["codes"] / self.file["released"]["stored"], DECODED)], ""
         return [], "the authors released the 8-bit file, and no other"
 
     def kept(self, row):
         """Of all weights, in %: as decoded for the 8-bit file, and by Table 1 for the 6-bit one, of which it speaks."""
-        table = pd.DataFrame(self.file["layers"]).T.sum()
+        table = pd.DataFrame(self.file["released"]["layers"]).T.sum()
         if row.network == "squeezenet_8bit":
             return [Reading(100 * table.nonzero / table.weights, DECODED)], ""
-        after, biases = self.printed("parameters after pruning", subject="total"), self.file["biases"]
+        after, biases = self.printed("parameters after pruning", subject="total"), self.file["released"]["biases"]
         kept, of_all = 100 * (after - biases) / table.weights, 100 * after / (table.weights + biases)
         note = (
             f"{kept:.2f}% of weights, {of_all:.2f}% of parameters: {kept:.0f} to the nearest. An 8-bit file can't say"
