@@ -1,0 +1,39 @@
+"""The recorded runs as the report takes them: trainings, and the files that Deep Compression made of them."""
+
+import json
+
+import pandas as pd
+
+from replication import paths
+from replication.train import runs
+
+
+def read():
+    """Every run that has rows: name -> a frame with name, variant, seed, accuracy and correct, one row a training.
+
+    A file that was made from a training is a row too, with method, bits and bytes; its name is NETWORK/METHOD/BITS.
+    """
+    found = {}
+    for run in runs.plan():
+        trained = runs.recorded(run)
+        if len(trained) and not run.endswith(("rates", "rates_12")):
+            found[run] = pd.concat([trained.assign(name=trained.variant), files(run)], ignore_index=True)
+    return found
+
+
+def files(run):
+    """The rows of data/evidence/RUN/compress, one for each file."""
+    rows = []
+    for path in sorted((paths.EVIDENCE / run / "compress").glob("*.json")):
+        made = json.loads(path.read_text())
+        for row in made["rows"]:
+            name = f"{made['variant']}/{row['method'].replace(' ', '_')}/{row['bits']}"
+            right = runs.unpack(made["correct"][row["file"]], row["n"])
+            origin = {"name": name, "variant": made["variant"], "seed": made["seed"], "hardware": made["hardware"]}
+            rows.append(row | origin | {"correct": right})
+    return pd.DataFrame(rows)
+
+
+def rates():
+    """The trainings by which the learning rates were chosen, seen on validation images."""
+    return runs.recorded("rates")
