@@ -64,7 +64,7 @@ def table3(paper, trained, title):
         spread = np.linspace(-0.15, 0.15, len(accuracy)) if len(accuracy) > 1 else [0]
         right.plot(i + np.array(spread), accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
         right.hlines(accuracy.mean(), i - 0.3, i + 0.3, color="black", linewidth=1.2)
-    left.set(title="Paper: ImageNet", ylabel="top-1 accuracy, %")
+    left.set(title="Paper:\nImageNet", ylabel="top-1 accuracy, %")
     right.set(title=title)
     for axis in (left, right):
         axis.set_xticks(place, names)
@@ -131,7 +131,7 @@ def compression(effects, margin):
         effects: frame with label, effect, low and high (points).
         margin: in points.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.45 * len(effects) + 1))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.55 * len(effects) + 1))
     place = np.arange(len(effects))
     errors = np.array([effects.effect - effects.low, effects.high - effects.effect])
     axis.errorbar(effects.effect, place, xerr=errors, fmt="o", color=BLUE, capsize=3)
@@ -140,7 +140,7 @@ def compression(effects, margin):
     axis.set_yticks(place, effects.label)
     axis.set(xlabel="points of top-1 against the dense control; dashed: the margin")
     axis.invert_yaxis()
-    axis.margins(y=0.2)
+    axis.margins(0.1, 0.15)
     axis.grid(axis="y", visible=False)
     return figure
 
@@ -152,7 +152,7 @@ def memory(networks, limits):
         networks: name -> entry of params.yaml.
         limits: MB.
     """
-    figure, axes = plt.subplots(len(networks), 1, figsize=(WIDTH, 1.9 * len(networks)))
+    figure, axes = plt.subplots(len(networks), 1, figsize=(WIDTH, 2 * len(networks)))
     for axis, (name, options) in zip(axes, networks.items(), strict=True):
         network = network_of(options)
         live = costs.live_activations(network)
@@ -164,7 +164,7 @@ def memory(networks, limits):
             axis.axhline(limit, color=GREY, linestyle=line, linewidth=1, label=f"{limit:g} MB")
         ticks = [i for i, each in enumerate(live) if re.fullmatch(r"(conv|fire|fc)\d+", each.layer)]
         axis.set(title=name, ylabel="MB", xlim=(-0.5, len(live) - 0.5))
-        axis.set_xticks(ticks, [live[i].layer for i in ticks], rotation=45)
+        axis.set_xticks(ticks, [live[i].layer for i in ticks], rotation=90)
         axis.grid(axis="x", visible=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return figure

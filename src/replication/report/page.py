@@ -95,7 +95,7 @@ def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
     table3, trained, variants = read_table("table3"), found.trained("table3"), params.read("variants", dict[str, dict])
-    drawn = {"table3": figures.table3(table3, trained, f"Ours: {briefly(trained)}")}
+    drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
     for place, (name, knob) in KNOBS.items():
         points3, trained = read_table("figure3").query("panel == @place"), found.trained("figure3")
         points3 = points3.assign(label=points3.point.str.extract(r"([\d.]+%?)")[0])
@@ -104,7 +104,8 @@ def draw(found):
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
     drawn["effect_against_length"] = figures.lengths(effects_by_length(found), (top1 - top1.iloc[0]).to_dict())
     made = compressed(found).dropna(subset="effect")
-    label = made.network + ", " + made.method + (" " + made.bits.astype(str) + " bits").where(made.paper.notna(), "")
+    bits = (", " + made.bits.astype(str) + " bits").where(made.method == "Deep Compression", "")
+    label = made.network + "\n" + made.method + bits
     drawn["compression"] = figures.compression(made.assign(label=label), margin=1)
     drawn["memory"] = figures.memory({name: variants[name] for name in advantages.SHOWN[:2]}, limits(found))
     drawn["figure1_fire_module"] = figures.fire_module(figures.network_of(variants["squeezenet"]))
@@ -215,6 +216,8 @@ def context(found):
         "figure": figure,
         "percent": tables.percent,
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
+        "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
+        "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
         "points": points,
         "interval": tables.interval,
         **found.rows,
@@ -229,7 +232,7 @@ def shown_tables(found):
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "runs": tables.runs({name: found.trained(name) for name in found.runs}),
-        "table1": audit.as_printed(found.numbers, found.audited, "Table 1").reset_index(names="layer"),
+        "table1": tables.table1(found.numbers, found.audited),
         "table2": tables.table2(found.numbers, found.audited),
         "table3": tables.table3(table3, trained),
         "small": tables.how_small(found.rows["authors"], 4 * figures.network_of({"model": "alexnet"}).count_params()),

@@ -14,6 +14,7 @@ VERDICTS = (  # in the order of the table of claims
     claims.REPLICATED, claims.MEASURED, claims.COMPUTED, claims.SUPPORTED, claims.OPPOSITE, claims.MEASURED_NOT,
     claims.COMPUTED_NOT, claims.UNSUPPORTED, claims.UNDECIDED, claims.NOT_YET,
 )  # fmt: skip
+FIRE_PARTS = ("squeeze1x1", "expand1x1", "expand3x3")
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
     "SVD": "none",
     "Network Pruning": "none, retrained",
@@ -30,7 +31,7 @@ POOLING = {  # Section 3.1 and v1.1: a network, and what sets it apart from v1.0
 
 def markdown(frame):
     """A frame of texts as a Markdown table; columns of numbers are aligned right."""
-    texts = frame.astype(str).replace({"nan": NONE, "None": NONE, "<NA>": NONE})
+    texts = frame.astype(object).where(frame.notna(), NONE).astype(str)
     number = r"[-+<>=~]*[\d.,]+[%x]?(?: [\[(].*[\])])?(?: points| kB| MB)?|[-\s]*"
     right = [name != texts.columns[0] and texts[name].str.fullmatch(number).all() for name in texts]
     align = ["right" if numbers else "left" for numbers in right]
@@ -60,7 +61,8 @@ def accuracy(rows):
 def claims_by_verdict(tested):
     """One line for each claim, those with one verdict together."""
     order = {verdict: i for i, verdict in enumerate(VERDICTS)}
-    tested = tested.assign(order=tested.verdict.map(order).fillna(len(order))).sort_values("order", kind="stable")
+    tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
+    tested = tested.sort_values(["order", "verdict"], kind="stable")
     rows = []
     for row in tested.itertuples():
         more = ""
@@ -70,6 +72,23 @@ def claims_by_verdict(tested):
             more = more or "; more seeds would not do"
         rows.append((f"**{row.verdict}**{more}", f"{row.claim} ({row.where})", row.words, row.paper_words))
     return pd.DataFrame(rows, columns=["verdict", "claim", "ours", "the paper's"])
+
+
+def table1(numbers, audited):
+    """Table 1 as printed; ours stands behind what it contradicts."""
+    table = audit.as_printed(numbers, audited, "Table 1")
+    kept = table[["kept", *(f"kept {part}" for part in FIRE_PARTS), "kernel"]]
+    shown = {
+        "output": table.output,
+        "filter/stride": table["filter"],
+        "depth": table.depth,
+        **{part[0] + part[-3:]: table[part] for part in FIRE_PARTS},  # s1x1, e1x1, e3x3
+        "kept, %": kept.apply(lambda row: " / ".join(filter(None, row)), axis=1),
+        "bits": table.bits,
+        "before pruning": table.parameters,
+        "after pruning": table["parameters after pruning"],
+    }
+    return pd.DataFrame(shown).reset_index(names="layer")
 
 
 def table2(numbers, audited):
