@@ -23,6 +23,7 @@ SUPPORTED, UNSUPPORTED = "supported", "not supported"  # an intuition, for which
 COMPUTED, COMPUTED_NOT = "holds by computation", "does not hold by computation"
 MEASURED, MEASURED_NOT = "holds as measured", "does not hold as measured"
 NOT_YET = "not yet measured"
+HOLD = (REPLICATED, SUPPORTED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse", "supported")
 PRINTED = {"top-1 (%)": "top-1", "top-5 (%)": "top-5", "size (MB)": "size"}  # columns of the paper's tables
 COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails", "seeds", "words", "estimate"]

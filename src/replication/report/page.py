@@ -300,12 +300,18 @@ def files(found):
 
 
 def metrics(found):
-    """A few leaves for `dvc metrics`: accuracies of the user's own run in %, and how many of each verdict."""
+    """A few leaves for `dvc metrics`: the accuracy of the user's own networks in %, and how many of each verdict."""
     own = found.own[~found.own.variant.str.match("sr_|pct_")] if len(found.own) else found.own
+    counts = audit.counts(found.audited)
+    open_ = ~found.tested.verdict.isin([claims.OPPOSITE, *claims.HOLD])
     return {
         "accuracy": {row.variant: round(100 * row.accuracy, 2) for row in own.itertuples()},
-        "audit": {verdict: count for verdict, count in audit.counts(found.audited).items() if count},
-        "claims": found.tested.verdict.value_counts().sort_index().to_dict(),
+        "audit": {verdict: counts[verdict] for verdict in (audit.HOLDS, audit.CONTRADICTED)},
+        "claims": {
+            "hold": int(found.tested.verdict.isin(claims.HOLD).sum()),
+            "opposite": int((found.tested.verdict == claims.OPPOSITE).sum()),
+            "open": int(open_.sum()),
+        },
     }
 
 
