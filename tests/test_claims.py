@@ -48,8 +48,8 @@ def frame(rows):
 def simulate(accuracy, seeds=(0, 1, 2), images=2000, spread=0.3, unlike=0.05, rng=0):
     """Trainings whose images are easy or hard for all networks, or for one, and whose seeds spread by so many points.
 
-    Each accuracy (in %) is that over all images of the world; the trainings' are drawn from them. Of what makes an image
-    hard `unlike` is a network's own, and three tenths are a seed's.
+    Each accuracy (in %) is that over all images of the world; the trainings' are drawn from them. Of what makes an
+    image hard `unlike` is a network's own, and three tenths are a seed's.
     """
     rng = np.random.default_rng(rng)
     for_all, rows = rng.normal(0, np.sqrt(0.7 - unlike), images), []
@@ -68,27 +68,29 @@ def assess(claimed, numbers, trained, tests=claims.STATISTICAL):
     return claims.assess(claimed[claimed.test.isin(tests)], runs, numbers, {}).set_index("id")
 
 
-def tested(claimed):
+def by_test(claimed):
     """The claims about networks that a statistical test decides."""
-    return claimed[claimed.test.isin(claims.STATISTICAL) & (claimed.verdict == "") & ~claimed["first"].str.contains("/")]
+    return claimed[
+        claimed.test.isin(claims.STATISTICAL) & (claimed.verdict == "") & ~claimed["first"].str.contains("/")
+    ]
 
 
 # Verdicts
 
 
 def test_a_world_like_the_papers_gives_its_claims_and_its_opposite_contradicts_them(claimed, numbers):
-    like = assess(tested(claimed), numbers, simulate(LIKE_THE_PAPERS, images=10_000))
+    like = assess(by_test(claimed), numbers, simulate(LIKE_THE_PAPERS, images=10_000))
     assert set(like.verdict.drop("photographs_delayed_downsampling")) == {claims.REPLICATED} and len(like) == 14
     assert like.verdict["photographs_delayed_downsampling"] == claims.SUPPORTED  # an intuition is never replicated
     unlike = {name: 145 - value for name, value in LIKE_THE_PAPERS.items()} | {"pct_875": 85}
-    unlike = assess(tested(claimed), numbers, simulate(unlike, images=10_000))
+    unlike = assess(by_test(claimed), numbers, simulate(unlike, images=10_000))
     assert set(unlike.verdict.drop("photographs_delayed_downsampling")) == {claims.OPPOSITE}
     assert unlike.verdict["photographs_delayed_downsampling"] == claims.UNSUPPORTED
 
 
 def test_a_claim_waits_for_three_seeds_of_all_its_networks(claimed, numbers):
     two = simulate(LIKE_THE_PAPERS, seeds=[0, 1], images=10_000)
-    assert set(assess(tested(claimed), numbers, two).verdict) == {claims.NOT_YET}
+    assert set(assess(by_test(claimed), numbers, two).verdict) == {claims.NOT_YET}
     three = simulate({"squeezenet": 70, "complex_bypass": 73}, images=10_000)
     mixed = pd.concat([three, two[two.name == "simple_bypass"]])
     found = assess(claimed, numbers, {"table3": mixed})
@@ -163,10 +165,12 @@ def test_machines_that_differ_are_said_in_the_row(claimed, numbers):
 
 def test_errors(claimed, numbers):
     row = claimed[claimed.id == "simple_bypass"]
-    with pytest.raises(ValueError, match="simple_bypass: unknown test. Received: 'nicer'"):
+    with pytest.raises(ValueError, match=r"simple_bypass: unknown test\. Received: 'nicer'"):
         assess(row.assign(test="nicer"), numbers, {}, tests=["nicer"])
     trained = simulate({"squeezenet": 70, "simple_bypass": 72})
-    trained.correct = [right[:9] if name == "simple_bypass" else right for name, right in trained[["name", "correct"]].values]
+    trained.correct = [
+        right[:9] if name == "simple_bypass" else right for name, right in trained[["name", "correct"]].values
+    ]
     with pytest.raises(ValueError, match="different sizes"):
         assess(row, numbers, trained)
 
@@ -252,21 +256,13 @@ def test_claims_of_arithmetic_are_computed(claimed, numbers):
 
 def test_every_test_gives_the_papers_own_statement_on_the_papers_own_numbers(claimed, numbers):
     found = claims.calibrate(claimed, numbers).set_index("id")
-    without = set(found[found.says.isna()].index)
-    assert without == {
-        "delayed_downsampling", "narrow_squeeze", "v1.1", "imagenet", "communication", "export", "photographs_v1.1",
-        "photographs_delayed_downsampling",
-    }  # fmt: skip
-    assert found.says.dropna().all()
+    statistical = claimed[claimed.test.isin(claims.STATISTICAL)].id
+    without = {"delayed_downsampling", "v1.1", "photographs_v1.1", "photographs_delayed_downsampling"}
+    assert set(statistical) - set(found.index) == without  # of which the paper has no numbers
+    assert found.says.all()
     assert found.words["simple_bypass"] == "+2.9 top-1, +2.2 top-5"
     assert found.words["complex_bypass"] == "+1.3 top-1, +1.7 top-5"
     assert found.words["squeeze_ratio_steps"] == "+0.7 top-5"
-    assert found.words["compression_ratio"] == "10.2x"
-    parts = found.parts[found.parts.fillna("") != ""]
-    assert parts.to_dict() == {
-        "squeeze_ratio_plateau": "`sr_1000` 0.1 points above `sr_750`, as drawn",
-        "pct3x3_plateau": "`pct_625` 0.3 points above `sr_500`, as drawn",
-    }
 
 
 @pytest.mark.parametrize(
@@ -283,14 +279,14 @@ def test_every_test_gives_the_papers_own_statement_on_the_papers_own_numbers(cla
 )
 def test_and_not_a_statement_that_the_paper_does_not_make(claimed, numbers, claim, first, second):
     other = claimed[claimed.id == claim].assign(first=first, second=second)
-    assert claims.calibrate(other, numbers).says.item() is False
+    assert not claims.calibrate(other, numbers).says.item()
 
 
 def test_a_changed_number_of_the_paper_changes_what_it_says(claimed, numbers):
     changed = numbers.copy()
     changed.loc[(changed.network == "pct_875") & (changed.measure == "top-5"), "number"] = 86.0
     found = claims.calibrate(claimed, changed).set_index("id").loc["pct3x3_plateau"]
-    assert (found.says, found.lower) == (False, "pct_875")
+    assert (bool(found.says), found.lower) == (False, "pct_875")
 
 
 # What chance does
@@ -318,7 +314,7 @@ def test_two_points_are_found_with_three_seeds(claimed, numbers):
     found = []
     for i in range(20):
         world = dict.fromkeys(NETWORKS, 75) | {"simple_bypass": 77}
-        found.append(assess(tested(claimed), numbers, simulate(world, images=10_000, rng=i)).verdict)
+        found.append(assess(by_test(claimed), numbers, simulate(world, images=10_000, rng=i)).verdict)
     found = pd.DataFrame(found)
     assert (found.simple_bypass == claims.REPLICATED).mean() >= 0.9
     nothing = found[["complex_bypass", "squeeze_ratio", "pct3x3"]]

@@ -1,6 +1,7 @@
 """The paper's three advantages of small networks (Section 1): communication in training, updates, memory."""
 
 import json
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,12 @@ def read(folder=paths.EVIDENCE):
     updates, arenas = ([row for each in made.values() for row in each[key]] for key in ("updates", "arenas"))
     cited = pd.read_csv(paths.PAPER / "cited.csv").set_index(["subject", "quantity"]).value
     return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas), cited)
+
+
+def measured(ours):
+    """How the claims of Section 1 are answered: test -> function of a claim, for `claims.assess`."""
+    tests = {"proportional": proportional, "less to send": less_to_send}
+    return {name: partial(test, ours=ours) for name, test in tests.items()}
 
 
 # Communication

@@ -86,7 +86,7 @@ def assess(claims, runs, numbers, measured):
     Returns:
         The claims with the effect of the difference that decides, its 95% interval, p (two-sided, of the whole claim),
         p_holm, seeds, words, verdict, seeds_needed (inf: more than `statistics.MOST`), and what the paper's own numbers
-        say: paper_effect, paper_words, paper_says and paper_parts, of `calibrate`.
+        say: paper_words and paper_says, of `calibrate`.
 
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
@@ -103,10 +103,8 @@ def assess(claims, runs, numbers, measured):
     sizes = np.where(on_photographs, (tested & on_photographs).sum(), (tested & ~on_photographs).sum())
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     table["seeds_needed"] = [_seeds_needed(row, size) for row, size in zip(table.itertuples(), sizes, strict=True)]
-    theirs = calibrate(claims, numbers).reset_index(drop=True)
-    for column in ("effect", "words", "says", "parts"):
-        table[f"paper_{column}"] = theirs[column]
-    return table.drop(columns=["fails", "estimate"])
+    theirs = calibrate(claims, numbers)[["id", "words", "says"]].add_prefix("paper_")
+    return table.drop(columns=["fails", "estimate"]).merge(theirs, "left", left_on="id", right_on="paper_id")
 
 
 def _assess(claim, runs, numbers, measured):
@@ -144,7 +142,8 @@ def _compare(claim, runs):
         return {}
     rows = []
     for each in differences:
-        shown, tested = (estimate(weights, trained) for weights in (each.weights(), each.tested()))
+        shown = estimate(each.weights(), trained)
+        tested = estimate(each.tested(), trained) if each.share else shown
         bounds = dict(zip(("low", "high"), shown.interval(), strict=True))
         p = {"holds": tested.p_above(-each.margin), "fails": tested.p_below(-each.margin)}
         threshold = shown.value - tested.value - each.margin
@@ -153,7 +152,8 @@ def _compare(claim, runs):
     p, weakest = max(rows, key=lambda row: (row[0]["holds"], -row[1]["effect"]))
     holds, fails = p["holds"], min(1, len(rows) * min(p["fails"] for p, _ in rows))
     machines = trained.hardware[trained.name.isin([weakest["upper"], weakest["lower"]])].nunique()
-    words = f"{named(weakest['upper'])} minus {named(weakest['lower'])}: {points(weakest['effect'], weakest['low'], weakest['high'])}"
+    words = "{} minus {}: ".format(*(named(weakest[key]) for key in ("upper", "lower")))
+    words += points(*(weakest[key] for key in ("effect", "low", "high")))
     words += ", trained on different machines" * (machines > 1)
     return weakest | {"p": min(1, 2 * min(holds, fails)), "fails": len(rows) * (fails < holds), "words": words}
 
@@ -192,69 +192,47 @@ def _seeds_needed(row, family):
 # The paper's own numbers
 
 
+def printed(folder=paths.PAPER):
+    """The paper's numbers of networks and files: a frame with place, measure, network and number."""
+    table2, table3, figure3 = (
+        pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("table2", "table3", "figure3")
+    )
+    files = table2.compression.str.partition(" (")[0].str.replace(" ", "_") + "/" + table2.bits
+    table2["network"] = table2.architecture.str.lower() + ("/" + files).where(table2.compression != "none", "")
+    rows = pd.concat(
+        [table2.assign(place="Table 2"), table3.assign(place="Table 3"), figure3.assign(place=figure3.panel)]
+    )
+    rows = rows.melt(["place", "network"], list(PRINTED), "measure", "number").dropna()
+    return rows.astype({"number": float}).replace({"measure": PRINTED})
+
+
 def calibrate(claims, numbers):
     """Each claim put to the paper's own numbers by the rule that ours are put to, without their unknown errors.
 
     Args:
         claims: as in `assess`.
-        numbers: of `printed`.
+        numbers: of `printed`. A table or panel counts if it has numbers of one measure for all of a claim's networks.
 
     Returns:
-        A frame with id, effect, lower (of the difference that decides, which need not be the one that decides for
-        ours), words, says (whether the numbers give the claim by the rule; None where the paper has none) and parts
-        (where the paper's words, taken strictly, and its numbers part).
+        A frame with id, words, says (whether the numbers give the claim by the rule) and lower (of the difference that
+        decides), for claims with such numbers. The paper has no dense control: the network as trained stands for it.
     """
-    rows = [_calibrate(claim, numbers) for claim in claims.itertuples()]
-    columns = ["effect", "lower", "words", "says", "parts"]
-    return claims[["id"]].reset_index(drop=True).join(pd.DataFrame(rows, columns=columns))
-
-
-def printed(folder=paths.PAPER):
-    """The paper's numbers of networks and files: a frame with place, measure, network, number and source."""
-    table2, table3, figure3 = (pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("table2", "table3", "figure3"))
-    files = table2.compression.str.partition(" (")[0].str.replace(" ", "_") + "/" + table2.bits
-    table2["network"] = table2.architecture.str.lower() + ("/" + files).where(table2.compression != "none", "")
-    table2["place"], table3["place"], figure3["place"] = "Table 2", "Table 3", "Figure 3(" + figure3.panel + ")"
-    rows = pd.concat([table2, table3, figure3], ignore_index=True).fillna({"source": "printed"})
-    rows = rows.melt(["place", "network", "source"], list(PRINTED), "measure", "number").dropna()
-    return rows.astype({"number": float}).replace({"measure": PRINTED})
-
-
-def _calibrate(claim, numbers):
-    """A panel of the paper has numbers of one measure for all of a claim's networks, or it is not consulted."""
-    sizes = claim.test in ("smaller", "smaller as printed", "fits")
-    if not sizes and claim.test not in STATISTICAL:
-        return {}
-    differences = [] if sizes else differences_of(claim)
-    names = {*claim.first.split(), *claim.second.split()} | {name for each in differences for name in each.tested()}
     found = {}
-    for (measure, place), rows in numbers.groupby(["measure", "place"], sort=False):
-        number = rows.set_index("network").number.to_dict()
-        if (measure == "size") == sizes and {_whole(name) for name in names} <= set(number):
-            found.setdefault(measure, (place, {name: number[_whole(name)] for name in names}))
-    if not found:
-        return {}
-    place, number = found[next(name for name in PRINTED.values() if name in found)]
-    if sizes:
-        ratio = number[claim.second] / number[claim.first] if claim.second else number[claim.first]
-        says = (ratio > float(claim.margin)) == bool(claim.second)
-        return {"effect": ratio, "words": f"{ratio:.1f}{'x' if claim.second else ' MB'}", "says": says, "parts": ""}
-    slack, weakest = min(((_sum(each.tested(), number) + each.margin, each) for each in differences), key=lambda x: x[0])
-    effect = _sum(weakest.weights(), number)
-    strict = effect >= 0 if claim.test in ("plateau", "no worse") else effect > 0
-    sources = numbers[(numbers.place == place) & numbers.network.isin([weakest.upper, weakest.lower])].source
-    drawn = ", as drawn" if "drawn" in set(sources) else ""
-    parts = "" if strict else f"`{weakest.lower}` {abs(effect):.1f} points above `{weakest.upper}`{drawn}"
-    words = ", ".join(
-        f"{min(_sum(each.weights(), values) for each in differences):+.1f} {name}" for name, (_, values) in found.items()
-    )
-    return {"effect": effect, "lower": weakest.lower, "words": words, "says": slack > 0, "parts": parts}
+    for claim in claims[claims.test.isin(STATISTICAL)].itertuples():
+        differences = differences_of(claim)
+        names = {name for each in differences for name in each.tested()}
+        for (measure, _), rows in numbers[numbers.measure != "size"].groupby(["measure", "place"], sort=False):
+            number = rows.set_index("network").number
+            if (claim.id, measure) in found or not {name.partition("/none")[0] for name in names} <= set(number.index):
+                continue
+            number = {name: number[name.partition("/none")[0]] for name in names}
+            slack = {each: _sum(each.tested(), number) + each.margin for each in differences}
+            weakest = min(slack, key=slack.get)
+            words = f"{_sum(weakest.weights(), number):+.1f} {measure}"
+            found[claim.id, measure] = (claim.id, words, slack[weakest] > 0, weakest.lower)
+    table = pd.DataFrame(found.values(), columns=["id", "words", "says", "lower"])
+    return table.groupby("id", sort=False).agg({"words": ", ".join, "says": "first", "lower": "first"}).reset_index()
 
 
 def _sum(weights, number):
     return round(sum(weight * number[name] for name, weight in weights.items()), 9)  # 0.3 - 0.1 - 0.2 is 0
-
-
-def _whole(name):
-    """The paper has no dense control: what it compares with is the network as trained."""
-    return name.partition("/none")[0]

@@ -4,7 +4,6 @@ Every figure is 5.5 inches wide at most, so that its letters can be read on a sc
 """
 
 import io
-import re
 from itertools import pairwise
 
 import keras
@@ -16,7 +15,6 @@ import seaborn as sns
 from keras import layers
 from matplotlib.patches import FancyBboxPatch
 
-from replication.report.ours import network_of
 from squeezenet import costs
 
 BLUE, ORANGE, *_ = sns.color_palette("colorblind")
@@ -121,52 +119,6 @@ def lengths(effects, paper, vanilla="squeezenet"):
     axis.set_xticks(effects.epochs.unique(), effects.epochs.unique())
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.legend(fontsize="small")
-    return figure
-
-
-def compression(effects, margin):
-    """What compression changes against the dense control, with 95% intervals, and the margin of the claims.
-
-    Args:
-        effects: frame with label, effect, low and high (points).
-        margin: in points.
-    """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.55 * len(effects) + 1))
-    place = np.arange(len(effects))
-    errors = np.array([effects.effect - effects.low, effects.high - effects.effect])
-    axis.errorbar(effects.effect, place, xerr=errors, fmt="o", color=BLUE, capsize=3)
-    axis.axvline(0, color=GREY, linewidth=0.8)
-    axis.axvline(-margin, color=ORANGE, linestyle="--", linewidth=1.2)
-    axis.set_yticks(place, effects.label)
-    axis.set(xlabel="points of top-1 against the dense control; dashed: the margin")
-    axis.invert_yaxis()
-    axis.margins(0.1, 0.15)
-    axis.grid(axis="y", visible=False)
-    return figure
-
-
-def memory(networks, limits):
-    """Memory while each layer computes: weights and live activations, stacked, and the paper's two limits.
-
-    Args:
-        networks: name -> entry of params.yaml.
-        limits: MB.
-    """
-    figure, axes = plt.subplots(len(networks), 1, figsize=(WIDTH, 2 * len(networks)))
-    for axis, (name, options) in zip(axes, networks.items(), strict=True):
-        network = network_of(options)
-        live = costs.live_activations(network)
-        place, weights = np.arange(len(live)), 4e-6 * network.count_params()
-        held = np.array([4e-6 * each.activations for each in live])
-        axis.bar(place, weights, 1, color=BLUE, alpha=0.6, label="weights", linewidth=0)
-        axis.bar(place, held, 1, bottom=weights, color=ORANGE, label="live activations", linewidth=0)
-        for limit, line in zip(limits, ("-", "--"), strict=True):
-            axis.axhline(limit, color=GREY, linestyle=line, linewidth=1, label=f"{limit:g} MB")
-        ticks = [i for i, each in enumerate(live) if re.fullmatch(r"(conv|fire|fc)\d+", each.layer)]
-        axis.set(title=name, ylabel="MB", xlim=(-0.5, len(live) - 0.5))
-        axis.set_xticks(ticks, [live[i].layer for i in ticks], rotation=90)
-        axis.grid(axis="x", visible=False)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 

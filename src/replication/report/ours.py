@@ -154,7 +154,7 @@ class Ours:
         if name == "squeezenet_8bit":
             return self.file["released"]["bytes"], DECODED, "without Huffman coding"
         for found in self.file["files"]:
-            if found["file"] == f"paper_{name.removeprefix('squeezenet_')}.sqnt":
+            if found.get("file") == f"paper_{name.removeprefix('squeezenet_')}.sqnt":
                 clean = found["clean"]
                 note = (
                     "the authors released no such file. Ours of their weights is made by the paper's method but for "

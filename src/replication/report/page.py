@@ -7,8 +7,6 @@ it tells, and no report is rendered once that verdict has changed.
 import base64
 import json
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +16,7 @@ import pandas as pd
 
 from replication import params, paths
 from replication.report import advantages, audit, claims, evidence, figures, tables
+from replication.report.ours import network_of
 from replication.report.statistics import points, spread
 
 TEMPLATES = jinja2.Environment(
@@ -72,11 +71,7 @@ def gather():
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
     runs, numbers, section1 = evidence.read(), audit.read_paper(), advantages.read()
     audited = audit.audit(numbers, audit.read_cited(), audit.read_errata(), variants, rows["authors"])
-    measured = {
-        "proportional": lambda claim: advantages.proportional(claim, section1),
-        "less to send": lambda claim: advantages.less_to_send(claim, section1),
-    }
-    tested = claims.assess(read_table("claims"), runs, claims.printed(), measured)
+    tested = claims.assess(read_table("claims"), runs, claims.printed(), advantages.measured(section1))
     return Found(runs, numbers, audited, tested, section1, rows, tables.own_trainings())
 
 
@@ -96,26 +91,17 @@ def draw(found):
     figures.style()
     table3, trained, variants = read_table("table3"), found.trained("table3"), params.read("variants", dict[str, dict])
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
-    for place, (name, knob) in KNOBS.items():
-        points3, trained = read_table("figure3").query("panel == @place"), found.trained("figure3")
-        points3 = points3.assign(label=points3.point.str.extract(r"([\d.]+%?)")[0])
-        trained = trained[trained.name.isin(points3.network)]
-        drawn[name] = figures.microarchitecture(points3, trained, knob, f"Ours: {briefly(trained)}")
+    for panel, drawing in read_table("figure3").groupby("panel"):
+        (name, knob), trained = KNOBS[panel], found.trained("figure3")
+        drawing = drawing.assign(label=drawing.point.str.extract(r"([\d.]+%?)")[0])
+        trained = trained[trained.name.isin(drawing.network)]
+        drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
     drawn["effect_against_length"] = figures.lengths(effects_by_length(found), (top1 - top1.iloc[0]).to_dict())
-    made = compressed(found).dropna(subset="effect")
-    bits = (", " + made.bits.astype(str) + " bits").where(made.method == "Deep Compression", "")
-    label = made.network + "\n" + made.method + bits
-    drawn["compression"] = figures.compression(made.assign(label=label), margin=1)
-    drawn["memory"] = figures.memory({name: variants[name] for name in advantages.SHOWN[:2]}, limits(found))
-    drawn["figure1_fire_module"] = figures.fire_module(figures.network_of(variants["squeezenet"]))
-    shown = {row.architecture: figures.network_of(variants[row.network]) for row in table3.itertuples()}
+    drawn["figure1_fire_module"] = figures.fire_module(network_of(variants["squeezenet"]))
+    shown = {row.architecture: network_of(variants[row.network]) for row in table3.itertuples()}
     drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
     return drawn
-
-
-def compressed(found):
-    return tables.compression({"squeezenet": found.runs["table3"], "alexnet": found.runs["alexnet"]}, claims.printed())
 
 
 def limits(found):
@@ -126,9 +112,14 @@ def limits(found):
 
 def memory(found):
     """The frame of `advantages.memory`; compressed files as the paper's method makes them, of AlexNet as printed."""
-    smallest = min(found.rows["authors"]["genuine"], key=lambda file: file["bits"])
     sizes = claims.printed().query("measure == 'size'").set_index("network").number
-    return advantages.memory({"squeezenet": smallest["bytes"], "alexnet": 1e6 * sizes["alexnet/Deep_Compression/5-8"]})
+    ours = authors_files(found)["paper_6bit.sqnt"]["bytes"]
+    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * sizes["alexnet/Deep_Compression/5-8"]})
+
+
+def authors_files(found):
+    """Our files of the released networks by their names."""
+    return {file["file"]: file for file in found.rows["authors"]["files"] if "file" in file}
 
 
 # Pinned sentences
@@ -182,70 +173,63 @@ class Pins:
 
 def context(found):
     """What the templates may show, by name."""
-    tested, audited, trained = found.tested.set_index("id"), found.audited, found.trained("table3")
-    effects, made, cards = effects_by_length(found), compressed(found), memory(found)
-    pins = Pins({**audited.set_index("key").verdict, **tested.verdict})
+    tested, trained = found.tested.set_index("id"), found.trained("table3")
+    pins = Pins({**found.audited.set_index("key").verdict, **tested.verdict})
     units = audit.size_units(found.numbers, params.read("variants", dict[str, dict])).to_dict("records")
-    shown = {
+    return {
         "pins": pins,
         "pinned": pins.pinned,
         "checked": pins.checked,
         "claims": tested.to_dict("index"),
-        "audit": audit.counts(audited),
-        "repeats": int((audited.repeats != "").sum()),
-        "runs": {name: found.trained(name) for name in found.runs},
-        "recipe": trained.params.iloc[0]["train"],
-        "units": units,
-        "effects": effects.set_index(["bypass", "epochs"]).to_dict("index"),
-        "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
-        "limits": limits(found),
-        "memory": cards.set_index("network").to_dict("index"),
-        "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
-        "cited": found.section1.cited,
-        "compressed": made.set_index(["network", "method", "bits"]).to_dict("index"),
-        "spread": {run: spread(found.trained(run)) for run in ("table3",)},
-        "least_p": min(spread(found.trained(run)).p.min() for run in found.runs),
-        "alexnet_rate": found.trained("alexnet").query("variant == 'alexnet'").params.iloc[0]["train"]["learning_rate"],
-        "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
-        "sizes": {name: figures.network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
-        "genuine": {file["bits"]: file for file in found.rows["authors"]["genuine"]},
-        "transferred": {
-            key: next(row for row in found.rows["transfer"]["rows"] if row["network"].startswith(words))
-            for key, words in (("linear", "linear"), ("fine", "fine-tuned"), ("scratch", "from scratch"))
-        },
-        "figure": figure,
-        "percent": tables.percent,
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
         "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
         "points": points,
         "interval": tables.interval,
+        "percent": tables.percent,
+        "figure": figure,
+        "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
+        "runs": {name: found.trained(name) for name in found.runs},
+        "recipe": trained.params.iloc[0]["train"],
+        "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
+        "spread": spread(trained).deviation,
+        "least_p": min(spread(found.trained(run)).p.min() for run in found.runs),
+        "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
+        "paper": read_table("table3").set_index("network").to_dict("index"),
+        "audit": audit.counts(found.audited),
+        "units": units,
+        "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
+        "limits": limits(found),
+        "memory": memory(found).set_index("network").to_dict("index"),
+        "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
+        "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
+        "files": authors_files(found),
         **found.rows,
     }
-    return shown | {"tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()}}
 
 
 def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
-    table3, trained = read_table("table3"), found.trained("table3")
-    effects, contradicted = effects_by_length(found), found.audited.verdict.isin([audit.CONTRADICTED])
+    table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
+    alexnet = 4 * network_of({"model": "alexnet"}).count_params()
+    contradicted = found.audited[found.audited.verdict == audit.CONTRADICTED]
     return {
         "claims": tables.claims_by_verdict(found.tested),
-        "runs": tables.runs({name: found.trained(name) for name in found.runs}),
+        "runs": tables.runs(trained),
         "table1": tables.table1(found.numbers, found.audited),
         "table2": tables.table2(found.numbers, found.audited),
-        "table3": tables.table3(table3, trained),
-        "small": tables.how_small(found.rows["authors"], 4 * figures.network_of({"model": "alexnet"}).count_params()),
-        "compression": tables.compression_table(compressed(found)),
-        "lengths": tables.lengths_table(effects),
-        "downsampling": tables.downsampling(trained),
+        "table3": tables.table3(table3, trained["table3"]),
+        "small": tables.how_small(found.rows["authors"], alexnet),
+        "compression": tables.compression({"squeezenet": found.runs["table3"], "alexnet": found.runs["alexnet"]}),
+        "lengths": tables.lengths_table(effects_by_length(found)),
+        "downsampling": tables.downsampling(trained["table3"]),
         "communication": tables.communication(found.section1.communication),
         "updates": tables.updates(found.section1.updates),
         "memory": tables.memory(memory(found), *limits(found)),
         "imagenet": tables.imagenet(table3, read_table("others")),
-        "errata": found.audited[contradicted][["where", "what", "printed", "ours", "note"]],
+        "errata": contradicted[["where", "what", "printed", "ours", "note"]],
         "counts": pd.DataFrame(audit.counts(found.audited).items(), columns=["verdict", "numbers"]),
-        "own": tables.own(found.own, {name: found.trained(name) for name in found.runs}),
+        "own": tables.own(found.own, trained),
     }
 
 
@@ -271,9 +255,7 @@ def html(text, pictures):
         pictures: name -> bytes of the SVG that stands in the text as figures/NAME.svg.
     """
     title, _, rest = text.partition("\n")
-    converter = markdown.Markdown(
-        extensions=["tables", "toc", "md_in_html"], extension_configs={"toc": {"toc_depth": "2"}}
-    )
+    converter = markdown.Markdown(extensions=["tables", "toc"], extension_configs={"toc": {"toc_depth": "2-2"}})
     body = converter.convert(f"{title}\n\n[TOC]\n{rest}")
     for name, svg in pictures.items():
         inline = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
@@ -283,35 +265,28 @@ def html(text, pictures):
 
 def files(found):
     """Name -> frame of tables/NAME.csv: all numbers, claims and trainings, and what has no room in the report."""
-    own = found.own[["variant", "accuracy", "parameters"]] if len(found.own) else found.own
     return {
         "audit": found.audited,
         "claims": found.tested,
         "trainings": tables.trainings(found.runs),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
         "rates": tables.rates(evidence.rates()),
-        "lengths": effects_by_length(found),
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,
         "exports": pd.DataFrame(found.rows["export"]["rows"]),
-        "own": own,
     }
 
 
 def metrics(found):
-    """A few leaves for `dvc metrics`: the accuracy of the user's own networks in %, and how many of each verdict."""
+    """A few leaves for `dvc metrics`: accuracies of the user's own run in %, and how many claims and numbers hold."""
     own = found.own[~found.own.variant.str.match("sr_|pct_")] if len(found.own) else found.own
-    counts = audit.counts(found.audited)
-    open_ = ~found.tested.verdict.isin([claims.OPPOSITE, *claims.HOLD])
+    counts, verdicts = audit.counts(found.audited), found.tested.verdict
+    hold, opposite = (int(verdicts.isin(of).sum()) for of in (claims.HOLD, [claims.OPPOSITE]))
     return {
         "accuracy": {row.variant: round(100 * row.accuracy, 2) for row in own.itertuples()},
         "audit": {verdict: counts[verdict] for verdict in (audit.HOLDS, audit.CONTRADICTED)},
-        "claims": {
-            "hold": int(found.tested.verdict.isin(claims.HOLD).sum()),
-            "opposite": int((found.tested.verdict == claims.OPPOSITE).sum()),
-            "open": int(open_.sum()),
-        },
+        "claims": {"hold": hold, "opposite": opposite, "open": len(verdicts) - hold - opposite},
     }
 
 
@@ -325,16 +300,11 @@ def write(found, drawn, folder=paths.REPORTS, draft=False):
         ValueError: as of `render`.
     """
     text, encoded = render(found, draft=draft), {name: figures.encode(figure) for name, figure in drawn.items()}
-    with tempfile.TemporaryDirectory() as temporary:
-        scratch = Path(temporary) / "reports"  # copying the private folder itself would make `folder` private
-        for name in ("figures", "tables"):
-            (scratch / name).mkdir(parents=True)
-        for name, kinds in encoded.items():
-            for kind, data in kinds.items():
-                (scratch / "figures" / f"{name}.{kind}").write_bytes(data)
-        for name, frame in files(found).items():
-            frame.to_csv(scratch / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-        (scratch / "README.md").write_text(text)
-        (scratch / "report.html").write_text(html(text, {name: kinds["svg"] for name, kinds in encoded.items()}))
-        (scratch / "metrics.json").write_text(json.dumps(metrics(found), indent=2) + "\n")
-        shutil.copytree(scratch, folder, dirs_exist_ok=True)
+    made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}
+    page = html(text, {name: kinds["svg"] for name, kinds in encoded.items()})
+    texts = {"README.md": text, "report.html": page, "metrics.json": json.dumps(metrics(found), indent=2) + "\n"}
+    for name, frame in files(found).items():
+        texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
+    for name, data in (made | {name: text.encode() for name, text in texts.items()}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)

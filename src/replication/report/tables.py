@@ -70,7 +70,11 @@ def claims_by_verdict(tested):
             settles = "confirm" if row.effect > row.threshold else "refute"
             more = f"; {row.seeds_needed:.0f} seeds would {settles} it" if row.seeds_needed < 1e9 else ""
             more = more or "; more seeds would not do"
-        rows.append((f"**{row.verdict}**{more}", f"{row.claim} ({row.where})", row.words, row.paper_words))
+        ours = row.words
+        if row.test in claims.STATISTICAL and pd.notna(row.effect):
+            machines = "; machines differ" * row.words.endswith("machines")
+            ours = points(row.effect, row.low, row.high) + machines
+        rows.append((f"**{row.verdict}**{more}", f"{row.claim} ({row.where})", ours, row.paper_words))
     return pd.DataFrame(rows, columns=["verdict", "claim", "ours", "the paper's"])
 
 
@@ -108,25 +112,25 @@ def table2(numbers, audited):
 
 
 def how_small(authors, alexnet):
-    """How small the released network can be stored, and what that costs on the clean validation photographs.
+    """How small the released networks can be stored, and what that changes of their accuracy on photographs.
 
     Args:
         authors: data/evidence/authors.json.
         alexnet: bytes of AlexNet at 32 bits.
     """
-    rows = [("the authors' file", "8-bit codes, 4-bit gaps, no Huffman coding", authors["file_bytes"], None)]
-    for coder, words in (("huffman", "the same weights, Huffman coding"), ("range", "the same weights, range coding")):
-        rows.append(("without loss", words, authors["lossless"][coder]["bytes"], None))
-    rows += [("the paper's method", f"{file['bits']}-bit codes, 4-bit gaps, Huffman coding", file["bytes"], file)
-             for file in authors["genuine"]]  # fmt: skip
-    rows += [("ours", f"{file['bits']}-bit budget, error feedback, range coding", file["bytes"], file)
-             for file in authors["ours"] if file["bits"] < 8]  # fmt: skip
-    shown = [
-        (who, how, f"{size:,}", f"{alexnet / size:.0f}x", f"{of['lost']} lost, {of['gained']} gained" if of else "none")
-        for who, how, size, of in rows
-    ]
-    count = authors["genuine"][0]["photographs"]
-    return pd.DataFrame(shown, columns=["file", "how", "bytes", "smaller", f"right answers of {count} photographs"])
+    rows = [("1.0", "the authors' file", authors["released"]["bytes"], NONE, NONE)]
+    for file in authors["files"]:
+        if "bytes" not in file:  # the released network itself, which the others are compared with
+            continue
+        images = f"calibrated on {file['calibration']} photographs" if file.get("calibration") else "on CIFAR-10"
+        bits = file["file"].removeprefix("paper_").partition("bit")[0]
+        how = {"ours": f", {images}", "the paper's method": f", {bits} bits"}.get(file["kind"], "")
+        changes = [points(*(each[key] for key in ("points", "low", "high"))) if (each := file.get(of)) else NONE
+                   for of in ("clean", "all")]  # fmt: skip
+        network = {"squeezenet": "1.0", "squeezenet_11": "1.1"}[file["network"]]
+        rows.append((network, file["kind"] + how, file["bytes"], *changes))
+    shown = [(f"v{of}", how, f"{size:,}", f"{alexnet / size:.0f}x", *rest) for of, how, size, *rest in rows]
+    return pd.DataFrame(shown, columns=["network", "file", "bytes", "smaller", "points, clean", "points, all"])
 
 
 def runs(found):
@@ -163,7 +167,9 @@ def table3(paper, trained):
     ours = networks(trained, list(paper.network)).drop(columns=["network", "MMACs"])
     ours["parameters"] = ours.pop("parameters")
     printed = paper.rename(columns={name: f"{name}, paper" for name in paper.columns[1:4]}).drop(columns="network")
-    return pd.concat([printed, ours.rename(columns={"top-1, %": "top-1 (%), ours", "parameters": "parameters here"})], axis=1)
+    return pd.concat(
+        [printed, ours.rename(columns={"top-1, %": "top-1 (%), ours", "parameters": "parameters here"})], axis=1
+    )
 
 
 def downsampling(trained):
@@ -188,7 +194,9 @@ def lengths(runs, bypasses, vanilla="squeezenet"):
         for bypass in bypasses:
             found = estimate({bypass: 1, vanilla: -1}, trained)
             low, high = found.interval()
-            rows.append((bypass, trained.epochs.iloc[0], found.seeds, found.value, low, high, last[bypass], last[vanilla]))
+            rows.append(
+                (bypass, trained.epochs.iloc[0], found.seeds, found.value, low, high, last[bypass], last[vanilla])
+            )
     columns = ["bypass", "epochs", "seeds", "effect", "low", "high", "training", "training_vanilla"]
     return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
 
@@ -203,47 +211,26 @@ def lengths_table(effects):
 # Compression
 
 
-def compression(runs, printed):
-    """What our compressed networks take and lose: a frame of numbers, one row for each network, method and bits.
+def compression(runs):
+    """What our compressed networks take and lose, a row for each network, method and bits.
 
     Args:
         runs: network -> the run that has its files.
-        printed: of `claims.printed`.
     """
     rows = []
     for network, trained in runs.items():
         files = trained[(trained.variant == network) & trained.name.str.contains("/")]
         dense = files.bytes[files.method == "none"].mean()
         for name, group in files.groupby("name", sort=False):
-            method, bits = group.method.iloc[0], group.bits.iloc[0]
-            row = {"network": network, "method": method, "bits": bits, "bytes": group.bytes.mean()}
-            row |= {"ratio": dense / group.bytes.mean(), "accuracy": accuracy(group)}
+            method, change, size = group.method.iloc[0], NONE, group.bytes.mean()
             if method in CONTROLS:
                 control = f"{network}/{CONTROLS[method].replace(' ', '_')}/32"
                 found = estimate({name: 1, control: -1}, trained)
-                low, high = found.interval()
-                theirs = printed.query("measure == 'top-1' and place == 'Table 2'").set_index("network").number
-                paper = theirs.get(name, float("nan")) - theirs[network]
-                row |= {"effect": found.value, "low": low, "high": high, "paper": paper}
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def compression_table(made):
-    """The frame of `compression` as texts."""
-    bits = made.bits.astype(str).where(made.method == "Deep Compression", "")
-    method = made.method.str.replace("none, ", "dense, ").str.replace("none", "as trained")
-    change = [NONE if pd.isna(row.effect) else points(row.effect, row.low, row.high) for row in made.itertuples()]
-    shown = {
-        "network": code(made.network),
-        "compression": method + (", " + bits + " bits").where(bits != "", ""),
-        "bytes": made.bytes.map("{:,.0f}".format),
-        "smaller": made.ratio.map("{:.1f}x".format),
-        "top-1, %": made.accuracy,
-        "change, points": change,
-        "paper's, ImageNet": made.paper.map("{:+z.1f}".format, na_action="ignore"),
-    }
-    return pd.DataFrame(shown)
+                change = points(found.value, *found.interval())
+            words = method.replace("none, ", "dense, ").replace("none", "as trained")
+            words += f", {group.bits.iloc[0]} bits" * (method == "Deep Compression")
+            rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
+    return pd.DataFrame(rows, columns=["network", "compression", "bytes", "smaller", "top-1, %", "change, points"])
 
 
 # The three advantages
@@ -305,7 +292,7 @@ def imagenet(paper, others):
 
 
 def own_trainings(folder=paths.TRAIN):
-    """What stage `train` left here, whatever subset of the networks it is: a frame of metrics.json's, or an empty one."""
+    """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
     return pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))])
 
 
@@ -318,12 +305,11 @@ def own(trained, evidence):
     """
     rows = []
     for row in trained.itertuples():
-        runs = [run for run in evidence.values() if {(row.variant, row.dataset)} & set(zip(run.variant, run.dataset))]
-        longest = max(runs, key=lambda run: run.epochs.max(), default=None)
+        same = [run[(run.variant == row.variant) & (run.dataset == row.dataset)] for run in evidence.values()]
+        longest = max((run for run in same if len(run)), key=lambda run: run.epochs.max(), default=None)
         beside = NONE
         if longest is not None:
-            same = longest[longest.name == row.variant]
-            beside = f"{100 * same.accuracy.mean():.1f} ({same.epochs.iloc[0]:.0f} epochs)"
+            beside = f"{100 * longest.accuracy.mean():.1f} ({longest.epochs.iloc[0]} epochs)"
         bounds = 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high
         images = f"{row.train_images:,} of {row.dataset}"
         rows.append((f"`{row.variant}`", images, row.epochs, interval(*bounds), f"{row.parameters:,}", beside))
