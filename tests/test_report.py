@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from replication import paths
-from replication.report import __main__, advantages, audit, claims, figures, page, statistics, tables
+from replication.report import __main__, advantages, audit, claims, evidence, figures, page, statistics, tables
 
 TEMPLATES = sorted((paths.ROOT / "src/replication/report/templates").glob("*.j2"))
 ORDER = [
@@ -149,7 +149,7 @@ def trained(folder, *variants):
         row |= {"accuracy": 0.5 + i / 10, "accuracy_low": 0.4, "accuracy_high": 0.9, "parameters": 700_000}
         (folder / variant).mkdir(parents=True)
         (folder / variant / "metrics.json").write_text(json.dumps(row))
-    return tables.own_trainings(folder)
+    return evidence.own(folder)
 
 
 @pytest.mark.parametrize("variants", [(), ("my_network",), ("squeezenet", "my_network", "sr_250")])

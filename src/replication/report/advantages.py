@@ -92,15 +92,6 @@ def fit(rows):
     return Fit(slope, exponent, len(means), line)
 
 
-def communication(rows):
-    """Each network and dtype: bytes of an update, and the share of an update's time that the exchange takes."""
-    found = rows.groupby(["variant", "dtype"], sort=False).agg(
-        {"parameters": "first", "bytes": "mean", "share": "mean", "hardware": "first"}
-    )
-    found["bytes_a_parameter"] = found.bytes / found.parameters
-    return found.reset_index().sort_values(["dtype", "parameters"], key=lambda x: x.replace(PLAIN, ""))
-
-
 def proportional(claim, ours):
     """Whether bytes grow as the first power of parameters: the exponent's interval lies within the margin around 1."""
     rows = ours.communication
@@ -114,12 +105,6 @@ def proportional(claim, ours):
 
 
 # Downloads and updates
-
-
-def updates(rows):
-    """Bytes of a first download and of an update by form, the networks side by side."""
-    wide = rows.set_index(["form", "how", "network"])[["download", "update"]].unstack()
-    return wide.loc[rows.set_index(["form", "how"]).index.unique()]
 
 
 def less_to_send(claim, ours):

@@ -38,3 +38,8 @@ def files(run, trained):
 def rates():
     """The trainings by which the learning rates were chosen, seen on validation images."""
     return runs.recorded("rates")
+
+
+def own(folder=paths.TRAIN):
+    """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
+    return pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))])

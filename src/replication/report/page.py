@@ -42,7 +42,7 @@ class Found(NamedTuple):
         tested: of `claims.assess`.
         section1: `advantages.Advantages`.
         rows: name -> the row of a stage in data/evidence.
-        own: what the user's own run left, of `tables.own_trainings`.
+        own: what the user's own run left, of `evidence.own`.
     """
 
     runs: dict
@@ -72,7 +72,7 @@ def gather():
     runs, numbers, section1 = evidence.read(), audit.read_paper(), advantages.read()
     audited = audit.audit(numbers, audit.read_cited(), audit.read_errata(), variants, rows["authors"])
     tested = claims.assess(read_table("claims"), runs, claims.printed(), advantages.measured(section1))
-    return Found(runs, numbers, audited, tested, section1, rows, tables.own_trainings())
+    return Found(runs, numbers, audited, tested, section1, rows, evidence.own())
 
 
 def effects_by_length(found):
@@ -201,6 +201,9 @@ def context(found):
         "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
         "limits": limits(found),
         "memory": memory(found).set_index("network").to_dict("index"),
+        "litert": (found.section1.arenas.litert / found.section1.arenas.liveness)[
+            found.section1.arenas.network != "alexnet"
+        ],
         "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
         "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
         "files": authors_files(found),

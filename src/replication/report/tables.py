@@ -1,11 +1,8 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
-import json
-
 import pandas as pd
 from scipy import stats
 
-from replication import paths
 from replication.report import advantages, audit, claims
 from replication.report.statistics import estimate, mean, points
 
@@ -238,13 +235,13 @@ def compression(runs):
 
 def communication(rows):
     """Each network: bytes of an update in float32, and the share of an update's time that the exchange takes."""
-    found = advantages.communication(rows)
-    found = found[found.dtype == advantages.PLAIN]
+    plain = rows[rows.dtype == advantages.PLAIN]
+    found = plain.groupby("variant")[["parameters", "bytes", "share"]].mean().sort_values("parameters")
     shown = {
-        "network": code(found.variant),
-        "parameters": found.parameters.map("{:,}".format),
+        "network": code(found.index),
+        "parameters": found.parameters.map("{:,.0f}".format),
         "MB an update": (found.bytes / 1e6).map("{:.3f}".format),
-        "bytes a parameter": found.bytes_a_parameter.map("{:.2f}".format),
+        "bytes a parameter": (found.bytes / found.parameters).map("{:.2f}".format),
         "share of time, %": (100 * found.share).map("{:.0f}".format),
     }
     return pd.DataFrame(shown)
@@ -252,12 +249,14 @@ def communication(rows):
 
 def updates(rows):
     """Bytes of a first download and of an update, the networks side by side."""
-    wide = advantages.updates(rows)
-    table = pd.DataFrame(wide.index.to_list(), columns=["form", "next version"])
-    for network in wide.columns.levels[1]:
-        for what in ("download", "update"):
-            table[f"`{network}`, {what}"] = wide[what, network].map("{:,}".format).to_numpy()
-    return table
+    wide = rows.pivot(index=["form", "how"], columns="network", values=["download", "update"])
+    wide = wide.reindex(rows.set_index(["form", "how"]).index.unique()).map("{:,}".format)
+    shown = {
+        f"`{network}`, {what}": wide[what, network]
+        for network in rows.network.unique()
+        for what in wide.columns.levels[0]
+    }
+    return pd.DataFrame(shown).reset_index(names=["form", "next version"])
 
 
 def memory(frame, limit, most):
@@ -291,21 +290,16 @@ def imagenet(paper, others):
     return table.assign(network=code(table.network)).replace("", NONE)
 
 
-def own_trainings(folder=paths.TRAIN):
-    """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
-    return pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))])
-
-
-def own(trained, evidence):
+def own(trained, runs):
     """A user's own trainings beside the longest run in git that has the network.
 
     Args:
-        trained: of `own_trainings`.
-        evidence: name -> trainings of a run.
+        trained: of `evidence.own`.
+        runs: name -> trainings of a recorded run.
     """
     rows = []
     for row in trained.itertuples():
-        same = [run[(run.variant == row.variant) & (run.dataset == row.dataset)] for run in evidence.values()]
+        same = [run[(run.variant == row.variant) & (run.dataset == row.dataset)] for run in runs.values()]
         longest = max((run for run in same if len(run)), key=lambda run: run.epochs.max(), default=None)
         beside = NONE
         if longest is not None:
