@@ -1,22 +1,21 @@
 """The three advantages of Section 1: memory by liveness, updates that round trip, what crosses between processes."""
 
-import json
+import subprocess
+import sys
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import compressed
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from replication import params, paths
-from replication.advantages import arena, updates, versions
+from replication import params
+from replication.advantages import arena, communication, updates, versions
 from replication.compress.steps import Compress
 from replication.dataset.splits import Split
-from replication.report import advantages, audit, claims, summaries
+from replication.report import advantages, claims, page, tables
 from replication.train import recipe
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
@@ -141,7 +140,7 @@ def test_the_next_versions_of_a_network():
     statistics = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": list("abcdefghij")}
     statistics |= {"mean": [127.0] * 3, "std": [74.0] * 3}
     options = {"model": "squeezenet", "compression": 0.5}
-    model = recipe.build("small", options, training, statistics, seed=0)
+    model = recipe.build(options, training, statistics)
     pruned = deep_compression.prune_network(weights.tensors(model.layers[-1]), settings.variants["squeezenet"].kept)
     plan = versions.Plan(bits=[4], images={"dense": 40, "pruned": 40, "shared": 20}, arenas={})
     parts = (split, split)
@@ -164,9 +163,36 @@ def test_the_next_versions_of_a_network():
 def test_a_download_is_what_is_written_about_it():
     settings = params.read("advantages", versions.Advantages)
     assert set(settings.variants) <= set(params.read("compress", Compress).variants)
+    assert settings.communication == communication.settings().model_dump()
 
 
 # Communication
+
+SEND = """
+import socket, threading
+from replication.advantages.communication import loopback, switch_on
+
+switch_on()
+server = socket.create_server(("127.0.0.1", 0))
+before = loopback()
+sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
+sending.start()
+connection, received = server.accept()[0], 0
+while received < 10**7:
+    received += len(connection.recv(2**16))
+print(before, loopback() - before)
+"""
+
+
+def test_the_system_counts_what_crosses_and_nothing_else(capfd):
+    try:
+        communication.isolated("true")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no network namespaces here")
+    communication.isolated(sys.executable, "-c", SEND)
+    before, sent = map(int, capfd.readouterr().out.split()[-2:])
+    assert before == 0 and 1e7 < sent < 1.02e7
+
 
 PARAMETERS = {"half_width": 184_938, "squeezenet": 740_554, "complex_bypass": 1_081_802}
 PARAMETERS |= {"sr_500": 2_891_402, "sr_1000": 5_760_906, "alexnet": 23_322_506}
@@ -178,106 +204,59 @@ def counted(sent, idle=500):
     rows = []
     for variant, parameters in PARAMETERS.items():
         bytes_ = [10 * sent(parameters) + idle + float(rng.normal(0, 100)) for _ in range(3)]
-        row = {
-            "variant": variant,
-            "dtype": "float32",
-            "parameters": parameters,
-            "tensors": 52,
-            "cores": 2,
-            "updates": 10,
-        }
-        row |= {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3, "seconds_alone": [3.0] * 3}
-        rows.append(row | {"hardware": "none", "versions": {}, "commit": "0" * 40})
-    return advantages.Advantages(advantages.per_update(rows), cited=advantages.read().cited)
-
-
-def test_the_regression_finds_planted_numbers():
-    found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000).communication)
-    for (value, low, high), planted in ((found.slope, 8), (found.intercept, 100_000)):
-        assert low < planted < high and value == pytest.approx(planted, rel=0.01)
-    assert found.r2[0] > 0.9999 and found.r2[1] <= found.r2[0] <= found.r2[2]
-    three = advantages.fit(counted(lambda parameters: 8 * parameters).communication.groupby("variant").head(1)[:3])
-    assert three.networks == 3 and three.r2[1] == 0  # so few tell nothing of their correlation
-    value, low, high = found.predict(60_965_224)
-    assert low < 8 * 60_965_224 + 100_000 < high and value == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
-    assert advantages.per_update([]).empty and advantages.fit(pd.DataFrame()) is None
-
-
-@pytest.mark.parametrize(
-    ("sent", "verdict"),
-    [
-        (lambda parameters: 8 * parameters, claims.HOLDS_MEASURED),
-        (lambda parameters: parameters**1.2, claims.FAILS_MEASURED),
-        (lambda parameters: 8 * parameters + 3e6, claims.FAILS_MEASURED),  # mostly a constant
-        (lambda parameters: 8 * parameters * (1.3 if parameters > 5e6 else 1), claims.UNDECIDED),
-    ],
-)
-def test_proportional_is_a_power_of_one(sent, verdict):
-    wanted = pd.read_csv(paths.PAPER / "claims.csv", dtype=str, keep_default_na=False)
-    wanted, paper = wanted[wanted.id == "communication"], audit.read_paper(paths.PAPER)
-    assert claims.assess(wanted, [], [], paper, advantages.answer(counted(sent))).verdict.item() == verdict
-    assert claims.assess(wanted, [], [], paper).verdict.item() == claims.NOT_TESTED
-
-
-def test_what_the_networks_for_imagenet_would_move():
-    table = advantages.training_table(counted(lambda parameters: 8 * parameters)).set_index("network, for ImageNet")
-    per_update = 8 * 60_965_224
-    assert table["TB in 170,000 updates"]["`alexnet`"].startswith(f"{per_update * 170_000 / 1e12:.1f} [")
-    assert table["GB an epoch"]["`alexnet`"].startswith(f"{per_update * 1_281_167 / 512 / 1e9:,.0f} [")
-
-
-# The report
+        row = {"variant": variant, "dtype": "float32", "parameters": parameters, "updates": 10, "hardware": "none"}
+        rows.append(row | {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3, "seconds_alone": [3.0] * 3})
+    return advantages.per_update(rows)
 
 
 def sizes(factor):
     rows = []
     for network, size in (("squeezenet", 3_000_000), ("alexnet", int(3_000_000 * factor))):
         for form, how, share in (("32 bits", "trained on", 1), ("6 bits", "shared values tuned", 0.1)):
-            row = {"network": network, "form": form, "how": how, "images": 100, "download": int(size * share)}
-            whole = {"update": int(size * share / 2), "deflated download": size, "deflated update": size}
-            rows.append(row | whole)
-    return advantages.Advantages(updates=pd.DataFrame(rows), links={"8 Mbit/s": 8.0})
+            row = {"network": network, "form": form, "how": how, "images": 100}
+            rows.append(row | {"download": int(size * share), "update": int(size * share / 2)})
+    return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(30, claims.HOLDS_MEASURED), (0.9, claims.FAILS_MEASURED)])
-def test_a_smaller_network_sends_less(factor, verdict):
-    wanted = pd.read_csv(paths.PAPER / "claims.csv", dtype=str, keep_default_na=False)
-    wanted, paper = wanted[wanted.id == "export"], audit.read_paper(paths.PAPER)
-    assert claims.assess(wanted, [], [], paper, advantages.answer(sizes(factor))).verdict.item() == verdict
-    table = advantages.updates_table(sizes(factor), paper)
-    assert table["download, s at 8 Mbit/s"].tolist()[0] == "3.00" and table["download, bytes"].iloc[-1] == "240,000,000"
+def verdict(claim, communication=None, updates=None):
+    ours = advantages.Advantages(communication, updates, pd.DataFrame(), pd.Series())
+    claimed = page.read_table("claims").query("id == @claim")
+    return claims.assess(claimed, {}, claims.printed(), advantages.measured(ours)).verdict.item()
 
 
-def test_who_fits(tmp_path):
-    paper = audit.read_paper(paths.PAPER)
-    variants = {name: params.read("variants", dict)[name] for name in ("squeezenet", "squeezenet_11", "complex_bypass")}
-    stage = {"squeezenet": compressed("squeezenet", [("none", 32, 3e6, 0.6), ("Deep Compression", 6, 3e5, 0.6)])}
-    files = advantages.files(summaries.Others(stage, None, None, None), paper)
-    frame = advantages.memory(variants, files)
-    large = frame[frame.side == 227].set_index("network")
-    maps = 4 * 55 * 55
-    assert large.activations["squeezenet"] == maps * 2 * 256  # fire4: both halves and their concatenation
-    assert large.activations["complex_bypass"] == maps * 3 * 256  # and the bypass
-    assert large["32 bits"]["squeezenet"] == 4 * 1_248_424 + maps * 512
-    small = frame[(frame.side == 32) & (frame.network == "squeezenet")].iloc[0]
-    assert small.compressed == pytest.approx(3e5 + small.activations)
-    texts = advantages.memory_table(advantages.Advantages(), paper, frame).set_index(["network", "pixels"])
-    assert texts["32 bits"]["`squeezenet`", 227] == "11.19, no" and texts["8 bits"]["`squeezenet`", 227] == "2.80, fits"
-    assert texts["32 bits"]["`squeezenet_11`", 227] == "9.01, under 10"
+def test_the_regression_finds_planted_numbers():
+    found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000))
+    value, low, high = found.slope
+    assert low < 8 < high and value == pytest.approx(8, rel=0.01) and found.networks == 6
+    assert found.predict(60_965_224) == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
+    assert counted(lambda parameters: 8 * parameters).share.iloc[0] == 0.25
 
 
-def test_the_figures_are_drawn(tmp_path):
-    paper, variants = audit.read_paper(paths.PAPER), {"squeezenet": {"model": "squeezenet"}}
-    ours = sizes(30)._replace(communication=counted(lambda parameters: 8 * parameters).communication)
-    assert set(advantages.draw(ours, variants, paper)) == {"memory", "updates", "communication"}
-    assert set(advantages.draw(advantages.Advantages(), variants, paper, narrow=True)) == {"memory"}
-    plt.close("all")
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (lambda parameters: 8 * parameters, claims.MEASURED),
+        (lambda parameters: parameters**1.2, claims.MEASURED_NOT),
+        (lambda parameters: 8 * parameters + 3e6, claims.MEASURED_NOT),  # mostly a constant
+        (lambda parameters: 8 * parameters * (1.3 if parameters > 5e6 else 1), claims.UNDECIDED),
+    ],
+)
+def test_proportional_is_a_power_of_one(sent, expected):
+    assert verdict("communication", communication=counted(sent)) == expected
 
 
-def test_what_the_stages_left_is_read(tmp_path):
-    ours = counted(lambda parameters: 8 * parameters)
-    assert advantages.read(tmp_path).communication.empty and not advantages.read(tmp_path).updates.size
-    (tmp_path / "advantages/squeezenet").mkdir(parents=True)
-    row = {"variant": "squeezenet", "updates": sizes(2).updates.to_dict("records"), "arenas": []}
-    (tmp_path / "advantages/squeezenet/advantages.json").write_text(json.dumps(row))
-    assert len(advantages.read(tmp_path).updates) == 4 and ours.communication.share.iloc[0] == 0.25
+@pytest.mark.parametrize(("factor", "expected"), [(30, claims.MEASURED), (0.9, claims.MEASURED_NOT)])
+def test_a_smaller_network_sends_less(factor, expected):
+    assert verdict("export", updates=sizes(factor)) == expected
+    table = tables.updates(sizes(factor))
+    assert table["`squeezenet`, download"].tolist() == ["3,000,000", "300,000"]
+    assert table["`alexnet`, update"].tolist()[0] == f"{int(3e6 * factor) // 2:,}"
+
+
+def test_the_committed_rows_are_read():
+    ours = advantages.read()
+    assert set(ours.updates.network) == {"squeezenet", "alexnet"} and len(ours.updates) == 14
+    assert set(ours.arenas.bits) == {32, 8} and {"squeezenet_11", "complex_bypass"} <= set(ours.arenas.network)
+    of_squeezenets = ours.arenas[ours.arenas.network != "alexnet"]
+    assert (of_squeezenets.litert / of_squeezenets.liveness).between(1, 1.03).all()
+    assert len(tables.communication(ours.communication)) == len(PARAMETERS)  # float32 alone

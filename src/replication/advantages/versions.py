@@ -3,7 +3,7 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from replication.advantages import updates
 from replication.advantages.arena import arena
@@ -25,7 +25,6 @@ class Plan(Section):
 class Advantages(Section):
     """The section advantages of params.yaml."""
 
-    links: dict[str, PositiveFloat]
     variants: dict[str, Plan]
 
 

@@ -1,12 +1,12 @@
-"""`python -m replication.report` renews what README.md and docs/ have of the report, and of the package."""
+"""`python -m replication.report` renders reports/ anew, and what README.md has of it and of the package."""
 
+import argparse
 import json
 
-import nbformat
 import pandas as pd
 
 from replication import paths
-from replication.report import tables
+from replication.report import page, tables
 from squeezenet import weights
 
 
@@ -18,20 +18,12 @@ def cards():
             "file": f"`{card['name']}.sqnt`",
             "parameters": f"{card['parameters']:,}",
             "bytes": f"{card['bytes']:,}",
-            f"{card['dataset']} top-1, %": tables.interval(
-                *(100 * card[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
-            ),
+            f"{card['dataset']} top-1, %": tables.percent(card, "accuracy"),
             "epochs": str(card["epochs"]),
             "seed": str(card["seed"]),
         }
         for card in found
     )
-
-
-def departures():
-    """Where the recipe departs from the paper's and why, and what it keeps: as notebooks/train.ipynb says."""
-    story = nbformat.read(paths.NOTEBOOKS / "train.ipynb", as_version=4).cells[0].source
-    return story[story.index("| the paper") :]
 
 
 def renew(text, name, content):
@@ -48,23 +40,23 @@ def renew(text, name, content):
     return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
 
 
-def documents():
-    """Document -> its text as it has to be."""
-    findings = (paths.REPORTS / "tables/findings.md").read_text()
-    made = {
-        "README.md": {"findings": findings, "cards": tables.markdown(cards())},
-        "docs/recipe.md": {"departures": departures()},
-    }
-    texts = {paths.ROOT / name: (paths.ROOT / name).read_text() for name in made}
-    for path, contents in zip(texts, made.values(), strict=True):
-        for name, content in contents.items():
-            texts[path] = renew(texts[path], name, content)
-    return texts
+def readme(found, draft=False):
+    """README.md as it has to be.
+
+    Raises:
+        ValueError: as of `page.render`.
+    """
+    text = renew((paths.ROOT / "README.md").read_text(), "findings", page.render(found, "findings.md.j2", draft))
+    return renew(text, "cards", tables.markdown(cards()))
 
 
 def main():
-    for document, text in documents().items():
-        document.write_text(text)
+    parser = argparse.ArgumentParser("python -m replication.report", description=__doc__)
+    parser.add_argument("--draft", action="store_true", help="mark sentences that lost their ground, and render on")
+    draft, found = parser.parse_args().draft, page.gather()
+    text = readme(found, draft)
+    page.write(found, page.draw(found), draft=draft)
+    (paths.ROOT / "README.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,25 @@
-"""The paper's figures from our results, and its diagrams from the Keras models' own graphs."""
+"""The paper's figures from the evidence, and its diagrams from the Keras models' own graphs.
+
+Every figure is 5.5 inches wide at most, so that its letters can be read on a screen of 400 pixels.
+"""
 
 import io
-import textwrap
 from itertools import pairwise
 
+import keras
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from keras import layers
-from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from replication.report.answers import graph
-from squeezenet.weights import sqnt
+from squeezenet import costs
 
 BLUE, ORANGE, *_ = sns.color_palette("colorblind")
 GREY = "0.35"
+WIDTH = 5.5  # inches
 STYLE = {
     "axes.titlesize": "medium",
     "figure.constrained_layout.use": True,
@@ -44,279 +45,88 @@ def encode(figure):
     return files
 
 
-def subplots(count, narrow, width=8.2, height=3.5, **options):
-    """Axes for panels that stand in two columns, or on a narrow screen in one."""
-    columns = 1 if narrow else 2
-    rows = -(-count // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns / 2, height * rows), squeeze=False, **options)
-    for axis in axes.flat[count:]:
-        axis.axis("off")
-    return figure, axes.flat[:count]
-
-
-def microarchitecture(paper, ours, seeds, xlabel, dataset, narrow=False):
-    """Figure 3: the paper's ImageNet top-5 (left) and our accuracy (right) against model size.
+def table3(paper, trained, title):
+    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed (right).
 
     Args:
-        paper: frame with label, size (MB), accuracy (%) and source: printed, or drawn, which has an empty marker.
-        ours: frame with label, mebibytes, accuracy, low and high (%), in the order of the metaparameter.
-        seeds: frame with mebibytes and accuracy (%) of each training; drawn where there are several to a network.
-        xlabel: what the labels beside the points are.
-        dataset: of our accuracy, with epochs, seeds and n.
-        narrow: whether the panels stand below each other.
+        paper: frame with architecture, top-1 (%) and network.
+        trained: frame with name and accuracy, one row a training.
+        title: of our trainings.
     """
-    figure, (left, right) = subplots(2, narrow)
-    _series(left, paper["size"], paper.accuracy, None, paper.label, ORANGE, "s")
-    drawn = paper[paper.source == "drawn"]
-    left.plot(
-        drawn["size"],
-        drawn.accuracy,
-        "s",
-        color=ORANGE,
-        markerfacecolor="white",
-        zorder=4,
-        label="read off the drawing",
-    )
-    left.legend(fontsize="x-small", loc="lower right")
-    left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
-    errors = np.abs(np.array([ours.accuracy - ours.low, ours.high - ours.accuracy]))
-    _series(right, ours.mebibytes, ours.accuracy, errors, ours.label, BLUE, "o")
-    if len(seeds) > len(ours):
-        right.scatter(seeds.mebibytes, seeds.accuracy, s=9, color=GREY, zorder=3)
-    right.set(title=textwrap.fill(f"Ours: {dataset}", 60), xlabel="model size, MiB", ylabel="top-1 accuracy, %")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9))
+    names = [name.replace(" ", "\n") for name in paper.architecture]
+    place = np.arange(len(names))
+    left.plot(place, paper["top-1 (%)"].astype(float), "s", color=ORANGE, markersize=7)
+    for i, network in enumerate(paper.network):
+        accuracy = 100 * trained.accuracy[trained.name == network]
+        spread = np.linspace(-0.15, 0.15, len(accuracy)) if len(accuracy) > 1 else [0]
+        right.plot(i + np.array(spread), accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
+        right.hlines(accuracy.mean(), i - 0.3, i + 0.3, color="black", linewidth=1.2)
+    left.set(title="Paper:\nImageNet", ylabel="top-1 accuracy, %")
+    right.set(title=title)
+    for axis in (left, right):
+        axis.set_xticks(place, names)
+        axis.set_xlim(-0.5, len(names) - 0.5)
+        axis.margins(y=0.15)
+        axis.grid(axis="x", visible=False)
+    return figure
+
+
+def microarchitecture(paper, trained, xlabel, title):
+    """Figure 3: the paper's ImageNet top-5 (above) and our top-1 (below) against model size.
+
+    Args:
+        paper: frame with label, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
+        trained: frame with name, accuracy and parameters, one row a training: a dot each, joined at their means.
+        xlabel: what the labels beside the points are.
+        title: of our trainings.
+    """
+    figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, 5.6))
+    size, accuracy = paper["size (MB)"].astype(float), paper["top-5 (%)"].astype(float)
+    drawn = paper.source == "drawn"
+    above.plot(size, accuracy, "s-", color=ORANGE, label="printed")
+    above.plot(size[drawn], accuracy[drawn], "s", color=ORANGE, markerfacecolor="white", label="read off the drawing")
+    above.legend(fontsize="small", loc="lower right")
+    above.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
+    rows = trained.groupby("name").agg({"accuracy": "mean", "parameters": "first"}).loc[paper.network]
+    mebibytes = costs.mebibytes(rows.parameters)
+    below.plot(mebibytes, 100 * rows.accuracy, "-", color=BLUE)
+    below.plot(costs.mebibytes(trained.parameters), 100 * trained.accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
+    below.set(title=title, xlabel="model size, MiB", ylabel="top-1 accuracy, %")
+    for axis, x, y in ((above, size, accuracy), (below, mebibytes, 100 * rows.accuracy)):
+        for i, (a, b, label) in enumerate(zip(x, y, paper.label, strict=True)):  # in turn above and below the curve
+            place = ((8, -10), "top") if i % 2 else ((-8, 6), "bottom")
+            axis.annotate(label, (a, b), place[0], textcoords="offset points", ha="center", va=place[1])
+        axis.margins(0.12, 0.2)
     figure.supxlabel(f"labels: {xlabel}", fontsize="small", color=GREY)
     return figure
 
 
-def _series(axis, x, y, errors, names, colour, marker):
-    """Points joined by a line, labelled upper left and lower right in turn: the free sides of a rising curve."""
-    axis.errorbar(x, y, errors, color=colour, marker=marker, markersize=6, capsize=3, linewidth=1.3)
-    errors = np.zeros((2, len(x))) if errors is None else errors
-    for i, (a, b, name, (low, high)) in enumerate(zip(x, y, names, errors.T, strict=True)):
-        below = i % 2 == 1
-        axis.annotate(
-            name,
-            (a, b - low if below else b + high),
-            (10, -7) if below else (-9, 5),
-            textcoords="offset points",
-            ha="center",
-            va="top" if below else "bottom",
-            fontsize="small",
-        )
-    axis.margins(0.14, 0.16)
-
-
-def accuracy_against_size(paper, results, dataset, named, narrow=False):
-    """All networks of 32 bits: accuracy against model size on a logarithmic axis, the paper's (left) and ours (right).
+def lengths(effects, paper, vanilla="squeezenet"):
+    """What the bypasses gain at each training length; dashed: the paper's gain.
 
     Args:
-        paper: of `summaries.printed_networks`.
-        results: of `summaries.summarise`.
-        dataset: of our accuracy.
-        named: the families whose networks carry their names.
-        narrow: whether the panels stand below each other.
-    """
-    figure, (left, right) = subplots(2, narrow, width=11, height=4.6)
-    families = results.family.unique()
-    looks = dict(zip(families, zip("osD^vP", sns.color_palette("colorblind"), strict=False), strict=False))
-    for order, (family, (marker, colour)) in zip(range(9, 0, -1), looks.items(), strict=False):  # the first on top
-        rows, printed = results[results.family == family], paper[paper.family == family]
-        left.scatter(printed.mebibytes, printed.accuracy, s=45, marker=marker, color=colour)
-        errors = np.abs(np.array([rows.accuracy - rows.low, rows.high - rows.accuracy]))
-        right.errorbar(
-            rows.mebibytes, rows.accuracy, errors, fmt=marker, color=colour, label=family, capsize=3, markersize=7,
-            zorder=order,
-        )  # fmt: skip
-    left.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
-    right.set(title=f"Ours: {dataset}", xlabel="model size, MiB of 32-bit parameters", ylabel="top-1 accuracy, %")
-    for axis, shown in ((left, paper), (right, results)):
-        _names_beside(axis, shown[shown.family.isin(named)], 0.035 * np.ptp(shown.accuracy))
-        axis.set(xscale="log", xlim=(results.mebibytes.min() / 4, paper.mebibytes.max() * 1.4))
-        plain_log(axis.xaxis)
-    right.legend(loc="lower right", fontsize="small")
-    return figure
-
-
-def _names_beside(axis, rows, gap):
-    """Names to the left of their points; those of networks of one size keep clear of each other."""
-    rows = rows.sort_values("accuracy")
-    for _, alike in rows.groupby(np.log2(rows.mebibytes).round(1)):
-        steps = gap * np.arange(len(alike))
-        heights = np.maximum.accumulate(alike.accuracy - steps) + steps
-        for x, y, name in zip(alike.mebibytes, heights, alike.variant, strict=True):
-            axis.annotate(name, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize="small")
-
-
-def plain_log(axis):
-    """Numbers of a logarithmic x or y axis without powers."""
-    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    axis.set_minor_formatter(mpl.ticker.NullFormatter())
-
-
-STEPS = {  # what a step's name ends with -> its colour and marker in every panel
-    "none": ("black", "o"),
-    "svd": ("tab:brown", "X"),
-    "pruned": ("tab:orange", "s"),
-    "shared": ("tab:green", "^"),
-    "Huffman": ("tab:blue", "v"),
-    "coded": ("tab:purple", "D"),
-    "dense, retrained": ("0.45", "P"),
-    "dense, fine-tuned": ("0.65", "P"),
-}
-
-
-def compression(steps, dataset, narrow=False):
-    """Deep Compression of each network: accuracy after each step against bytes, and what the bytes are for.
-
-    Args:
-        steps: frame with network, step, bytes, fixed_length (bytes before entropy coding), validation (accuracy)
-            and the sections of `sqnt`.
-    """
-    networks = list(steps.groupby("network", sort=False))
-    figure, axes = subplots(2 * len(networks), narrow, width=9, height=3.2)
-    for i, (network, rows) in enumerate(networks):
-        left, right = axes[2 * i], axes[2 * i + 1]
-        coded = rows[rows.step.str.endswith("bit")]
-        points = pd.concat([rows[~rows.step.str.endswith("bit")], coded.assign(step=coded.step + ", coded")])
-        points = pd.concat([points, coded.assign(step=coded.step + ", shared", bytes=coded.fixed_length)])
-        for name, (colour, marker) in STEPS.items():
-            these = points[points.step.str.endswith(name)]
-            left.scatter(these.bytes / 1000, 100 * these.validation, s=45, color=colour, marker=marker)
-            for row in these[these.step.str.contains(" bit")].itertuples():
-                bits = row.step.partition(" bit")[0]
-                below = name == "shared"  # which stands close to coded
-                place = {"xytext": (0, -5 if below else 5), "va": "top" if below else "bottom"}
-                place |= {"textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
-                left.annotate(bits, (row.bytes / 1000, 100 * row.validation), **place)
-        left.set(xscale="log", title=network, xlabel="kB on disk", ylabel="validation accuracy, %")
-        plain_log(left.xaxis)
-        left.margins(0.1, 0.25)
-        stored = rows[rows.step.str.contains("bit|pruned")].set_index("step")[list(sqnt.SECTIONS)] / 1000
-        stored.plot.barh(stacked=True, ax=right, xlabel="kB on disk", ylabel="", colormap="viridis", width=0.7)
-        right.set_title(network)
-        right.legend(fontsize="x-small", loc="lower right")
-        right.invert_yaxis()
-    handles = [Line2D([], [], linestyle="", color=colour, marker=marker) for colour, marker in STEPS.values()]
-    figure.legend(handles, list(STEPS), loc="outside lower center", ncols=2 if narrow else 4, fontsize="small")
-    figure.suptitle(dataset, fontsize="medium")
-    return figure
-
-
-def training_curves(history, dataset, narrow=False):
-    """Validation accuracy by epoch: the mean of the seeds with their range.
-
-    Args:
-        history: of `summaries.curves`.
-    """
-    panels = list(history.groupby("panel", sort=False))
-    figure, axes = subplots(len(panels), narrow, height=3.2, sharex=True, sharey=True)
-    for axis, (title, part) in zip(axes, panels, strict=True):
-        sns.lineplot(
-            part.assign(percent=100 * part.val_accuracy),
-            x="epoch",
-            y="percent",
-            hue="variant",
-            style="variant",
-            palette=sns.color_palette("colorblind", part.variant.nunique()),
-            markers=True,
-            dashes=False,
-            errorbar=("pi", 100),
-            markersize=5,
-            markeredgewidth=0.3,
-            linewidth=1,
-            ax=axis,
-        )
-        axis.set_title(textwrap.fill(title, 48))
-        axis.set(ylabel="validation accuracy, %")
-        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
-        axis.legend(fontsize="x-small", loc="lower right")
-    figure.suptitle(dataset, fontsize="medium")
-    return figure
-
-
-def transfer(curves, classes, narrow=False):
-    """Loss and accuracy by epoch on other classes; dashed: every class as likely.
-
-    Args:
-        curves: frame with network, epoch, loss and val_accuracy.
-        classes: how many.
-    """
-    figure, (left, right) = subplots(2, narrow, height=2.8)
-    for (name, rows), colour, marker in zip(curves.groupby("network", sort=False), (BLUE, ORANGE), "os", strict=False):
-        left.plot(rows.epoch, rows.loss, color=colour, marker=marker, label=name)
-        right.plot(rows.epoch, 100 * rows.val_accuracy, color=colour, marker=marker, label=name)
-    left.axhline(np.log(classes), color=GREY, linestyle="--", linewidth=1)
-    right.axhline(100 / classes, color=GREY, linestyle="--", linewidth=1)
-    left.set(ylabel="training loss", ylim=0)
-    right.set(ylabel="accuracy on test images, %", ylim=0)
-    for axis in (left, right):
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, min_n_ticks=1))
-    left.legend(fontsize="x-small")
-    return figure
-
-
-def lengths(effects, paper, narrow=False):
-    """What the bypasses gain at each training length (left), and the training accuracy that goes with it (right).
-
-    Args:
-        effects: of `summaries.lengths`.
+        effects: frame with bypass, epochs, effect, low and high (points).
         paper: bypass -> the paper's effect in points of top-1, on ImageNet.
     """
-    figure, (left, right) = subplots(2, narrow)
-    looks = zip(effects.groupby("bypass", sort=False), (BLUE, ORANGE), "os", strict=False)
-    for (bypass, rows), colour, marker in looks:
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    for (bypass, rows), colour, marker in zip(effects.groupby("bypass"), (BLUE, ORANGE), "os", strict=False):
         errors = np.array([rows.effect - rows.low, rows.high - rows.effect])
-        left.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
-        left.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
-        right.plot(rows.epochs, rows["training accuracy"], color=colour, marker=marker, label=bypass)
-    vanilla = effects.drop_duplicates("epochs").sort_values("epochs")
-    right.plot(vanilla.epochs, vanilla["of vanilla"], color=GREY, marker="^", label="vanilla")
-    left.axhline(0, color=GREY, linewidth=0.8)
-    left.set(title="bypass minus vanilla; dashed: the paper's", ylabel="points of top-1")
-    right.set(title="accuracy on the training images", ylabel="%")
-    for axis in (left, right):
-        axis.set(xscale="log", xlabel="epochs")
-        plain_log(axis.xaxis)
-        axis.set_xticks(effects.epochs.unique())
-        axis.legend(fontsize="x-small")
+        axis.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
+        axis.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    axis.set(xscale="log", xlabel="epochs", ylabel=f"points of top-1 above {vanilla}")
+    axis.set_xticks(effects.epochs.unique(), effects.epochs.unique())
+    axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axis.legend(fontsize="small")
     return figure
 
 
-FORMATS = {  # of an export -> its colour and marker in every panel
-    "Keras, predict": ("0.5", "x"),
-    "Keras": ("black", "o"),
-    "SavedModel": ("tab:brown", "P"),
-    "ONNX": ("tab:blue", "s"),
-    "LiteRT": ("tab:orange", "^"),
-    "LiteRT, 8 bits": ("tab:green", "v"),
-    ".sqnt": ("tab:purple", "D"),
-}
-
-
-def exports(rows, machine, narrow=False):
-    """Milliseconds of one image against bytes on disk, by format: a mark for each network.
-
-    Args:
-        rows: of `summaries.exports`, with milliseconds.
-        machine: that they were measured on.
-    """
-    panels = list(rows.groupby("data", sort=False))
-    figure, axes = subplots(len(panels), narrow, width=9)
-    for axis, (data, part) in zip(axes, panels, strict=True):
-        size = part.bytes.fillna(part.groupby("network").bytes.transform("first"))  # predict runs Keras' file
-        for name, (colour, marker) in FORMATS.items():
-            these = part.format == name
-            axis.scatter(size[these] / 1e6, part.ms[these], s=36, color=colour, marker=marker, label=name, zorder=3)
-        axis.set(xscale="log", yscale="log", title=f"networks for {data}", xlabel="MB on disk", ylabel="ms an image")
-        plain_log(axis.xaxis)
-        plain_log(axis.yaxis)
-        axis.margins(0.1, 0.15)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3 if narrow else 7, fontsize="small")
-    figure.suptitle(f"one thread, {machine}", fontsize="medium")
-    return figure
+def graph(model):
+    """The layers of a Keras model as a directed graph of their names."""
+    names = {str(id(layer)): layer.name for layer in model.layers}
+    edges = keras.utils.model_to_dot(model).get_edge_list()
+    return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
 
 
 def fire_module(model, module="fire2"):
@@ -330,7 +140,7 @@ def fire_module(model, module="fire2"):
         for depth, generation in enumerate(generations)
         for i, name in enumerate(sorted(generation))
     }
-    figure, axis = plt.subplots(figsize=(6.4, 4.2))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.8))
     for source, target in sorted(network.subgraph(place).edges):  # a subgraph has the order of a set
         _line(axis, [place[source], place[target]], GREY)
     for name, (x, y) in place.items():
@@ -352,7 +162,7 @@ def macroarchitectures(networks):
     longest = max(chains.values(), key=len)  # its heights serve all, so that modules of a name stand side by side
     steps = [0.62 if name.endswith("bypass") else 1 for name in longest]
     height = dict(zip(longest, -np.cumsum(steps), strict=True))
-    figure, axes = plt.subplots(1, len(networks), figsize=(2.7 * len(networks), 8.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(networks), figsize=(WIDTH * 1.2, 7.6), squeeze=False)
     for axis, (title, model) in zip(axes.flat, networks.items(), strict=True):
         chain = chains[title]
         after = dict(pairwise(chain))

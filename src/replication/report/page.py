@@ -1,24 +1,23 @@
-"""The report as Markdown and as one HTML page, from templates/ and the frames of `tables`, with its figures."""
+"""The report as Markdown and as one HTML page: the words in templates/, the numbers from the evidence by name.
+
+The evidence is in git, so that the words are written for it. A sentence that concludes is pinned to the verdict that
+it tells, and no report is rendered once that verdict has changed.
+"""
 
 import base64
 import json
-import shutil
-import tempfile
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import jinja2
 import markdown
-import nbformat
 import pandas as pd
 
-from replication import paths
-from replication.evidence import gathered
-from replication.report import advantages, answers, audit, benchmarks, claims, figures, readings, summaries, tables
-from replication.results import conditions, strongest
-from squeezenet import costs, models
+from replication import params, paths
+from replication.report import advantages, audit, claims, evidence, figures, tables
+from replication.report.ours import network_of
+from replication.report.statistics import points, spread
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -26,276 +25,289 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"table": tables.markdown, "percent": tables.percent}
 KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its points are
     "Figure 3(a)": ("figure3a_squeeze_ratio", "squeeze ratio"),
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),
 }
+MARK = "\ue000{}\ue001"  # in front of a pinned sentence while it is rendered
 
 
 class Found(NamedTuple):
     """All that the report tells.
 
     Attributes:
-        variants: name -> entry of params.yaml.
-        recipe: section train of params.yaml, as a dictionary.
-        paper: of `audit.read_paper`.
-        runs: `results.Run`s, the laptop's first.
-        compressed: `claims.compressed` runs, the laptop's first; or none.
-        others: `summaries.Others`.
-        audited, tested: of `audit.audit` and `claims.assess`.
-        longer: `gathered.Gathered`.
-        imagenet: what others found on ImageNet, as a frame.
-        measured: `advantages.Advantages`.
-        timed: of `benchmarks.read`.
+        runs: name -> frame of trainings, and of files made from them.
+        numbers: of `audit.read_paper`.
+        audited: of `audit.audit`.
+        tested: of `claims.assess`.
+        section1: `advantages.Advantages`.
+        rows: name -> the row of a stage in data/evidence.
+        own: what the user's own run left, of `evidence.own`.
     """
 
-    variants: dict
-    recipe: dict
-    paper: pd.DataFrame
-    runs: list
-    compressed: list
-    others: summaries.Others
+    runs: dict
+    numbers: pd.DataFrame
     audited: pd.DataFrame
     tested: pd.DataFrame
-    longer: gathered.Gathered
-    imagenet: pd.DataFrame
-    measured: advantages.Advantages = advantages.Advantages()
-    timed: Mapping = MappingProxyType({})
+    section1: advantages.Advantages
+    rows: dict
+    own: pd.DataFrame
 
-    @property
-    def laptop(self):
-        return summaries.summarise(self.runs[0].trainings, self.paper)
-
-    @property
-    def lengths(self):
-        bypasses = self.paper.variant[self.paper["where"] == "Table 3"].unique()[1:]
-        return summaries.lengths([name for name in bypasses if name in self.variants], self.runs[1:])  # of one recipe
-
-    def panel(self, place):
-        """Names of our networks in a table or figure of the paper."""
-        names = self.paper.variant[self.paper["where"] == place].unique()
-        return [name for name in names if name in self.variants]
+    def trained(self, run):
+        """The networks of a run, without the files made from them."""
+        frame = self.runs[run]
+        return frame[~frame.name.str.contains("/")]
 
 
-def figure3(found, place):
-    """The paper's points of one panel of Figure 3, ours for the same networks, and each of our trainings."""
-    part = found.paper[found.paper["where"] == place]
-    points = part[["subject", "variant", "source"]].drop_duplicates("subject").set_index("subject")
-    points = points.join(part.pivot(index="subject", columns="quantity", values="printed").astype(float)).reset_index()
-    points = points.rename(columns={"top-5": "accuracy"}).assign(label=points.subject.str.extract(r"([\d.]+%?)")[0])
-    run = strongest(found.panel(place), found.runs)
-    ours = points[["label", "variant"]].merge(summaries.summarise(run.trainings, found.paper), on="variant")
-    seeds = run.trainings.assign(accuracy=100 * run.trainings.accuracy)
-    return points, ours, seeds.assign(mebibytes=costs.mebibytes(seeds.parameters))
+def read_table(name):
+    """A file of data/paper as the paper prints it, of strings."""
+    return pd.read_csv(paths.PAPER / f"{name}.csv", dtype=str, keep_default_na=False)
 
 
-def draw(found, narrow=False):
-    """Every figure of the report that there is something for: name -> matplotlib figure.
+def gather():
+    """Read the evidence, audit the paper's numbers and test its claims."""
+    variants = params.read("variants", dict[str, dict])
+    rows = {name: json.loads((paths.EVIDENCE / f"{name}.json").read_text())
+            for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
+    runs, numbers, section1 = evidence.read(), audit.read_paper(), advantages.read()
+    audited = audit.audit(numbers, audit.read_cited(), audit.read_errata(), variants, rows["authors"])
+    tested = claims.assess(read_table("claims"), runs, claims.printed(), advantages.measured(section1))
+    return Found(runs, numbers, audited, tested, section1, rows, evidence.own())
 
-    Args:
-        narrow: panels below each other, and only the figures that have several.
-    """
+
+def effects_by_length(found):
+    """What the bypasses gain at each training length on CIFAR-10."""
+    bypasses = list(read_table("table3").network[1:])
+    return tables.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+
+
+def briefly(trained):
+    """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
+    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
+
+
+def draw(found):
+    """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    where, drawn = _briefly(found.runs[0].trainings), {}
-    for place, (name, knob) in KNOBS.items():
-        if found.panel(place):
-            points, ours, seeds = figure3(found, place)
-            drawn[name] = figures.microarchitecture(points, ours, seeds, knob, _briefly(seeds), narrow)
-    effects = found.lengths
-    if effects.epochs.nunique() > 1:
-        rows = found.paper[(found.paper["where"] == "Table 3") & (found.paper.quantity == "top-1")]
-        top1 = rows.set_index("variant").printed.astype(float)
-        drawn["effect_against_length"] = figures.lengths(effects, (top1 - top1.iloc[0]).to_dict(), narrow)
-    if found.others.compression:
-        steps = pd.concat([pd.DataFrame(entry["steps"]) for entry in found.others.compression.values()])
-        drawn["compression"] = figures.compression(steps, where, narrow)
-    curves = summaries.curves(found.paper, found.runs[0])
-    drawn["training_curves"] = figures.training_curves(curves, where, narrow)
-    if transfer := found.others.transfer:
-        drawn["transfer"] = figures.transfer(pd.DataFrame(transfer["curves"]), transfer["classes"], narrow)
-    drawn |= advantages.draw(found.measured, found.variants, found.paper, narrow)
-    drawn |= benchmarks.draw(found.timed, narrow)
-    named = (summaries.OTHERS, summaries.DOWNSAMPLING, summaries.PANELS["Table 3"])
-    printed = summaries.printed_networks(found.paper)
-    drawn["accuracy_against_size"] = figures.accuracy_against_size(printed, found.laptop, where, named, narrow)
-    if found.others.export and found.others.timed:
-        rows = summaries.exports(found.others)
-        drawn["exports"] = figures.exports(rows, found.others.timed["hardware"], narrow)
-    if narrow:
-        return drawn
-    drawn["figure1_fire_module"] = figures.fire_module(answers.model_of({"model": "squeezenet"}))
-    macro = found.paper[found.paper["where"] == "Table 3"].drop_duplicates("subject").set_index("variant").subject
-    shown = {macro[name]: answers.model_of(found.variants[name]) for name in found.panel("Table 3")}
-    if shown:
-        drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
+    table3, trained, variants = read_table("table3"), found.trained("table3"), params.read("variants", dict[str, dict])
+    drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
+    for panel, drawing in read_table("figure3").groupby("panel"):
+        (name, knob), trained = KNOBS[panel], found.trained("figure3")
+        drawing = drawing.assign(label=drawing.point.str.extract(r"([\d.]+%?)")[0])
+        trained = trained[trained.name.isin(drawing.network)]
+        drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
+    top1 = table3.set_index("network")["top-1 (%)"].astype(float)
+    drawn["effect_against_length"] = figures.lengths(effects_by_length(found), (top1 - top1.iloc[0]).to_dict())
+    drawn["figure1_fire_module"] = figures.fire_module(network_of(variants["squeezenet"]))
+    shown = {row.architecture: network_of(variants[row.network]) for row in table3.itertuples()}
+    drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
     return drawn
 
 
-def _briefly(trainings):
-    """What a figure says of its trainings where the text beside it says the rest."""
-    epochs = int(trainings.epochs.iloc[0])
-    return f"{trainings.dataset.iloc[0]}, {epochs} epoch{'s' * (epochs > 1)}"
+def limits(found):
+    """The paper's two limits of on-chip memory, MB."""
+    memory = found.numbers[found.numbers.quantity == "on-chip memory"].set_index("unit").printed
+    return [float(memory[unit].lstrip("<")) for unit in ("MBytes", "MB")]
+
+
+def memory(found):
+    """The frame of `advantages.memory`; compressed files as the paper's method makes them, of AlexNet as printed."""
+    sizes = claims.printed().query("measure == 'size'").set_index("network").number
+    ours = authors_files(found)["paper_6bit.sqnt"]["bytes"]
+    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * sizes["alexnet/Deep_Compression/5-8"]})
+
+
+def authors_files(found):
+    """Our files of the released networks by their names."""
+    return {file["file"]: file for file in found.rows["authors"]["files"] if "file" in file}
+
+
+# Pinned sentences
+
+
+class Pins:
+    """What sentences rest on: marks them in the text, and finds those that rest on it no more."""
+
+    def __init__(self, verdicts):
+        self.verdicts, self.broken = verdicts, {}
+
+    def pinned(self, key, verdict):
+        """In front of a sentence: it tells this verdict of a claim, or of a number by its key in the audit."""
+        return self._mark(self.verdicts[key] == verdict, f"{key} is now {self.verdicts[key]!r}, not {verdict!r}")
+
+    def checked(self, holds, what):
+        """In front of a sentence: it tells something that the evidence has to bear out."""
+        return self._mark(holds, f"it is no longer so that {what}")
+
+    def _mark(self, holds, why):
+        mark = MARK.format(len(self.broken))
+        self.broken[mark] = None if holds else why
+        return mark
+
+    def settle(self, text, draft=False):
+        """The text without marks.
+
+        Args:
+            draft: whether sentences that have lost their ground are marked, and not refused.
+
+        Raises:
+            ValueError: it names these sentences.
+        """
+        lost = []
+        for mark, why in self.broken.items():
+            if why and mark in text:
+                rest = re.sub(r"\ue000\d+\ue001", "", text.partition(mark)[2])
+                sentence = re.match(r".+?(?:\.(?=\s)|$)", rest, re.MULTILINE)[0]
+                lost.append(f"- {sentence}\n  {why}")
+            text = text.replace(mark, f"**[DRAFT: {why}]** " if why else "")
+        if lost and not draft:
+            raise ValueError(
+                "The evidence no longer says what these sentences conclude. Rewrite them in src/replication/report/"
+                "templates/, or render with --draft, which marks them:\n" + "\n".join(lost)
+            )
+        return text
+
+
+# Rendering
 
 
 def context(found):
     """What the templates may show, by name."""
-    audited, tested, runs = found.audited, found.tested, found.runs
-    verdicts, summary = audited.verdict.value_counts(), found.laptop
-    kinds = tested.verdict.map(summaries.kind_of)
-    named = {kind: list(tested.id[kinds == kind].str.replace("_", " ")) for kind in (*summaries.KINDS, "untested")}
-    units = audit.size_units(found.paper, found.variants)
-    against_compressed = tested[
-        tested.id.isin(["as_good_uncompressed", "smaller_uncompressed"]) & tested.effect.notna()
-    ]
-    sections = {place: found.panel(place) for place in summaries.PANELS}
-    sections["downsampling"] = [name for name in summaries.POOLING if name in found.variants]
-    longer = tables.longer_recipe(runs)
-    answered = set(tested.run[tested.id.isin(["compression_8_bit", "compression_6_bit"])])
+    tested, trained = found.tested.set_index("id"), found.trained("table3")
+    pins = Pins({**found.audited.set_index("key").verdict, **tested.verdict})
+    units = audit.size_units(found.numbers, params.read("variants", dict[str, dict])).to_dict("records")
     return {
-        "conditions": {
-            "laptop": conditions(runs[0].trainings),
-            **{name: conditions(strongest(names, runs).trainings) for name, names in sections.items() if names},
-            "rates": conditions(found.longer.rates) if len(found.longer.rates) else "",
-        },
-        "several": len(runs[0].seeds) > 1,
-        "as_short": tables.as_short(runs),
-        "differs": {key: (longer[key], found.recipe[key]) for key in longer if longer[key] != found.recipe[key]},
-        "dataset": summary.dataset.iloc[0],
-        "test_images": summary.test_images.iloc[0],
-        "validation_images": runs[0].trainings.validation_images.iloc[0],
-        "networks": len(summary),
-        "on_laptop": summary.set_index("variant")[["accuracy", "parameters"]].to_dict("index"),
-        "audited": len(audited),
-        "verdicts": {verdict: int(verdicts[verdict]) for verdict in readings.VERDICTS if verdict in verdicts},
-        "readings": readings,
-        "pixels": answers.CROP,
-        "classes": models.IMAGENET_CLASSES,
-        "claims": named,
-        "tested": tested.set_index("id").to_dict("index"),
-        "answering": tested[tested.conditions.notna()].groupby("run", sort=False).conditions.first().to_dict(),
+        "pins": pins,
+        "pinned": pins.pinned,
+        "checked": pins.checked,
+        "claims": tested.to_dict("index"),
+        "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
+        "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
+        "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
+        "points": points,
+        "interval": tables.interval,
+        "percent": tables.percent,
+        "figure": figure,
+        "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
+        "runs": {name: found.trained(name) for name in found.runs},
+        "recipe": trained.params.iloc[0]["train"],
+        "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
+        "spread": spread(trained).deviation,
+        "least_p": min(spread(found.trained(run)).p.min() for run in found.runs),
+        "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
+        "paper": read_table("table3").set_index("network").to_dict("index"),
+        "audit": audit.counts(found.audited),
         "units": units,
-        "best_unit": units.loc[units.fits.idxmax()],
-        "against_compressed": against_compressed.set_index("id").to_dict("index")
-        if len(against_compressed) == 2
-        else {},
-        "uncompressed": audited[(audited["where"] == "Section 4") & (audited.subject == "SqueezeNet")],
-        "others": found.others,
-        "simple_by_length": found.lengths[found.lengths.bypass == "simple_bypass"].to_dict("records"),
-        "step_by_length": summaries.lengths(["sr_750"], runs[1:], "sr_500").to_dict("records"),
-        "also_compressed": [
-            row
-            for row in summaries.compressed_summary(found.compressed[1:]).to_dict("records")
-            if (row["network"], row["method"]) == ("squeezenet", "Deep Compression") and row["run"] not in answered
+        "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
+        "limits": limits(found),
+        "memory": memory(found).set_index("network").to_dict("index"),
+        "litert": (found.section1.arenas.litert / found.section1.arenas.liveness)[
+            found.section1.arenas.network != "alexnet"
         ],
-        "strange": found.longer.strange,
-        "incomplete": found.longer.incomplete,
-        "alpha": claims.ALPHA,
-        "advantages": advantages.context(found.measured, found.variants, found.others, found.paper),
-        "tables": _tables(found, units),
+        "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
+        "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
+        "files": authors_files(found),
+        **found.rows,
     }
 
 
-def _tables(found, units):
-    """Name -> frame of texts, for what there is."""
-    audited, paper, runs, others = found.audited, found.paper, found.runs, found.others
-    made = {
-        "contradictions": tables.contradictions(audited),
-        "by_place": tables.by_place(audited),
-        "audit": tables.whole_audit(audited),
-        "claims": tables.claims_table(found.tested),
-        "units": units.rename(columns={"rounded": "rounded to the printed digits"}),
-        "networks": tables.networks(paper, runs),
-        "rates": tables.rates(found.longer.rates, found.variants, found.recipe["learning_rate"]),
-        "imagenet": tables.imagenet(others.imagenet, paper, found.imagenet),
-        "provenance": tables.provenance(runs, found.recipe),
-        "lengths": tables.lengths(found.lengths),
+def shown_tables(found):
+    """Name -> frame of texts, of every table that stands in the report."""
+    table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
+    alexnet = 4 * network_of({"model": "alexnet"}).count_params()
+    contradicted = found.audited[found.audited.verdict == audit.CONTRADICTED]
+    return {
+        "claims": tables.claims_by_verdict(found.tested),
+        "runs": tables.runs(trained),
+        "table1": tables.table1(found.numbers, found.audited),
+        "table2": tables.table2(found.numbers, found.audited),
+        "table3": tables.table3(table3, trained["table3"]),
+        "small": tables.how_small(found.rows["authors"], alexnet),
+        "compression": tables.compression({"squeezenet": found.runs["table3"], "alexnet": found.runs["alexnet"]}),
+        "lengths": tables.lengths_table(effects_by_length(found)),
+        "downsampling": tables.downsampling(trained["table3"]),
+        "communication": tables.communication(found.section1.communication),
+        "updates": tables.updates(found.section1.updates),
+        "memory": tables.memory(memory(found), *limits(found)),
+        "imagenet": tables.imagenet(table3, read_table("others")),
+        "errata": contradicted[["where", "what", "printed", "ours", "note"]],
+        "counts": pd.DataFrame(audit.counts(found.audited).items(), columns=["verdict", "numbers"]),
+        "own": tables.own(found.own, trained),
     }
-    sometimes = {
-        "evidence": tables.evidence(runs),
-        "trained_by": tables.trained_by(runs),
-        "backends": tables.backends(runs),
-        "ranking": tables.ranking(summaries.ranking(runs)),
-        "spread": tables.spread(runs),
-        "downsampling": tables.downsampling(paper, runs),
-    }
-    made |= {name: frame for name, frame in sometimes.items() if len(frame)}
-    for place, maker in (("Table 1", tables.table1), ("Table 2", tables.table2)):
-        if (audited["where"] == place).any():
-            made[place] = maker(audited)
-    if found.panel("Table 3"):
-        made["Table 3"] = tables.table3(audited, paper, runs)
-    if found.compressed:
-        made["compression"] = tables.compression(found.compressed, paper)
-    if others.authors and others.authors["available"]:
-        made["authors"] = tables.authors(others.authors)
-    if others.transfer:
-        made["transfer"] = tables.transfer(others.transfer)
-    if others.export:
-        made["exports"] = tables.exports(summaries.exports(others))
-    return made
 
 
-def render(found, drawn, narrow=(), page=False):
-    """The whole report as Markdown: for README.md, or for the HTML page, with figures that open and a contents list."""
-    shown = context(found) | {"figures": set(drawn), "narrow": set(narrow), "page": page}
-    return TEMPLATES.get_template("report.md.j2").render(shown)
+def figure(name, caption):
+    return f"![{caption}](figures/{name}.svg)\n\n*{caption}.*"
+
+
+def render(found, template="report.md.j2", draft=False):
+    """The report, or another template, as Markdown.
+
+    Raises:
+        ValueError: a sentence concludes what the evidence no longer says, and this is no draft.
+    """
+    shown = context(found)
+    return shown["pins"].settle(TEMPLATES.get_template(template).render(shown), draft)
 
 
 def html(text, pictures):
-    """The report as one page that needs no other file.
+    """The report as one page.
 
     Args:
-        text: of `render(page=True)`.
+        text: of `render`.
         pictures: name -> bytes of the SVG that stands in the text as figures/NAME.svg.
     """
-    converter = markdown.Markdown(
-        extensions=["tables", "toc", "md_in_html"], extension_configs={"toc": {"toc_depth": "2"}}
-    )
-    body = converter.convert(text)
+    title, _, rest = text.partition("\n")
+    converter = markdown.Markdown(extensions=["tables", "toc"], extension_configs={"toc": {"toc_depth": "2-2"}})
+    body = converter.convert(f"{title}\n\n[TOC]\n{rest}")
     for name, svg in pictures.items():
         inline = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
         body = body.replace(f'"figures/{name}.svg"', f'"{inline}"')
-    return TEMPLATES.get_template("page.html.j2").render(body=body, title=text.partition("\n")[0].lstrip("# "))
+    return TEMPLATES.get_template("page.html.j2").render(body=body, title=title.lstrip("# "))
 
 
-def write(found, drawn, narrow, frames, folder=paths.REPORTS):
+def files(found):
+    """Name -> frame of tables/NAME.csv: all numbers, claims and trainings, and what has no room in the report."""
+    return {
+        "audit": found.audited,
+        "claims": found.tested,
+        "trainings": tables.trainings(found.runs),
+        "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
+        "rates": tables.rates(evidence.rates()),
+        "memory": memory(found),
+        "updates": found.section1.updates,
+        "communication": found.section1.communication,
+        "exports": pd.DataFrame(found.rows["export"]["rows"]),
+    }
+
+
+def metrics(found):
+    """A few leaves for `dvc metrics`: accuracies of the user's own run in %, and how many claims and numbers hold."""
+    own = found.own[~found.own.variant.str.match("sr_|pct_")] if len(found.own) else found.own
+    counts, verdicts = audit.counts(found.audited), found.tested.verdict
+    hold, opposite = (int(verdicts.isin(of).sum()) for of in (claims.HOLD, [claims.OPPOSITE]))
+    return {
+        "accuracy": {row.variant: round(100 * row.accuracy, 2) for row in own.itertuples()},
+        "audit": {verdict: counts[verdict] for verdict in (audit.HOLDS, audit.CONTRADICTED)},
+        "claims": {"hold": hold, "opposite": opposite, "open": len(verdicts) - hold - opposite},
+    }
+
+
+def write(found, drawn, folder=paths.REPORTS, draft=False):
     """Write README.md, report.html, figures/, tables/ and metrics.json, after all of them could be made.
 
     Args:
-        drawn, narrow: figures by name, as `draw` makes them.
-        frames: name -> frame, for tables/NAME.csv.
+        drawn: figures by name, as `draw` makes them.
+
+    Raises:
+        ValueError: as of `render`.
     """
-    encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
-    pictures = {name: kinds["svg"] for name, kinds in encoded.items()}
-    pictures |= {f"{name}_narrow": figures.encode(figure)["svg"] for name, figure in narrow.items()}
-    metrics = summaries.metrics_of(found.laptop, found.audited, found.tested)
-    with tempfile.TemporaryDirectory() as temporary:
-        scratch = Path(temporary) / "reports"  # copying the private folder itself would make `folder` private
-        for name in ("figures", "tables"):
-            (scratch / name).mkdir(parents=True)
-        for name, kinds in encoded.items():
-            for kind, data in kinds.items():
-                (scratch / "figures" / f"{name}.{kind}").write_bytes(data)
-        for name, frame in frames.items():
-            frame.to_csv(scratch / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-        (scratch / "README.md").write_text(render(found, drawn))
-        (scratch / "report.html").write_text(html(render(found, drawn, narrow, page=True), pictures))
-        findings = TEMPLATES.get_template("findings.md.j2").render(context(found))
-        (scratch / "tables/findings.md").write_text(findings)
-        (scratch / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        shutil.copytree(scratch, folder, dirs_exist_ok=True)
-
-
-def publish(notebook, target):
-    """Copy an executed notebook for readers of the repository, without what libraries say of the machine."""
-
-    def is_ours(output):
-        return output.get("name") != "stderr" and tempfile.gettempdir() not in output.get("text", "")
-
-    content = nbformat.read(notebook, as_version=4)
-    for cell in content.cells:
-        if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if is_ours(output)]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, target)
+    text, encoded = render(found, draft=draft), {name: figures.encode(figure) for name, figure in drawn.items()}
+    made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}
+    page = html(text, {name: kinds["svg"] for name, kinds in encoded.items()})
+    texts = {"README.md": text, "report.html": page, "metrics.json": json.dumps(metrics(found), indent=2) + "\n"}
+    for name, frame in files(found).items():
+        texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
+    for name, data in (made | {name: text.encode() for name, text in texts.items()}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)

@@ -1,0 +1,130 @@
+"""How far apart networks are, when seeds and test images are both drawn by chance.
+
+Every network is trained from several seeds and classifies the same test images. By the law of total variance the
+variance of a difference is a sum of two parts, and neither is counted twice:
+
+- seeds, on these images: of networks trained independently, the variance within networks, pooled over all networks of
+  a run; of files made from the same training, the variance of their difference from training to training;
+- images, for the average training: the variance of the difference from image to image, its mean over seeds taken
+  first, minus the seed noise that averaging left.
+
+Satterthwaite's formula gives the degrees of freedom of the sum.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+POWER = 0.8  # of the experiment that would settle a claim
+MOST = 50  # seeds that anybody is told to train
+NEVER_ZERO = 1e-12  # variance of a difference that neither seeds nor images vary
+
+
+class Estimate(NamedTuple):
+    """A weighted sum of accuracies in points.
+
+    Attributes:
+        value: of the mean over seeds.
+        by_seeds, by_images: the two parts of its variance.
+        df_seeds, df_images: their degrees of freedom.
+        seeds: how many of each network.
+    """
+
+    value: float
+    by_seeds: float
+    by_images: float
+    df_seeds: float
+    df_images: float
+    seeds: int
+
+    def distribution(self):
+        variance, df = _sum(self.by_seeds, self.by_images, self.df_seeds, self.df_images)
+        return stats.t(df, self.value, np.sqrt(variance))
+
+    def interval(self):
+        """The 95% interval."""
+        return self.distribution().interval(0.95)
+
+    def p_above(self, threshold):
+        """One-sided p value of the value being above `threshold`."""
+        return self.distribution().cdf(threshold)
+
+    def p_below(self, threshold):
+        """One-sided p value of the value being below `threshold`."""
+        return self.distribution().sf(threshold)
+
+    def seeds_needed(self, threshold, alpha):
+        """Seeds at which a true value like this passes the one-sided test at `alpha` with 80% power.
+
+        Returns:
+            infinity if it takes more than `MOST`.
+        """
+        seeds = np.arange(2, MOST + 1)
+        df_seeds = self.df_seeds * (seeds - 1) / (self.seeds - 1)
+        variance, df = _sum(self.by_seeds * self.seeds / seeds, self.by_images, df_seeds, self.df_images)
+        size = np.minimum(abs(self.value - threshold) / np.sqrt(variance), 30)  # beyond, scipy gives nan
+        enough = seeds[stats.nct.sf(stats.t.isf(alpha, df), df, size) >= POWER]
+        return int(enough[0]) if len(enough) else np.inf
+
+
+def _sum(by_seeds, by_images, df_seeds, df_images):
+    """The variance of a sum of two parts, and Satterthwaite's degrees of freedom."""
+    by_images = np.maximum(by_images, NEVER_ZERO)
+    return by_seeds + by_images, (by_seeds + by_images) ** 2 / (by_seeds**2 / df_seeds + by_images**2 / df_images)
+
+
+def estimate(weights, trained):
+    """Estimate a weighted sum of accuracies, such as {"simple_bypass": 1, "squeezenet": -1}.
+
+    Args:
+        weights: name -> weight; they sum to 0.
+        trained: frame with name, seed, accuracy and correct (bool array over the test images), one row a training or
+            a file made from one. A file's name is NETWORK/METHOD/BITS. The seeds that all names have count.
+
+    Raises:
+        ValueError: the networks classified different test sets.
+    """
+    right = trained[trained.name.isin(weights)].pivot(index="seed", columns="name", values="correct").dropna()
+    sizes = {name: len(right[name].iloc[0]) for name in weights}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"test sets of different sizes cannot be compared. Received: {sizes}")
+    differences = sum(100 * weight * np.stack(right[name]) for name, weight in weights.items())  # (seeds, images)
+    seeds, images = differences.shape
+    files, networks = [name for name in weights if "/" in name], {name.partition("/")[0] for name in weights}
+    if files and len(networks) == 1:
+        by_seeds, df = differences.mean(1).var(ddof=1) / seeds, seeds - 1
+    else:
+        alike = trained.name.isin(weights) if files else ~trained.name.str.contains("/")
+        within = trained[alike].groupby("name").accuracy.agg(["var", "count"]).dropna()
+        df = (within["count"] - 1).sum()
+        pooled = 100**2 * (within["var"] * (within["count"] - 1)).sum() / df
+        by_seeds = pooled * sum(weight**2 for weight in weights.values()) / seeds
+    noise = differences.var(0, ddof=1).mean() / seeds  # what the seeds leave in an image's mean
+    by_images = max(differences.mean(0).var(ddof=1) - noise, 0) / images
+    return Estimate(differences.mean(), by_seeds, by_images, df, images - 1, seeds)
+
+
+def mean(accuracy):
+    """Mean of accuracies over seeds in %, with Student's 95% interval: a Series of shares -> (mean, low, high)."""
+    low, high = stats.t.interval(0.95, len(accuracy) - 1, accuracy.mean(), accuracy.sem())
+    return 100 * accuracy.mean(), 100 * low, 100 * high
+
+
+def spread(trained):
+    """How far the seeds of each network of a run lie apart.
+
+    Returns:
+        A frame with name, seeds, accuracy (%), deviation (points), and p: of the Brown-Forsythe test that all networks
+        of the run spread alike, the same in each row.
+    """
+    groups = {name: 100 * rows.accuracy for name, rows in trained.groupby("name", sort=False)}
+    p = stats.levene(*groups.values(), center="median").pvalue
+    rows = [(name, len(group), group.mean(), group.std(), p) for name, group in groups.items()]
+    return pd.DataFrame(rows, columns=["name", "seeds", "accuracy", "deviation", "p"])
+
+
+def points(value, low, high):
+    """A difference with its interval, for a table."""
+    return f"{value:+z.1f} [{low:+z.1f}, {high:+z.1f}]"
