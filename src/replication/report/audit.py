@@ -19,7 +19,7 @@ CUTS = {"size": "up", "ratio": "down", "kept in all": "down"}  # the directions 
 
 # Verdicts
 HOLDS, SELF, CITED, ATTAINABLE = "holds", "consistent with itself", "cited", "attainable"
-CONTRADICTED, NOT_ATTAINED, SLIP = "contradicted", "not attained", "differs from its source"
+CONTRADICTED, NOT_ATTAINED, SLIP = "contradicted", "not attained here", "differs from its source"
 DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = "drawn", "needs ImageNet", "needs a file of the authors", "an example"
 VERDICTS = (
     HOLDS, ATTAINABLE, SELF, CITED, CONTRADICTED, NOT_ATTAINED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
