@@ -338,9 +338,9 @@ def test_a_keras_file_that_describes_far_more_weights_than_it_has_is_refused(own
     ("arguments", "layer"),
     [
         ({"input_shape": SIDE}, "conv1|images below 64 pixels"),  # of the same shape, but not padded
-        ({"nb_classes": 11}, "conv10/kernel"),
+        ({"nb_classes": 11}, "conv10|conv10/kernel"),
         ({"as_released": True}, "conv10|as_released"),
-        ({"compression": 1.0}, "conv1/kernel"),
+        ({"compression": 1.0}, "conv1|conv1/kernel"),
         ({"pools": ("conv1", "fire4", "fire8")}, "maxpool3|pools"),
     ],
     ids=str,
