@@ -139,7 +139,7 @@ def layout_of(configurations):
     layout = {}
     for layer in configurations:
         kind, config = layer["class_name"], layer["config"]
-        if kind in kinds or config["name"] == "pad10":
+        if kind in kinds or config.get("name") == "pad10":
             known = {key: config[key] for key in keys if key in config}
             layout[config["name"]] = json.loads(json.dumps({"layer": kinds.get(kind, kind)} | known))  # lists alike
     return layout
