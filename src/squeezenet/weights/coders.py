@@ -11,6 +11,11 @@ def frequencies(symbols, size):
     return np.where(root > 0, np.maximum(np.rint(root * scale), 1), 0).astype(np.uint8)
 
 
+def read_frequencies(tables, size):
+    """The next `size` frequencies of a stream, stored as differences."""
+    return np.cumsum(np.frombuffer(tables.read(size), np.uint8), dtype=np.uint8)
+
+
 def _probabilities(table):
     if not table.any():
         raise ValueError("a table without symbols")

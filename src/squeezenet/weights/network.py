@@ -123,13 +123,23 @@ def fill(network, source, settings, settings_of, top=()):
 
 
 def layout_of(configurations):
-    """By layer, what Keras' configurations tell of convolutions, sums and pools beyond the shapes of weights."""
+    """By layer, what Keras' configurations tell of convolutions, sums and pools."""
     kinds = {"GroupedConv2D": "Conv2D"} | {kind: kind for kind in ("Conv2D", "Dense", "Add", "MaxPooling2D")}
-    keys = ("strides", "padding", "groups", "dilation_rate", "activation", "pool_size")
+    keys = (
+        "filters",
+        "units",
+        "kernel_size",
+        "strides",
+        "padding",
+        "groups",
+        "dilation_rate",
+        "activation",
+        "pool_size",
+    )
     layout = {}
     for layer in configurations:
         kind, config = layer["class_name"], layer["config"]
-        if kind in kinds or config["name"] == "pad10":
+        if kind in kinds or config.get("name") == "pad10":
             known = {key: config[key] for key in keys if key in config}
             layout[config["name"]] = json.loads(json.dumps({"layer": kinds.get(kind, kind)} | known))  # lists alike
     return layout

@@ -233,10 +233,10 @@ def _decode(data):
     for t in header.tensors:
         positions = slice(t.stored)
         if t.gaps:
-            positions = _to_positions(masks(t.gaps, _frequencies(tables, FILLER + 1)), t)
+            positions = _to_positions(masks(t.gaps, coders.read_frequencies(tables, FILLER + 1)), t)
         if t.entries:
             levels = _unpack_codebook(codebooks.read(_codebook_bytes(t)), t)
-            values = levels[codes(t.stored, _frequencies(tables, t.entries))]
+            values = levels[codes(t.stored, coders.read_frequencies(tables, t.entries))]
         else:
             uncoded = biases if t.is_bias else weights
             values = np.frombuffer(uncoded.read(t.stored * np.dtype(t.form).itemsize), t.form)
@@ -327,7 +327,3 @@ def _codebook_bytes(tensor):
 
 def _grid(step, first, entries):
     return np.float32(step) * np.arange(first, first + entries).astype(np.float32)
-
-
-def _frequencies(tables, size):
-    return np.cumsum(np.frombuffer(tables.read(size), np.uint8), dtype=np.uint8)
