@@ -22,8 +22,9 @@ from replication.dataset import imagenette, photographs
 from replication.measures import pack
 from replication.params import read
 from replication.train import devices
-from squeezenet import SqueezeNet, models, preprocess_input, weights
+from squeezenet import SqueezeNet, preprocess_input, weights
 from squeezenet.deep_compression import Quantiser
+from squeezenet.preprocessing import labels
 from squeezenet.weights import authors, sqnt
 
 FOLDER = paths.DATA / "authors_photographs"
@@ -37,7 +38,7 @@ def load(count):
     Args:
         count: of "calibration": as many of each class, spread over its photographs of train/ that are not "clean".
     """
-    label_of = {wnid: label for label, (wnid, _) in enumerate(models.labels())}
+    label_of = {wnid: label for label, (wnid, _) in enumerate(labels())}
     parts, of_class = {"clean": [], "others": []}, {wnid: [] for wnid in imagenette.CLASSES}
     for split, wnid, name, content in sorted(imagenette.files(imagenette.find())):
         clean = imagenette.CLEAN.match(name)
@@ -95,14 +96,14 @@ def measure(name, budgets, parts):
     made += [
         (files.OURS, f"{name}_{budget}.sqnt", quantiser.encode(budget, weights.RELEASED[version])) for budget in budgets
     ]
-    labels = {part: np.array([label for _, label in parts[part]]) for part in MEASURED}
+    truth = {part: np.array([label for _, label in parts[part]]) for part in MEASURED}
     reference = {part: first(network, tensors, parts[part]) for part in MEASURED}
-    before, rows = {part: reference[part] == labels[part] for part in MEASURED}, []
+    before, rows = {part: reference[part] == truth[part] for part in MEASURED}, []
     for kind, file, data in made:
         (FOLDER / file).write_bytes(data)
         shown = MEASURED if kind == files.OURS else MEASURED[:1]
         classes = {part: first(network, sqnt.decode(data)[1], parts[part]) for part in shown}
-        after = {part: classes[part] == labels[part] for part in shown}
+        after = {part: classes[part] == truth[part] for part in shown}
         changes = {part: change(before[part], after[part]) for part in shown}
         if kind == files.OURS:
             changes["all"] = change(*(np.concatenate([each[part] for part in shown]) for each in (before, after)))

@@ -52,7 +52,8 @@ class Quantiser:
         check_finite(self.tensors)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
         self.moments, self.feedback = {}, {}
-        for name, inputs in drawn_inputs(network, self.layers, images, seed=seed).items():
+        for name, drawn in drawn_inputs(network, self.layers, images, seed=seed).items():
+            inputs = drawn.astype(np.float64)  # by sums in float32 the file depends on the kernels of the BLAS library
             self.moments[name] = inputs.T @ inputs / len(inputs)
             relu = network.get_layer(name).activation is keras.activations.relu
             self.feedback[name] = _feedback(inputs, *_layer(self.tensors, name), CUT_OFF if relu else 1)
