@@ -82,9 +82,9 @@ def trainings(name):
         raise ValueError(f"params.yaml: runs has no {name!r}. It has {', '.join(runs)}; {LAPTOP!r} is section train")
     run, found = runs[name], []
     data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
+    networks = [(variant, rates, variant_of(variant)[0]) for variant, rates in run.networks.items()]
     for seed in run.seeds:
-        for variant, rates in run.networks.items():
-            options, _ = variant_of(variant)
+        for variant, rates, options in networks:
             for rate in rates if isinstance(rates, list) else [rates]:
                 values = run.recipe | {"learning_rate": rate}
                 recipe = validate(f"runs.{name}.recipe", Train, values | {"epochs": run.epochs, "seed": seed})

@@ -1,0 +1,195 @@
+"""Recorded runs: what they freeze, what counts as theirs, and that a row is compared and never overwritten."""
+
+import functools
+import json
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from replication import params, paths
+from replication.dataset.splits import Dataset
+from replication.train import __main__ as command
+from replication.train import recipe, runs
+
+VALUES = yaml.safe_load(paths.PARAMS.read_text())
+RUNS = runs.plan()
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """A function that has trainings read another params.yaml."""
+
+    def edit(values):
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        for module in (recipe, runs):
+            monkeypatch.setattr(module, "read", functools.partial(params.read, path=tmp_path / "params.yaml"))
+
+    return edit
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """No row is there, and none is written into the clone."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "EVIDENCE", tmp_path / "data/evidence")
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "data/checkpoints")
+
+
+def rows():
+    return {name: len(runs.recorded(name)) for name in RUNS}
+
+
+def committed():
+    return {name: len(list((paths.EVIDENCE / name).glob("*.json"))) for name in RUNS}
+
+
+def test_committed_rows_are_of_the_parameters_of_their_runs():
+    assert rows() == committed() and sum(rows().values()) > 100
+    assert {path.name for path in paths.EVIDENCE.iterdir() if path.is_dir()} <= {*RUNS, "communication"}
+
+
+def test_no_change_outside_of_a_run_strands_its_rows(edited, monkeypatch):
+    """All of sections train and dataset, the rate of a variant, and a key that section train gains later."""
+    other = {"momentum": 0.8, "epochs": 7, "learning_rate": 0.5, "crop": 24, "dropout": 0.1, "nesterov": False}
+    variants = VALUES["variants"] | {"squeezenet": VALUES["variants"]["squeezenet"] | {"learning_rate": 0.01}}
+    data = VALUES["dataset"] | {"name": "imagenette", "validation": 10, "limit": 100}
+    edited(VALUES | {"train": VALUES["train"] | other | {"later": 2}, "dataset": data, "variants": variants})
+
+    class Later(recipe.Train):
+        later: int = 1
+
+    for module in (recipe, runs):
+        monkeypatch.setattr(module, "Train", Later)
+    assert rows() == committed()
+
+
+@pytest.mark.parametrize("change", [("recipe", "momentum", 0.8), ("dataset", "validation", 10)])
+def test_a_row_of_other_parameters_than_its_runs_is_refused_by_name(change, edited):
+    part, key, value = change
+    table3 = VALUES["runs"]["table3"]
+    changed = table3 | {part: table3[part] | {key: value}}
+    edited(VALUES | {"runs": VALUES["runs"] | {"table3": changed}})
+    with pytest.raises(ValueError, match=r"complex_bypass-0\.json is not of runs\.table3 as params\.yaml has it"):
+        runs.recorded("table3")
+
+
+def test_a_row_of_no_training_of_its_run_is_refused_by_name(elsewhere):
+    (paths.EVIDENCE / "table3").mkdir(parents=True)
+    (paths.EVIDENCE / "table3/squeezenet-99.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"squeezenet-99\.json is not of runs\.table3"):
+        runs.recorded("table3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table4", "squeezenet"), r"runs has no 'table4'\. It has .*table3.*; 'laptop' is section train"),
+        (("table3", "alexnet"), r"runs\.table3 has no 'alexnet' of seed 0 and rate any"),
+        (("table3", "squeezenet", 99), r"runs\.table3 has no 'squeezenet' of seed 99 and rate any"),
+        (("rates", "squeezenet", 0, 9.0), r"runs\.rates has no 'squeezenet' of seed 0 and rate 9\.0"),
+        (("laptop", "resnet"), r"variants has no 'resnet'"),
+    ],
+)
+def test_a_training_that_is_not_planned_is_one_clear_error(arguments, message):
+    with pytest.raises(ValueError, match=rf"^params\.yaml: {message}") as caught:
+        runs.training(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_training_of_a_run_has_a_file_of_its_own_and_the_recipe_of_the_run():
+    trainings = [each for name in RUNS for each in runs.trainings(name)]
+    assert len({each.path for each in trainings}) == len(trainings) > 100
+    for each in trainings:
+        run = RUNS[each.run]
+        values = each.recipe.model_dump()
+        assert {key: values[key] for key in run.recipe} == run.recipe and values["epochs"] == run.epochs
+        assert each.data == Dataset.model_validate(run.dataset)
+    assert runs.training(each.run, each.variant, each.recipe.seed, each.recipe.learning_rate) == each
+
+
+@pytest.fixture
+def row(elsewhere):
+    """A function that records a training of table3, made up, which got this share of 200 test images right."""
+
+    def record(share, loss=1.0):
+        metrics = {"variant": "squeezenet", "seed": 0, "test_images": 200, "accuracy": share, "loss": loss}
+        history = pd.DataFrame({"epoch": [1, 2], "val_accuracy": [0.5, share]})
+        provenance = {"hardware": "an abacus", "seconds": 1.0}
+        return runs.record(
+            runs.training("table3", "squeezenet"), metrics, history, np.arange(200) < 200 * share, provenance
+        )
+
+    return record
+
+
+def test_a_row_is_read_as_it_was_recorded(row):
+    assert row(0.75) == "data/evidence/table3/squeezenet-0.json is written: commit it"
+    (read,) = runs.recorded("table3").to_dict("records")
+    assert read["accuracy"] == 0.75 and read["learning_rate"] == RUNS["table3"].networks["squeezenet"]
+    assert read["correct"].tolist() == [True] * 150 + [False] * 50 and read["history"]["epoch"] == [1, 2]
+
+
+def test_a_row_that_is_there_is_compared_and_not_overwritten(row):
+    row(0.75)
+    path = runs.training("table3", "squeezenet").path
+    before = path.read_bytes()
+    assert row(0.75).startswith("equal bits: every epoch, and every test image, is as in data/evidence/table3")
+    assert row(0.75, loss=1.1).startswith("+0.00 points of test accuracy")
+    assert row(0.765).endswith("which was made on an abacus: within 2")
+    with pytest.raises(RuntimeError, match=r"^-2\.50 points .* more than 2, so this is another training"):
+        row(0.725)
+    assert path.read_bytes() == before
+
+
+def test_a_row_of_other_parameters_is_replaced(row):
+    row(0.75)
+    path = runs.training("table3", "squeezenet").path
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"params": {}}))
+    assert row(0.5).endswith("is written: commit it") and json.loads(path.read_text())["accuracy"] == 0.5
+
+
+@pytest.fixture
+def listed(elsewhere, monkeypatch, capsys):
+    """A function that gives what `python -m replication.train` lists: (run, variant, seed, rate) each."""
+    monkeypatch.setattr(command, "make_dataset", lambda data: None)
+
+    def read(*arguments):
+        monkeypatch.setattr(sys, "argv", ["replication.train", *arguments])
+        command.main()
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert {line[0] for line in lines} <= {"notebooks/train.ipynb"}
+        named = [dict(zip(line[3::3], line[4::3], strict=True)) for line in lines]
+        assert len({line[1] for line in lines}) == len(lines)  # no notebook overwrites another one
+        return [(each["run"], each["variant"], int(each["seed"]), float(each["learning_rate"])) for each in named]
+
+    return read
+
+
+def planned(name):
+    return [(name, each.variant, each.recipe.seed, each.recipe.learning_rate) for each in runs.trainings(name)]
+
+
+def test_the_command_lists_what_has_no_row_seed_by_seed(listed, row):
+    ours = [name for name, run in RUNS.items() if run.backend == keras.backend.backend()]
+    assert listed() == [each for name in ours for each in planned(name)] and 0 < len(ours) < len(RUNS)
+    seeds = [seed for *_, seed, _ in listed("table3")]
+    assert seeds == sorted(seeds) and len(set(seeds)) == len(RUNS["table3"].seeds)
+    row(0.75)
+    assert listed("table3") == planned("table3")[1:]
+    assert listed("table3", "--variant", "squeezenet", "--seed", "0") == planned("table3")[:1]
+
+
+def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(paths, "DATASET", tmp_path / "data/dataset")
+    monkeypatch.setattr(command.papermill, "execute_notebook", lambda *arguments, **_: made.append(arguments[2]))
+    data = runs.training("table3", "squeezenet").data
+    command.make_dataset(data)
+    (paths.DATASET / "cifar10").mkdir(parents=True)
+    (paths.DATASET / "cifar10/dataset.json").write_text("{}")
+    command.make_dataset(data)
+    assert made == [{"name": "cifar10", "validation": 5000}]
