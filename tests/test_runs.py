@@ -48,7 +48,8 @@ def committed():
 
 
 def test_committed_rows_are_of_the_parameters_of_their_runs():
-    assert rows() == committed() and sum(rows().values()) > 100
+    found = rows()
+    assert found == committed() and sum(found.values()) > 100
     assert {path.name for path in paths.EVIDENCE.iterdir() if path.is_dir()} <= {*RUNS, "communication"}
 
 

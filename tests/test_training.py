@@ -1,4 +1,4 @@
-"""The recipe against Caffe's arithmetic, the data against its checksums, a run against its resumption."""
+"""The recipe against Caffe's arithmetic, the data against its checksums, a training against its resumption."""
 
 import json
 import os
@@ -17,11 +17,16 @@ from PIL import Image
 
 from replication import params, paths, records
 from replication.dataset import cifar10, prepare, splits
-from replication.train import loop, recipe
+from replication.train import devices, loop, recipe
 from replication.train.resident import Resident
 from squeezenet import SqueezeNet, initial, models
 
-TRAIN, DATASET = params.read("train", recipe.Train), params.read("dataset", splits.Dataset)
+TRAIN = params.read("train", recipe.Train)
+DATASET = splits.Dataset(name="cifar10", limit=None, validation=100)
+
+
+NOISE = {"name": "noise", "kind": "cifar10", "classes": cifar10.CLASSES, "image_shape": [32, 32, 3]}
+NOISE |= {"mean": [127.0] * 3, "std": [74.0] * 3}
 
 
 class Settings(NamedTuple):
@@ -30,9 +35,23 @@ class Settings(NamedTuple):
     dataset: splits.Dataset
 
 
-def train(settings, dataset, target):
-    keras.utils.clear_session()  # names are counted from the start, as in a process of its own
-    model, _ = loop.train("half_width", 7, settings.options, settings.train, settings.dataset, target, dataset)
+def built(settings, about):
+    """A network for the images that `about` describes, compiled as notebooks/train.ipynb does."""
+    devices.set_up(settings.train.threads, settings.train.seed)
+    with devices.one_device():
+        model = recipe.build(settings.options, settings.train, about)
+    return devices.everywhere(model)
+
+
+def train(settings, root, target):
+    """Train as notebooks/train.ipynb does, on a data set under `root`."""
+    about = splits.describe(settings.dataset, root)
+    model = built(settings, about)
+    training, validation, test = (splits.load(s, settings.dataset, root) for s in ("train", "validation", "test"))
+    recipe.compile_for(model, settings.train, settings.train.epochs * recipe.updates_of(training, settings.train))
+    history = loop.fit(model, training, validation, settings.train, "noise half_width 7")
+    metrics, probabilities = loop.measure(model, training, validation, test)
+    loop.save(target, model, history.drop(columns="seconds"), metrics, probabilities, test.labels)
     return model
 
 
@@ -50,17 +69,15 @@ def noise(tmp_path_factory):
     for name, count in (("train", 300), ("test", 100)):
         arrays[f"{name}_images"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{name}_labels"] = (np.arange(count) % 10).astype(np.uint8)
-    statistics = {"name": "noise", "kind": "cifar10", "classes": cifar10.CLASSES, "image_shape": [32, 32, 3]}
-    splits.save(folder, arrays, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
+    splits.save(folder / "cifar10", arrays, NOISE | {"validation": 100})
     return folder
 
 
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "INTERRUPTED", tmp_path / "interrupted")
-    changed = TRAIN.model_copy(update={"epochs": 3, "batch_size": 32, "dropout": 0.5})
-    options = {"model": "squeezenet", "compression": 0.25}
-    return Settings(options, changed, DATASET.model_copy(update={"validation": 100}))
+    changed = TRAIN.model_copy(update={"epochs": 3, "batch_size": 32, "dropout": 0.5, "seed": 7})
+    return Settings({"model": "squeezenet", "compression": 0.25}, changed, DATASET)
 
 
 @pytest.mark.jax
@@ -192,7 +209,7 @@ def test_fewer_images_than_an_update_takes_is_an_error(settings):
 
 
 def test_limit_is_stratified(noise):
-    section = DATASET.model_copy(update={"limit": 50, "validation": 100})
+    section = DATASET.model_copy(update={"limit": 50})
     split = splits.load("validation", section, noise)
     assert np.bincount(split.labels).tolist() == [5] * 10
 
@@ -209,15 +226,14 @@ def test_a_few_images_of_many_classes_are_of_all_of_them():
 
 
 def test_no_images_left_to_train_on(noise, monkeypatch):
-    with np.load(noise / "cifar10.npz") as arrays:
+    with np.load(noise / "cifar10/arrays.npz") as arrays:
         monkeypatch.setattr(cifar10, "fetch", lambda source, arrays=dict(arrays): (arrays, source))
     with pytest.raises(ValueError, match=r"dataset\.validation must be less than the 300 training images"):
         prepare.prepare(DATASET.model_copy(update={"validation": 300}))
 
 
 def test_validation_is_held_out(noise):
-    section = DATASET.model_copy(update={"limit": None, "validation": 100})
-    training_split, validation = (splits.load(split, section, noise) for split in ("train", "validation"))
+    training_split, validation = (splits.load(split, DATASET, noise) for split in ("train", "validation"))
     assert (len(training_split.labels), len(validation.labels)) == (200, 100)
     assert not (training_split.images[:, None, 0, 0] == validation.images[None, :, 0, 0]).all(-1).any()
 
@@ -277,23 +293,19 @@ def folder_settings(settings, folder):
 @pytest.fixture
 def listed(folder_settings, tmp_path):
     """What stage `dataset` leaves of the folder."""
-    (tmp_path / "dataset").mkdir()
     arrays, statistics, _ = prepare.prepare(folder_settings.dataset)
-    splits.save(tmp_path / "dataset", arrays, statistics, "folder")
+    splits.save(tmp_path / "dataset/folder", arrays, statistics)
     return tmp_path / "dataset"
 
 
 def test_a_folder_is_listed_and_split(listed, folder_settings):
-    said = splits.describe(listed)
+    said = splits.describe(folder_settings.dataset, listed)
     assert said["classes"] == list(COLOURS) and said["image_shape"] == [40, 40, 3] and said["name"].startswith("paint")
     assert said["refused"] == [["train", "red/broken.jpg", "no image"]]
     assert said["mean"] == pytest.approx(np.mean(list(COLOURS.values()), 0), abs=8)
     found = {kind: splits.load(kind, folder_settings.dataset, listed) for kind in ("train", "validation", "test")}
-    assert {kind: np.bincount(split.labels).tolist() for kind, split in found.items()} == {
-        "train": [20] * 3,
-        "validation": [4] * 3,
-        "test": [8] * 3,
-    }
+    counts = {kind: np.bincount(split.labels).tolist() for kind, split in found.items()}
+    assert counts == {"train": [20] * 3, "validation": [4] * 3, "test": [8] * 3}
     assert not set(found["train"].images.files) & set(found["validation"].images.files)
     assert found["test"].images[0].shape == (40, 40, 3)
 
@@ -308,7 +320,7 @@ def test_a_folder_must_be_given_in_params(folder_settings):
 @pytest.mark.jax
 def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_path, monkeypatch):
     whole = check_resumption(
-        folder_settings, listed, tmp_path, monkeypatch, stop_after=10
+        folder_settings, listed, tmp_path, monkeypatch, updates=10
     )  # 2 epochs of 60 images, 12 to an update
     history = pd.read_csv(tmp_path / "whole" / "history.csv")
     metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
@@ -321,7 +333,7 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_pa
 @pytest.mark.parametrize("device", [None, "a device"] if keras.backend.backend() == "jax" else [None])
 def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path, monkeypatch, device):
     monkeypatch.setattr(records, "accelerator", lambda: device)
-    check_resumption(settings, noise, tmp_path, monkeypatch, stop_after=14)  # 2 epochs of 200 images in batches of 32
+    check_resumption(settings, noise, tmp_path, monkeypatch, updates=14)  # 2 epochs of 200 images in batches of 32
 
 
 @pytest.mark.jax
@@ -329,7 +341,7 @@ def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path
 def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatch):
     """As on an accelerator, with dropout and mirroring; of few updates, as rounding errors grow."""
     settings = settings._replace(train=settings.train.model_copy(update={"epochs": 1}))
-    drawn = recipe.build("half_width", settings.options, settings.train, splits.describe(noise), 7)
+    drawn = built(settings, NOISE)
     weights, made = [drawn.layers[-1].get_weights()], []
 
     class Counted(Resident):
@@ -349,38 +361,109 @@ class Stop(Exception):
     pass
 
 
-def check_resumption(settings, noise, tmp_path, monkeypatch, stop_after):
-    whole = train(settings, noise, tmp_path / "whole")
+def stop_after(updates, monkeypatch):
+    """Make trainings end in `Stop` before the epoch that follows so many updates."""
     epoch_of = loop.run_epoch
 
     def interrupted(model, *arguments):
-        if int(model.optimizer.iterations) >= stop_after:
+        if int(model.optimizer.iterations) >= updates:
             raise Stop
         return epoch_of(model, *arguments)
 
     monkeypatch.setattr(loop, "run_epoch", interrupted)
-    with pytest.raises(Stop):
-        train(settings, noise, tmp_path / "resumed")
-    assert not (tmp_path / "resumed").exists()
-    monkeypatch.setattr(loop, "run_epoch", epoch_of)
-    train(settings, noise, tmp_path / "resumed")
+
+
+def check_resumption(settings, root, tmp_path, monkeypatch, updates):
+    whole = train(settings, root, tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stop_after(updates, patch)
+        train(settings, root, tmp_path / "resumed")
+    assert not (tmp_path / "resumed").exists() and list(paths.INTERRUPTED.glob("*/state.keras"))
+    train(settings, root, tmp_path / "resumed")
     for path in (tmp_path / "whole").iterdir():  # equal bytes: what depends on a training does not run again
         assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes(), path.name
     assert list(paths.INTERRUPTED.iterdir()) == []
     return whole
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Epochs take no time: they count their updates, and what they were of is in the list."""
+    epochs = []
+
+    def count(model, training, validation, of, seed, epoch, *callbacks):
+        model.optimizer.iterations.assign_add(recipe.updates_of(training, of))
+        epochs.append(epoch)
+        return {"epoch": epoch + 1, "accuracy": 0.1, "val_accuracy": 0.1}
+
+    monkeypatch.setattr(loop, "run_epoch", count)
+    return epochs
+
+
+def fit(settings, splits_of, optimiser=None):
+    model = built(settings, NOISE)
+    recipe.compile_for(model, settings.train, 3 * 7)
+    if optimiser:
+        recipe.compile_with(model, optimiser)
+    return loop.fit(model, *splits_of, settings.train, "noise")
+
+
+@pytest.fixture
+def interrupted(settings, noise, quick, monkeypatch):
+    """A training of which two of three epochs are done, and what it was on."""
+    both = [splits.load(split, settings.dataset, noise) for split in ("train", "validation")]
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stop_after(14, patch)
+        fit(settings, both)
+    assert quick == [0, 1]
+    quick.clear()
+    return both
+
+
+def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
+    assert fit(settings, interrupted).epoch.tolist() == [1, 2, 3] and quick == [2]
+    assert "noise: going on after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
+
+
+OTHERS = {
+    "a rate": lambda s, both: (s._replace(train=s.train.model_copy(update={"learning_rate": 0.01})), both),
+    "a seed": lambda s, both: (s._replace(train=s.train.model_copy(update={"seed": 8})), both),
+    "a network with the same weights": lambda s, both: (s._replace(options=s.options | {"use_bypass": "simple"}), both),
+    "labels": lambda s, both: (s, [both[0]._replace(labels=both[0].labels[::-1]), both[1]]),
+    "images": lambda s, both: (s, [both[0]._replace(images=both[0].images[::-1]), both[1]]),
+    "an optimiser edited in the notebook": lambda s, both: (s, both, recipe.CaffeSGD(0.1, l2=0.5)),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what):
+    assert len(fit(*OTHERS[what](settings, interrupted))) == 3 and quick == [0, 1, 2]
+    assert len(list(paths.INTERRUPTED.glob("*/state.keras"))) == 1  # the other one's, which may still go on
+
+
+def test_a_process_that_does_not_write_leaves_no_file_and_takes_none_away(
+    interrupted, settings, quick, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(devices, "process", lambda: (1, 1))
+    before = {path: path.stat().st_mtime_ns for path in paths.INTERRUPTED.rglob("*")}
+    assert len(fit(settings, interrupted)) == 3 and quick == [2]
+    assert {path: path.stat().st_mtime_ns for path in paths.INTERRUPTED.rglob("*")} == before
+    quick.clear()
+    changed = settings._replace(train=settings.train.model_copy(update={"seed": 8}))
+    assert len(fit(changed, interrupted)) == 3 and set(paths.INTERRUPTED.rglob("*")) == set(before)
+    loop.save(tmp_path / "result", None, None, {}, None, None)
+    assert not list(tmp_path.glob("result*"))
+
+
 RUN = """
 import sys
 from pathlib import Path
+import test_training
 from replication import params, paths
-from replication.dataset import splits
-from replication.train import loop, recipe
 folder, name = Path(sys.argv[1]), sys.argv[2]
 paths.INTERRUPTED = folder / f"{name}-interrupted"
-settings = {"options": dict, "train": recipe.Train, "dataset": splits.Dataset}
-settings = [params.read(section, kind, folder / "params.yaml") for section, kind in settings.items()]
-loop.train("half_width", 7, *settings, folder / name, folder / "dataset")
+settings = params.read("settings", test_training.Settings, folder / "params.yaml")
+test_training.train(settings, folder / "dataset", folder / name)
 """
 
 
@@ -390,23 +473,23 @@ def test_two_processes_equal_one(listed, folder_settings, tmp_path):
     """At the same global batch, with accumulation, dropout and crops; of few updates, as rounding errors grow."""
     values = {"options": folder_settings.options, "dataset": folder_settings.dataset.model_dump(mode="json")}
     values |= {"train": folder_settings.train.model_dump(mode="json") | {"epochs": 1}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"settings": values}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
 
     def start(name, **options):
         environment = os.environ | {f"KERAS_DISTRIBUTION_{key}": value for key, value in options.items()}
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN, tmp_path, name], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        environment["PYTHONPATH"] += f":{paths.ROOT / 'tests'}"
+        command = [sys.executable, "-c", RUN, tmp_path, name]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
     together = {"JOB_ADDRESSES": address, "NUM_PROCESSES": "2"}
     for process in (start("one"), start("two", **together, PROCESS_ID="0"), start("two", **together, PROCESS_ID="1")):
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
     models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("one", "two")]
-    start = recipe.build("half_width", folder_settings.options, folder_settings.train, splits.describe(listed), 7)
+    start = built(folder_settings, splits.describe(folder_settings.dataset, listed))
     one, two, drawn = (np.concatenate([w.ravel() for w in m.layers[-1].get_weights()]) for m in (*models, start))
     assert np.linalg.norm(two - one) < 1e-3 * np.linalg.norm(one - drawn)
 
@@ -420,7 +503,7 @@ def test_results_are_self_contained(noise, settings, tmp_path):
     with np.load(tmp_path / "result" / "predictions.npz") as predictions:
         np.testing.assert_allclose(model.predict(test.images, verbose=0), predictions["probabilities"], atol=1e-5)
         assert metrics["accuracy"] == (predictions["probabilities"].argmax(1) == test.labels).mean()
-    assert metrics["dataset"] == "noise" and metrics["parameters"] == model.layers[-1].count_params()
+    assert metrics["parameters"] == model.layers[-1].count_params()
 
 
 @pytest.mark.parametrize(
@@ -446,9 +529,7 @@ def test_an_unknown_variant_is_told_the_known_ones():
 @pytest.mark.jax
 def test_random_crops_are_compiled_on_jax():
     """Keras' "auto" leaves a network with them uncompiled."""
-    statistics = {"kind": "cifar10", "classes": cifar10.CLASSES, "image_shape": [32, 32, 3]}
-    statistics |= {"mean": [127.0] * 3, "std": [74.0] * 3}
     changed = TRAIN.model_copy(update={"shift": 4})
-    model = recipe.build("half_width", {"model": "squeezenet", "compression": 0.5}, changed, statistics, 0)
+    model = recipe.build({"model": "squeezenet", "compression": 0.5}, changed, NOISE)
     recipe.compile_for(model, changed, 10)
     assert model.jit_compile == (keras.backend.backend() == "jax")

@@ -77,7 +77,6 @@ def fit(model, training, validation, recipe, title):
     fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
     bar = Progress(title, recipe.epochs)
-    folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(start, recipe.epochs):
         row = run_epoch(learner, training, validation, recipe, recipe.seed, epoch, bar)
         bar.told(row)
@@ -88,7 +87,8 @@ def fit(model, training, validation, recipe, title):
             with devices.one_device():  # what one process does alone, none may wait for
                 model.save(folder / "next.keras")
             os.replace(folder / "next.keras", folder / "state.keras")
-    shutil.rmtree(folder, ignore_errors=True)
+    if devices.writes():
+        shutil.rmtree(folder, ignore_errors=True)
     return pd.DataFrame(rows)
 
 

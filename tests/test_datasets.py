@@ -1,0 +1,127 @@
+"""Data sets side by side, and Imagenette: read from an archive, sorted, verified, held out by class."""
+
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import PIL
+import pytest
+from PIL import Image
+
+from replication import paths
+from replication.dataset import imagenette, prepare, splits
+
+ABOUT = {"kind": "cifar10", "classes": list("abcdefghij"), "mean": [127.0] * 3, "std": [74.0] * 3, "validation": 100}
+IMAGENETTE = splits.Dataset(name="imagenette", limit=None, validation=100)
+CIFAR10 = IMAGENETTE.model_copy(update={"name": "cifar10"})
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two data sets under one root, whose images tell their data set and their number."""
+    labels = np.arange(300, dtype=np.uint8) % 10
+    for data, side in ((CIFAR10, 2), (IMAGENETTE, 3)):
+        images = np.broadcast_to(np.arange(300, dtype=np.uint16)[:, None, None, None], (300, side, side, 3))
+        arrays = {f"{kind}_images": images for kind in ("train", "test")}
+        arrays |= {f"{kind}_labels": labels for kind in ("train", "test")}
+        splits.save(tmp_path / data.name, arrays, ABOUT | {"name": data.name})
+    return tmp_path
+
+
+@pytest.mark.parametrize("data", [CIFAR10, IMAGENETTE], ids=lambda data: data.name)
+def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
+    assert splits.describe(data, two)["name"] == data.name
+    training, validation, test = (splits.load(split, data, two) for split in ("train", "validation", "test"))
+    assert training.images.shape[1] == {"cifar10": 2, "imagenette": 3}[data.name]
+    assert [len(split.labels) for split in (training, validation, test)] == [200, 100, 300]
+    numbers = [set(split.images[:, 0, 0, 0].tolist()) for split in (training, validation)]
+    assert numbers[0] | numbers[1] == set(range(300)) and not numbers[0] & numbers[1]
+
+
+def test_images_held_out_otherwise_than_asked_for_are_refused(two):
+    message = (
+        r"cifar10 holds out 100 training images in place of 50: run notebooks/dataset\.ipynb with name = 'cifar10'"
+    )
+    with pytest.raises(ValueError, match=message):
+        splits.describe(CIFAR10.model_copy(update={"validation": 50}), two)
+
+
+def test_imagenette_holds_out_as_many_of_each_class_and_always_the_same():
+    labels = np.sort(np.random.default_rng(1).integers(0, 10, 9469))  # by class, as the archive is read
+    data = IMAGENETTE.model_copy(update={"validation": 1000})
+    chosen = splits.held_out(labels, data)
+    assert np.bincount(labels[chosen]).tolist() == [100] * 10 and len(set(chosen)) == 1000
+    np.testing.assert_array_equal(splits.held_out(labels, data), chosen)
+    of_first = chosen[labels[chosen] == 0]
+    assert of_first.max() - of_first.min() > 500  # drawn from the whole class
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """A function that makes an archive of two training and one test photograph of each class, in no order."""
+    for name in ("EXTERNAL", "SHARED"):
+        monkeypatch.setattr(paths, name, tmp_path)
+    monkeypatch.setattr(imagenette, "COUNTS", {"train": 20, "val": 10})
+
+    def make(name, change=lambda content: content):
+        with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as tar:
+            for i, wnid in enumerate(reversed(imagenette.CLASSES)):
+                for split, number in (("val", 0), ("train", 1), ("train", 0)):
+                    content = io.BytesIO()
+                    Image.new("RGB", (60, 40), (20 * i, 100 * number, 250 * (split == "val"))).save(content, "JPEG")
+                    changed = change(content.getvalue())
+                    member = tarfile.TarInfo(f"imagenette-0/{split}/{wnid}/ILSVRC2012_val_0000000{number}.JPEG")
+                    member.size = len(changed)
+                    tar.addfile(member, io.BytesIO(changed))
+        return tmp_path / name
+
+    return make
+
+
+def test_an_archive_is_read_sorted_and_verified(archive, monkeypatch):
+    path = archive(imagenette.TAR)
+    monkeypatch.setattr(imagenette, "TAR_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(imagenette, "PILLOW", "another")  # so that no pixel is compared
+    arrays, source = imagenette.fetch()
+    assert source == imagenette.TAR and arrays["train_images"].shape == (20, 144, 144, 3)
+    assert arrays["train_labels"].tolist() == np.repeat(np.arange(10), 2).tolist()
+    assert [file.partition("/")[0] for file in arrays["test_files"]] == list(imagenette.CLASSES)
+    red, green, _ = arrays["train_images"][:, 0, 0].T.astype(float)
+    np.testing.assert_allclose(red[::2], 20 * np.arange(9, -1, -1), atol=5)
+    np.testing.assert_allclose(green, [0, 100] * 10, atol=5)
+    assert arrays["test_images"][..., 2].min() > 240
+    monkeypatch.setattr(imagenette, "PILLOW", PIL.__version__)
+    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", imagenette.digests(arrays))
+    prepared, statistics, _ = prepare.prepare(IMAGENETTE.model_copy(update={"validation": 10}))
+    np.testing.assert_array_equal(prepared["train_images"], arrays["train_images"])
+    assert statistics["validation"] == 10 and statistics["image_shape"] == [144, 144, 3]
+    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", imagenette.ARRAYS_SHA256 | {"test_images": "0" * 64})
+    with pytest.raises(ValueError, match="the sha256 of test_images is another one"):
+        imagenette.fetch()
+
+
+def test_a_damaged_archive_is_refused_by_its_name(archive):
+    archive(imagenette.TAR)
+    with pytest.raises(ValueError, match=r"imagenette\.tar is not the archive of docs/data\.md: its sha256"):
+        imagenette.fetch()
+
+
+@pytest.mark.parametrize("damage", ["cut", "no image", "too few", "no archive"])
+def test_a_damaged_download_is_refused_by_its_name(archive, damage, monkeypatch):
+    path = archive(imagenette.ARCHIVE, (lambda content: b"no image") if damage == "no image" else bytes)
+    if damage in ("cut", "no archive"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage == "cut" else b"<html>")
+    monkeypatch.setattr(imagenette, "COUNTS", {"train": 20 + (damage == "too few"), "val": 10})
+    message = "it has {'train': 20, 'val': 10} photographs" if damage == "too few" else "is damaged, remove it: "
+    with pytest.raises(ValueError, match=message) as caught:
+        imagenette.fetch()
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_no_archive_at_all_says_what_to_put_where(tmp_path, monkeypatch):
+    for name in ("EXTERNAL", "SHARED"):
+        monkeypatch.setattr(paths, name, tmp_path)
+    monkeypatch.setattr(imagenette, "URL", "file:///nowhere.tar.gz")
+    with pytest.raises(FileNotFoundError, match=rf"cannot be downloaded .* Put imagenette\.tar, or .* into {tmp_path}"):
+        imagenette.fetch()
