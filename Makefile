@@ -6,8 +6,10 @@ PYTHON ?= python3
 # How many stages or trainings run at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
+# A regular expression: networks that `make repro` trains.
+NETWORKS ?= .*
 # `make quick`: five networks, 3,000 images, and everything else in miniature.
-FIVE   = squeezenet simple_bypass complex_bypass squeezenet_11 alexnet
+FIVE   = squeezenet|simple_bypass|complex_bypass|squeezenet_11|alexnet
 TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
   $(addprefix export.,images=100 photographs=4 calls=5 calibration=20) \
@@ -22,7 +24,7 @@ export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv jax torch unlock repro evidence train communication test test-jax prove bench quick lab lock
+.PHONY: help venv jax torch unlock repro evidence train communication lint test test-all prove bench quick lab lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,7 +61,7 @@ unlock: venv
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
 # Names of stages, one a line -> the same names, each once it is reproduced; what a stage prints goes to data/logs.
-STAGES = dvc stage list --name-only
+STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
 REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} > data/logs/{}.log 2>&1 && echo {} \
   || { tail -n 25 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
 
@@ -90,17 +92,22 @@ quick: venv ## the last commit with five networks and 3,000 images, in a copy th
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
-	  && dropped=$$(python -c 'import sys, yaml; print(*("-S ~variants." + v for v in yaml.safe_load(open("params.yaml"))["variants"] if v not in sys.argv))' $(FIVE)) \
-	  && dvc exp run -q $$dropped $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
-	  && $(MAKE) --no-print-directory repro VENV="$(VENV)"
+	  && dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
+	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
 
-test: venv ## format, lint, notebooks without outputs, unit tests, the pipeline end to end
+# Two workers; a file's tests stay together, as they share what its fixtures make.
+PYTEST = pytest -n 2 --dist loadfile
+
+lint: venv
 	ruff format --check . && ruff check .
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
-	pytest
 
-test-jax: jax ## the tests of the recipe on JAX, and two processes against one
+test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
+	$(PYTEST) -m "not slow"
+
+test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
+	$(PYTEST)
 	KERAS_BACKEND=jax pytest -m jax
 
 PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)

@@ -17,7 +17,7 @@ from replication.train.recipe import Train, WarmupLinear, build, compile_for
 from replication.train.resident import Resident
 from squeezenet.models import FIRES, VARIANTS
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax, or the command above")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-all, or the command above")
 TRAIN = read("train", Train).model_copy(
     update={"batch_size": 120, "crop": 32, "shift": 4, "dropout": 0.5, "dtype": "mixed_bfloat16"}
 )

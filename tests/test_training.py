@@ -337,7 +337,7 @@ def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path
 
 
 @pytest.mark.jax
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-jax")
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX: make test-all")
 def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatch):
     """As on an accelerator, with dropout and mirroring; of few updates, as rounding errors grow."""
     settings = settings._replace(train=settings.train.model_copy(update={"epochs": 1}))
@@ -468,7 +468,7 @@ test_training.train(settings, folder / "dataset", folder / name)
 
 
 @pytest.mark.jax
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="several processes train on JAX: make test-jax")
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="several processes train on JAX: make test-all")
 def test_two_processes_equal_one(listed, folder_settings, tmp_path):
     """At the same global batch, with accumulation, dropout and crops; of few updates, as rounding errors grow."""
     values = {"options": folder_settings.options, "dataset": folder_settings.dataset.model_dump(mode="json")}

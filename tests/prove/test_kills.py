@@ -19,7 +19,7 @@ LAST_BEGINS = 48  # minutes after the whole run's beginning
 # The size of a file, in bytes, beyond which nothing can be written, and the stages that make what is larger.
 FULL = {
     "the data set": (2**24, ["code", "dataset"]),
-    "a checkpoint": (2**20, ["train@squeezenet", "train@complex_bypass", "train@half_width"]),
+    "a checkpoint": (2**20, ["train@squeezenet", "train@half_width"]),
     "compressed networks": (
         2**20,
         ["compress@squeezenet", "authors", "imagenet", "transfer", "advantages@squeezenet", "export"],

@@ -19,10 +19,9 @@ from replication.advantages import versions
 from replication.authors.files import Authors
 from replication.compress.steps import Compress
 from replication.dataset.splits import Dataset
-from replication.evidence import rows
 from replication.export import networks
 from replication.imagenet.released import ImageNet
-from replication.train import recipe
+from replication.train import recipe, runs
 from replication.transfer.fine_tuning import Transfer
 from squeezenet import models
 
@@ -35,7 +34,7 @@ SECTIONS = {
     "authors": Authors,
     "transfer": Transfer,
     "advantages": versions.Advantages,
-    "evidence": rows.Plan,
+    "runs.table3": dict[str, runs.Run],
     "export": networks.Export,
 }
 ODD = ["no such", "", "2000-01-01", [], ["no such"], {}, {"a": 1}, None, True, 0, -1, 1.5, 2**62]
@@ -138,12 +137,12 @@ def test_files(content, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", ["variants.squeezenet.learning_rate", "evidence.recipe.dropout", "evidence.recipe.shfit"]
+    "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.dropout", "runs.table3.recipe.shfit"]
 )
 def test_recipes(key, tmp_path, monkeypatch, record_property):
-    """Wrong values of a key of section train that another section changes"""
+    """Wrong values of a key of a recipe outside of section train"""
     path, refused, wrong = tmp_path / "params.yaml", 0, []
-    for module in (recipe, rows):
+    for module in (recipe, runs):
         monkeypatch.setattr(module, "read", functools.partial(params.read, path=path))
     for odd in ["no such", "", [], {"a": 1}, -1, *NO_NUMBERS]:
         values = copy.deepcopy(VALUES)
@@ -151,7 +150,7 @@ def test_recipes(key, tmp_path, monkeypatch, record_property):
         functools.reduce(dict.__getitem__, before, values)[last] = odd
         path.write_text(yaml.safe_dump(values))
         try:
-            recipe.variant_of("squeezenet") if before[0] == "variants" else rows.Job("squeezenet", 1, 0).settings()
+            runs.training("laptop" if before[0] == "variants" else "table3", "squeezenet")
             wrong.append(f"{odd!r} is taken")
         except ValueError as error:
             refused += 1
