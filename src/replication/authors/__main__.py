@@ -22,9 +22,8 @@ from replication.dataset import imagenette, photographs
 from replication.measures import pack
 from replication.params import read
 from replication.train import devices
-from squeezenet import SqueezeNet, preprocess_input, weights
+from squeezenet import SqueezeNet, preprocess_input, preprocessing, weights
 from squeezenet.deep_compression import Quantiser
-from squeezenet.preprocessing import labels
 from squeezenet.weights import authors, sqnt
 
 FOLDER = paths.DATA / "authors_photographs"
@@ -38,7 +37,7 @@ def load(count):
     Args:
         count: of "calibration": as many of each class, spread over its photographs of train/ that are not "clean".
     """
-    label_of = {wnid: label for label, (wnid, _) in enumerate(labels())}
+    label_of = {wnid: label for label, (wnid, _) in enumerate(preprocessing.labels())}
     parts, of_class = {"clean": [], "others": []}, {wnid: [] for wnid in imagenette.CLASSES}
     for split, wnid, name, content in sorted(imagenette.files(imagenette.find())):
         clean = imagenette.CLEAN.match(name)

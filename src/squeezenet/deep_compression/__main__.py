@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from squeezenet.deep_compression import compress, load
-from squeezenet.deep_compression.files import whole
+from squeezenet.deep_compression.files import UNMEASURED, whole
 from squeezenet.deep_compression.sharing import MOST_BITS
 from squeezenet.weights import check_content, sqnt
 
@@ -74,7 +74,11 @@ def run(given):
             check_content(given.file)
         model = keras.models.load_model(given.file, compile=False, safe_mode=True)
         options = {"quality": given.quality, "bits": given.bits, "budget": given.bytes}
-        compress(model, given.output, **options, coder=sqnt.CODERS[given.huffman])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "pruning removed")  # said in one line, without a place in this code
+            done = compress(model, given.output, **options, coder=sqnt.CODERS[given.huffman])
+        if given.quality is not None:
+            print(f"warning: {UNMEASURED.format(done.removed)}", file=sys.stderr)
     size, dense = given.output.stat().st_size, 4 * model.count_params()
     print(f"{given.output}: {size:,} bytes, where {model.count_params():,} weights of float32 take {dense:,}")
 
@@ -106,9 +110,7 @@ def inspect(path):
 def main(arguments=None):
     given = parse(arguments)
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
-            run(given)
+        run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
         sys.exit(f"{given.file}: {' '.join(str(error).split()) or type(error).__name__}")
 

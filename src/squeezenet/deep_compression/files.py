@@ -18,6 +18,10 @@ from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
 from squeezenet.weights import check_content, check_finite, set_tensors, sqnt, tensors
 
+UNMEASURED = (
+    "pruning removed {:.1%} of the weights without retraining, and nothing was measured: measure the accuracy of the "
+    "file, or retrain between the steps"
+)
 LARGEST_SIDE = 512  # of the images of a network that a file describes by keywords
 
 
@@ -94,11 +98,7 @@ def compress(
         first = [network.predict(images, verbose=0).argmax(-1) for network in (model, restored)]
         agreement = float(np.mean(first[0] == first[1]))
     elif pruning:
-        warnings.warn(
-            f"pruning removed {removed:.1%} of the weights without retraining, and nothing was measured: measure the "
-            "accuracy of the file, or retrain between the steps",
-            stacklevel=2,
-        )
+        warnings.warn(UNMEASURED.format(removed), stacklevel=2)
     return Compressed(_write(path, data), removed, agreement)
 
 
