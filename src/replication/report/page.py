@@ -29,6 +29,7 @@ KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its poi
     "Figure 3(a)": ("figure3a_squeeze_ratio", "squeeze ratio"),
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),
 }
+TABLE3 = "table3"  # the run of the first figure
 MARK = "\ue000{}\ue001"  # in front of a pinned sentence while it is rendered
 
 
@@ -89,7 +90,7 @@ def briefly(trained):
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained, variants = read_table("table3"), found.trained("table3"), params.read("variants", dict[str, dict])
+    table3, trained, variants = read_table("table3"), found.trained(TABLE3), params.read("variants", dict[str, dict])
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
     for panel, drawing in read_table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
@@ -193,7 +194,7 @@ def context(found):
         "recipe": trained.params.iloc[0]["train"],
         "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
         "spread": spread(trained).deviation,
-        "least_p": min(spread(found.trained(run)).p.min() for run in found.runs),
+        "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "paper": read_table("table3").set_index("network").to_dict("index"),
         "audit": audit.counts(found.audited),
@@ -215,7 +216,7 @@ def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
     table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
     alexnet = 4 * network_of({"model": "alexnet"}).count_params()
-    contradicted = found.audited[found.audited.verdict == audit.CONTRADICTED]
+    audited = found.audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "runs": tables.runs(trained),
@@ -230,7 +231,8 @@ def shown_tables(found):
         "updates": tables.updates(found.section1.updates),
         "memory": tables.memory(memory(found), *limits(found)),
         "imagenet": tables.imagenet(table3, read_table("others")),
-        "errata": contradicted[["where", "what", "printed", "ours", "note"]],
+        "errata": audited[audited.index == audit.CONTRADICTED],
+        "apart": audited[audited.index.isin([audit.SLIP, audit.NOT_ATTAINED])],
         "counts": pd.DataFrame(audit.counts(found.audited).items(), columns=["verdict", "numbers"]),
         "own": tables.own(found.own, trained),
     }

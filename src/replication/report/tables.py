@@ -137,8 +137,9 @@ def runs(found):
         machines = trained.groupby("hardware", sort=False).variant.nunique()
         words = "; ".join(f"{count} on {machine}" for machine, count in machines.items())
         budget = f"{trained.epochs.iloc[0]} x {trained.seed.nunique()}"
-        rows.append((f"`{name}`", trained.variant.nunique(), budget, trained.backend.iloc[0], words))
-    return pd.DataFrame(rows, columns=["run", "networks", "epochs x seeds", "backend", "machines"])
+        about = trained.dataset.iloc[0], trained.variant.nunique(), budget, trained.backend.iloc[0], words
+        rows.append((f"`{name}`", *about))
+    return pd.DataFrame(rows, columns=["run", "images", "networks", "epochs x seeds", "backend", "machines"])
 
 
 def ranks(trained):
@@ -225,7 +226,7 @@ def compression(runs):
                 found = estimate({name: 1, control: -1}, trained)
                 change = points(found.value, *found.interval())
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
-            words += f", {group.bits.iloc[0]} bits" * (method == "Deep Compression")
+            words += f", {name.rpartition('/')[2]} bits" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
     return pd.DataFrame(rows, columns=["network", "compression", "bytes", "smaller", "top-1, %", "change, points"])
 
