@@ -279,7 +279,9 @@ def files(found):
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,
-        "exports": pd.DataFrame(found.rows["export"]["rows"]),
+        "exports": pd.DataFrame(found.rows["export"]["rows"]).merge(
+            pd.DataFrame(found.rows["export"]["times"]), "outer"
+        ),
     }
 
 
