@@ -15,7 +15,7 @@ import markdown
 import pandas as pd
 
 from replication import params, paths
-from replication.report import advantages, audit, claims, evidence, figures, tables
+from replication.report import advantages, audit, claims, evidence, figures, statistics, tables
 from replication.report.ours import network_of
 from replication.report.statistics import points, spread
 
@@ -79,7 +79,7 @@ def gather():
 def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
     bypasses = list(read_table("table3").network[1:])
-    return tables.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+    return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
 
 
 def briefly(trained):
@@ -120,7 +120,7 @@ def memory(found):
 
 def authors_files(found):
     """Our files of the released networks by their names."""
-    return {file["file"]: file for file in found.rows["authors"]["files"] if "file" in file}
+    return {file["file"]: file for file in found.rows["authors"]["files"]}
 
 
 # Pinned sentences
@@ -185,7 +185,7 @@ def context(found):
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
         "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
-        "points": points,
+        "change": tables.change,
         "interval": tables.interval,
         "percent": tables.percent,
         "figure": figure,
@@ -195,7 +195,7 @@ def context(found):
         "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
-        "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
+        "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "paper": read_table("table3").set_index("network").to_dict("index"),
         "audit": audit.counts(found.audited),
         "units": units,
@@ -208,6 +208,7 @@ def context(found):
         "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
         "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
         "files": authors_files(found),
+        "photographs": found.rows["imagenet"]["imagenette"]["squeezenet"]["images"],
         **found.rows,
     }
 
@@ -216,7 +217,8 @@ def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
     table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
     alexnet = 4 * network_of({"model": "alexnet"}).count_params()
-    audited = found.audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
+    audited = found.audited[found.audited.repeats == ""]
+    audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "runs": tables.runs(trained),
