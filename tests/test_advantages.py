@@ -1,8 +1,5 @@
 """The three advantages of Section 1: memory by liveness, updates that round trip, what crosses between processes."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pandas as pd
@@ -12,7 +9,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from replication import params
-from replication.advantages import arena, communication, updates, versions
+from replication.advantages import arena, updates, versions
 from replication.compress.steps import Compress
 from replication.dataset.splits import Split
 from replication.report import advantages, claims, page, tables
@@ -163,36 +160,9 @@ def test_the_next_versions_of_a_network():
 def test_a_download_is_what_is_written_about_it():
     settings = params.read("advantages", versions.Advantages)
     assert set(settings.variants) <= set(params.read("compress", Compress).variants)
-    assert settings.communication == communication.settings().model_dump()
 
 
 # Communication
-
-SEND = """
-import socket, threading
-from replication.advantages.communication import loopback, switch_on
-
-switch_on()
-server = socket.create_server(("127.0.0.1", 0))
-before = loopback()
-sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
-sending.start()
-connection, received = server.accept()[0], 0
-while received < 10**7:
-    received += len(connection.recv(2**16))
-print(before, loopback() - before)
-"""
-
-
-def test_the_system_counts_what_crosses_and_nothing_else(capfd):
-    try:
-        communication.isolated("true")
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("no network namespaces here")
-    communication.isolated(sys.executable, "-c", SEND)
-    before, sent = map(int, capfd.readouterr().out.split()[-2:])
-    assert before == 0 and 1e7 < sent < 1.02e7
-
 
 PARAMETERS = {"half_width": 184_938, "squeezenet": 740_554, "complex_bypass": 1_081_802}
 PARAMETERS |= {"sr_500": 2_891_402, "sr_1000": 5_760_906, "alexnet": 23_322_506}

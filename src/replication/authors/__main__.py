@@ -122,4 +122,5 @@ if __name__ == "__main__":
     row = {"photographs": {part: len(each) for part, each in photographs_of.items()}}
     row |= {"released": {name: correct for name, (correct, _) in made.items()}}
     row |= {"files": [each for _, rows in made.values() for each in rows], **records.provenance()}
+    row |= {"decoded": files.decoded(authors.find(paths.EXTERNAL / authors.NAME).read_bytes())}
     records.write(paths.EVIDENCE / "authors.json", json.dumps(row, indent=1) + "\n")

@@ -32,6 +32,19 @@ def decode(data):
     return network, tensors, layers.assign(kept=layers.nonzero / layers.weights)
 
 
+def decoded(data):
+    """What the report needs of the authors' file: bytes, stored entries, layers, and our bytes for it without loss."""
+    _, tensors, layers = decode(data)
+    return {
+        "bytes": len(data),
+        "stored": int(layers.stored.sum()),
+        "codes": authors.byte_table(data)["codes"],
+        "biases": int(layers.biases.sum()),
+        "lossless": {coder: len(coded(tensors, coder)) for coder in sqnt.CODERS},
+        "layers": layers[["weights", "nonzero"]].to_dict("index"),
+    }
+
+
 def shared(tensors, bits=(8, 6)):
     """File name -> the weights by the paper's method: k-means to at most 2^bits - 1 values and zero in every layer.
 

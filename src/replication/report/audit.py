@@ -179,7 +179,7 @@ def counts(audited):
 def as_printed(paper, audited, where):
     """A table of the paper as it prints it; ours stands behind a number that is contradicted."""
     cells, found = paper[paper["where"] == where], audited[audited.verdict == CONTRADICTED].set_index("key").ours
-    shown = cells.printed + cells.key.map(found).map(" (ours: {})".format, na_action="ignore").fillna("")
+    shown = cells.printed + cells.key.map(found).map(" (ours: {})".format, na_action="ignore").astype(object).fillna("")
     wide = cells.assign(shown=shown).pivot(index="subject", columns="quantity", values="shown").fillna("")
     header = _strings(paths.PAPER / f"{where.lower().replace(' ', '')}.csv").columns.str.replace(
         r" \(.*", "", regex=True

@@ -15,7 +15,7 @@ import markdown
 import pandas as pd
 
 from replication import params, paths
-from replication.report import advantages, audit, claims, evidence, figures, tables
+from replication.report import advantages, audit, claims, evidence, figures, statistics, tables
 from replication.report.ours import network_of
 from replication.report.statistics import points, spread
 
@@ -29,6 +29,7 @@ KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its poi
     "Figure 3(a)": ("figure3a_squeeze_ratio", "squeeze ratio"),
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),
 }
+TABLE3 = "table3"  # the run of the first figure
 MARK = "\ue000{}\ue001"  # in front of a pinned sentence while it is rendered
 
 
@@ -78,7 +79,7 @@ def gather():
 def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
     bypasses = list(read_table("table3").network[1:])
-    return tables.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+    return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
 
 
 def briefly(trained):
@@ -89,7 +90,7 @@ def briefly(trained):
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained, variants = read_table("table3"), found.trained("table3"), params.read("variants", dict[str, dict])
+    table3, trained, variants = read_table("table3"), found.trained(TABLE3), params.read("variants", dict[str, dict])
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
     for panel, drawing in read_table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
@@ -119,7 +120,7 @@ def memory(found):
 
 def authors_files(found):
     """Our files of the released networks by their names."""
-    return {file["file"]: file for file in found.rows["authors"]["files"] if "file" in file}
+    return {file["file"]: file for file in found.rows["authors"]["files"]}
 
 
 # Pinned sentences
@@ -184,7 +185,7 @@ def context(found):
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
         "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
-        "points": points,
+        "change": tables.change,
         "interval": tables.interval,
         "percent": tables.percent,
         "figure": figure,
@@ -193,8 +194,8 @@ def context(found):
         "recipe": trained.params.iloc[0]["train"],
         "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
         "spread": spread(trained).deviation,
-        "least_p": min(spread(found.trained(run)).p.min() for run in found.runs),
-        "ranks": {run: tables.ranks(found.trained(run)) for run in ("table3", "figure3")},
+        "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
+        "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "paper": read_table("table3").set_index("network").to_dict("index"),
         "audit": audit.counts(found.audited),
         "units": units,
@@ -207,6 +208,7 @@ def context(found):
         "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
         "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
         "files": authors_files(found),
+        "photographs": found.rows["imagenet"]["imagenette"]["squeezenet"]["images"],
         **found.rows,
     }
 
@@ -215,7 +217,8 @@ def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
     table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
     alexnet = 4 * network_of({"model": "alexnet"}).count_params()
-    contradicted = found.audited[found.audited.verdict == audit.CONTRADICTED]
+    audited = found.audited[found.audited.repeats == ""]
+    audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "runs": tables.runs(trained),
@@ -230,7 +233,8 @@ def shown_tables(found):
         "updates": tables.updates(found.section1.updates),
         "memory": tables.memory(memory(found), *limits(found)),
         "imagenet": tables.imagenet(table3, read_table("others")),
-        "errata": contradicted[["where", "what", "printed", "ours", "note"]],
+        "errata": audited[audited.index == audit.CONTRADICTED],
+        "apart": audited[audited.index.isin([audit.SLIP, audit.NOT_ATTAINED])],
         "counts": pd.DataFrame(audit.counts(found.audited).items(), columns=["verdict", "numbers"]),
         "own": tables.own(found.own, trained),
     }
@@ -277,7 +281,9 @@ def files(found):
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,
-        "exports": pd.DataFrame(found.rows["export"]["rows"]),
+        "exports": pd.DataFrame(found.rows["export"]["rows"]).merge(
+            pd.DataFrame(found.rows["export"]["times"]), "outer"
+        ),
     }
 
 

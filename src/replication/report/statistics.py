@@ -117,12 +117,41 @@ def spread(trained):
 
     Returns:
         A frame with name, seeds, accuracy (%), deviation (points), and p: of the Brown-Forsythe test that all networks
-        of the run spread alike, the same in each row.
+        of the run spread alike, the same in each row. Networks of one seed are left out.
     """
-    groups = {name: 100 * rows.accuracy for name, rows in trained.groupby("name", sort=False)}
-    p = stats.levene(*groups.values(), center="median").pvalue
+    groups = {name: 100 * rows.accuracy for name, rows in trained.groupby("name", sort=False) if len(rows) > 1}
+    p = stats.levene(*groups.values(), center="median").pvalue if len(groups) > 1 else np.nan
     rows = [(name, len(group), group.mean(), group.std(), p) for name, group in groups.items()]
     return pd.DataFrame(rows, columns=["name", "seeds", "accuracy", "deviation", "p"])
+
+
+def lengths(runs, bypasses, vanilla="squeezenet"):
+    """What each bypass gains at each training length, with the training accuracies: a frame of numbers.
+
+    Args:
+        runs: trainings of one recipe.
+        bypasses: names of networks.
+    """
+    rows = []
+    for trained in runs:
+        last = trained.assign(training=[100 * history["accuracy"][-1] for history in trained.history])
+        last = last.groupby("name").training.mean()
+        for bypass in bypasses:
+            found = estimate({bypass: 1, vanilla: -1}, trained)
+            low, high = found.interval()
+            rows.append(
+                (bypass, trained.epochs.iloc[0], found.seeds, found.value, low, high, last[bypass], last[vanilla])
+            )
+    columns = ["bypass", "epochs", "seeds", "effect", "low", "high", "training", "training_vanilla"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
+
+
+def ranks(trained):
+    """Whether training and test accuracy rank networks alike: Spearman's rho, and the most points between the two."""
+    last = trained.assign(training=[history["accuracy"][-1] for history in trained.history])
+    means = last.groupby("name")[["training", "accuracy"]].mean()
+    gap = 100 * (means.training - means.accuracy).max()
+    return {"rho": stats.spearmanr(means.training, means.accuracy).statistic, "gap": gap}
 
 
 def points(value, low, high):

@@ -1,7 +1,6 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
 import pandas as pd
-from scipy import stats
 
 from replication.report import advantages, audit, claims
 from replication.report.statistics import estimate, mean, points
@@ -115,19 +114,27 @@ def how_small(authors, alexnet):
         authors: data/evidence/authors.json.
         alexnet: bytes of AlexNet at 32 bits.
     """
-    rows = [("1.0", "the authors' file", authors["released"]["bytes"], NONE, NONE)]
+    rows = [("squeezenet", "the authors' file", authors["decoded"]["bytes"], {})]
+    for coder, size in authors["decoded"]["lossless"].items():
+        rows.append(("squeezenet", f"without loss, {coder.title()} coding", size, {}))
     for file in authors["files"]:
-        if "bytes" not in file:  # the released network itself, which the others are compared with
-            continue
-        images = f"calibrated on {file['calibration']} photographs" if file.get("calibration") else "on CIFAR-10"
-        bits = file["file"].removeprefix("paper_").partition("bit")[0]
-        how = {"ours": f", {images}", "the paper's method": f", {bits} bits"}.get(file["kind"], "")
-        changes = [points(*(each[key] for key in ("points", "low", "high"))) if (each := file.get(of)) else NONE
-                   for of in ("clean", "all")]  # fmt: skip
-        network = {"squeezenet": "1.0", "squeezenet_11": "1.1"}[file["network"]]
-        rows.append((network, file["kind"] + how, file["bytes"], *changes))
-    shown = [(f"v{of}", how, f"{size:,}", f"{alexnet / size:.0f}x", *rest) for of, how, size, *rest in rows]
+        bits = file["file"].partition("paper_")[2].partition("bit")[0]
+        rows.append((file["network"], file["kind"] + f", {bits} bits" * bool(bits), file["bytes"], file["change"]))
+    shown = [
+        (
+            f"`{network}`",
+            how,
+            f"{size:,}",
+            f"{alexnet / size:.0f}x",
+            *(change(of.get(part)) for part in ("clean", "all")),
+        )
+        for network, how, size, of in rows
+    ]
     return pd.DataFrame(shown, columns=["network", "file", "bytes", "smaller", "points, clean", "points, all"])
+
+
+def change(found):
+    return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
 
 
 def runs(found):
@@ -137,16 +144,9 @@ def runs(found):
         machines = trained.groupby("hardware", sort=False).variant.nunique()
         words = "; ".join(f"{count} on {machine}" for machine, count in machines.items())
         budget = f"{trained.epochs.iloc[0]} x {trained.seed.nunique()}"
-        rows.append((f"`{name}`", trained.variant.nunique(), budget, trained.backend.iloc[0], words))
-    return pd.DataFrame(rows, columns=["run", "networks", "epochs x seeds", "backend", "machines"])
-
-
-def ranks(trained):
-    """Whether training and test accuracy rank networks alike: Spearman's rho, and the most points between the two."""
-    last = trained.assign(training=[history["accuracy"][-1] for history in trained.history])
-    means = last.groupby("name")[["training", "accuracy"]].mean()
-    gap = 100 * (means.training - means.accuracy).max()
-    return {"rho": stats.spearmanr(means.training, means.accuracy).statistic, "gap": gap}
+        about = trained.dataset.iloc[0], trained.variant.nunique(), budget, trained.backend.iloc[0], words
+        rows.append((f"`{name}`", *about))
+    return pd.DataFrame(rows, columns=["run", "images", "networks", "epochs x seeds", "backend", "machines"])
 
 
 def networks(trained, variants=None):
@@ -177,29 +177,8 @@ def downsampling(trained):
     return table.assign(**{"points from v1.0": [NONE, *(points(each.value, *each.interval()) for each in found)]})
 
 
-def lengths(runs, bypasses, vanilla="squeezenet"):
-    """What each bypass gains at each training length, with the training accuracies: a frame of numbers.
-
-    Args:
-        runs: trainings of one recipe.
-        bypasses: names of networks.
-    """
-    rows = []
-    for trained in runs:
-        last = trained.assign(training=[100 * history["accuracy"][-1] for history in trained.history])
-        last = last.groupby("name").training.mean()
-        for bypass in bypasses:
-            found = estimate({bypass: 1, vanilla: -1}, trained)
-            low, high = found.interval()
-            rows.append(
-                (bypass, trained.epochs.iloc[0], found.seeds, found.value, low, high, last[bypass], last[vanilla])
-            )
-    columns = ["bypass", "epochs", "seeds", "effect", "low", "high", "training", "training_vanilla"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
-
-
 def lengths_table(effects):
-    """The frame of `lengths` with a row for each length."""
+    """The frame of `statistics.lengths` with a row for each length."""
     texts = effects.assign(gain=[points(row.effect, row.low, row.high) for row in effects.itertuples()])
     wide = texts.pivot(index=["epochs", "seeds"], columns="bypass", values="gain").add_prefix("`").add_suffix("`")
     return wide.reset_index().rename_axis(None, axis=1)
@@ -225,7 +204,7 @@ def compression(runs):
                 found = estimate({name: 1, control: -1}, trained)
                 change = points(found.value, *found.interval())
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
-            words += f", {group.bits.iloc[0]} bits" * (method == "Deep Compression")
+            words += f", {name.rpartition('/')[2]} bits" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
     return pd.DataFrame(rows, columns=["network", "compression", "bytes", "smaller", "top-1, %", "change, points"])
 
