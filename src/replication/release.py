@@ -32,7 +32,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
     architecture, tensors = sqnt.decode(path.read_bytes())
     if (built := models.create(**architecture).name) != name:
         raise ValueError(f"{path} is a {built}, not a {name}")
-    data = splits.describe()
+    data = splits.describe(read("dataset", splits.Dataset))
     content = sqnt.encode(weights.fold(tensors, data["mean"], data["std"]), architecture)
     folder.mkdir(exist_ok=True)
     file, card, candidate = (folder / f"{name}{end}" for end in (".sqnt", ".json", ".new.sqnt"))
