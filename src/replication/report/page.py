@@ -17,7 +17,7 @@ import pandas as pd
 from replication import params, paths
 from replication.report import advantages, audit, claims, evidence, figures, statistics, tables
 from replication.report.ours import network_of
-from replication.report.statistics import points, spread
+from replication.report.statistics import difference, points, spread
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -189,6 +189,10 @@ def context(found):
         "interval": tables.interval,
         "percent": tables.percent,
         "figure": figure,
+        "count": "{:,.0f}".format,
+        "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
+        "from_vanilla": lambda name: points(*difference(name, "squeezenet", trained)),
+        "fits": lambda size: tables.fits(size, limits(found)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
         "runs": {name: found.trained(name) for name in found.runs},
         "recipe": trained.params.iloc[0]["train"],
@@ -196,12 +200,20 @@ def context(found):
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
-        "paper": read_table("table3").set_index("network").to_dict("index"),
+        "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
+        "table3": read_table("table3").to_dict("records"),
+        "others": read_table("others").to_dict("records"),
+        "communication": found.section1.communication.query("dtype == @advantages.PLAIN")
+        .groupby("variant")[["parameters", "bytes", "share"]]
+        .mean()
+        .sort_values("parameters")
+        .to_dict("index"),
         "audit": audit.counts(found.audited),
         "units": units,
         "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
         "limits": limits(found),
         "memory": memory(found).set_index("network").to_dict("index"),
+        "shown": advantages.SHOWN,
         "litert": (found.section1.arenas.litert / found.section1.arenas.liveness)[
             found.section1.arenas.network != "alexnet"
         ],
@@ -215,28 +227,19 @@ def context(found):
 
 def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
-    table3, trained = read_table("table3"), {name: found.trained(name) for name in found.runs}
-    alexnet = 4 * network_of({"model": "alexnet"}).count_params()
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested),
-        "runs": tables.runs(trained),
-        "table1": tables.table1(found.numbers, found.audited),
-        "table2": tables.table2(found.numbers, found.audited),
-        "table3": tables.table3(table3, trained["table3"]),
-        "small": tables.how_small(found.rows["authors"], alexnet),
+        "table1": audit.as_printed(found.numbers, found.audited, "Table 1").reset_index(names="layer"),
+        "sizes": tables.sizes(found.audited),
         "compression": tables.compression({"squeezenet": found.runs["table3"], "alexnet": found.runs["alexnet"]}),
-        "lengths": tables.lengths_table(effects_by_length(found)),
-        "downsampling": tables.downsampling(trained["table3"]),
-        "communication": tables.communication(found.section1.communication),
+        "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),
-        "memory": tables.memory(memory(found), *limits(found)),
-        "imagenet": tables.imagenet(table3, read_table("others")),
         "errata": audited[audited.index == audit.CONTRADICTED],
         "apart": audited[audited.index.isin([audit.SLIP, audit.NOT_ATTAINED])],
         "counts": pd.DataFrame(audit.counts(found.audited).items(), columns=["verdict", "numbers"]),
-        "own": tables.own(found.own, trained),
+        "own": tables.own(found.own, {name: found.trained(name) for name in found.runs}),
     }
 
 

@@ -125,6 +125,12 @@ def spread(trained):
     return pd.DataFrame(rows, columns=["name", "seeds", "accuracy", "deviation", "p"])
 
 
+def difference(upper, lower, trained):
+    """Points between two networks, with their 95% interval."""
+    found = estimate({upper: 1, lower: -1}, trained)
+    return found.value, *found.interval()
+
+
 def lengths(runs, bypasses, vanilla="squeezenet"):
     """What each bypass gains at each training length, with the training accuracies: a frame of numbers.
 
