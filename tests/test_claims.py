@@ -230,7 +230,7 @@ def test_intervals_hold_where_two_files_are_nearly_the_same(seeds):
     shift, deviation = 1 / 100 / slope, spread / 100 / slope
     true = 100 * (stats.norm.cdf((level - shift) / np.sqrt(1 + 0.01 + deviation**2)) - 0.75)
     inside, above, below = [], [], []
-    for i in range(300):
+    for i in range(200):
         found = statistics.estimate({SMALL: 1, CONTROL: -1}, compressed(1, spread, seeds, rng=i))
         low, high = found.interval()
         inside.append(low < true < high)
@@ -295,7 +295,7 @@ def test_a_changed_number_of_the_paper_changes_what_it_says(claimed, numbers):
 def test_equal_networks_differ_no_more_often_than_they_may():
     """18 equal networks of 3 seeds: 36 degrees of freedom, and intervals of 95% that hold 95%."""
     p, seeds_alone, values, variances = [], [], [], []
-    for i in range(150):
+    for i in range(80):
         trained = simulate(dict.fromkeys(NETWORKS, 75), images=1000, spread=0.5, unlike=0.2, rng=i)
         for a, b in zip(NETWORKS[::2], NETWORKS[1::2], strict=True):
             found = statistics.estimate({a: 1, b: -1}, trained)
@@ -312,7 +312,7 @@ def test_equal_networks_differ_no_more_often_than_they_may():
 def test_two_points_are_found_with_three_seeds(claimed, numbers):
     """Among a dozen claims, after Holm's correction, in nine worlds of ten."""
     found = []
-    for i in range(20):
+    for i in range(12):
         world = dict.fromkeys(NETWORKS, 75) | {"simple_bypass": 77}
         found.append(assess(by_test(claimed), numbers, simulate(world, images=10_000, rng=i)).verdict)
     found = pd.DataFrame(found)
@@ -343,7 +343,7 @@ def test_the_seeds_needed_are_enough():
     world, weights = dict.fromkeys(NETWORKS, 75) | {"simple_bypass": 75.8}, {"simple_bypass": 1, "squeezenet": -1}
     first = statistics.estimate(weights, simulate(world, images=10_000, spread=0.6))
     seeds = first._replace(value=0.8).seeds_needed(0, 0.025)
-    worlds = (simulate(world, range(seeds), 10_000, spread=0.6, rng=i) for i in range(60))
+    worlds = (simulate(world, range(seeds), 10_000, spread=0.6, rng=i) for i in range(40))
     assert 0.6 < np.mean([statistics.estimate(weights, trained).p_above(0) < 0.025 for trained in worlds]) < 0.97
 
 
