@@ -76,7 +76,7 @@ def test_features_of_images(name):
         (SqueezeNet, {"as_released": True}, "as_released is "),
         (AlexNet, {}, r"weights of AlexNet must be a .keras or .sqnt file. Received: 'cifar10'"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_what_the_files_are_not_for_is_one_line(model, arguments, message):
     with pytest.raises(ValueError, match=message) as error:
