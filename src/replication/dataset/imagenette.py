@@ -103,7 +103,7 @@ def fetch():
             ]
             found = sorted((split, wnid, name, job.result()) for split, wnid, name, job in waiting)
     except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged, remove it: {error}") from None
+        raise ValueError(f"{path} is damaged, remove it: {' '.join(str(error).split())}") from None
     counts = {split: sum(photograph[0] == split for photograph in found) for split in COUNTS}
     if counts != COUNTS:
         raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}")
