@@ -327,7 +327,7 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_pa
     metrics = json.loads((tmp_path / "whole/half_width/metrics.json").read_text())
     assert whole.input_shape == (None, 32, 32, 3) and len(whole.layers) == 2
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
-    assert metrics["top1"] == metrics["accuracy"] and metrics["top5"] == 1
+    assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
 
 
 @pytest.mark.jax
