@@ -81,6 +81,9 @@ def test_flat_folder_needs_a_ground_truth_that_fits(flat):
         folders.index(folder)
     with pytest.raises(ValueError, match="has label 2, the network 2 classes"):
         folders.index(folder, WNIDS[:2], kit / "val.txt")
+    (kit / "meta.mat").rename(kit / "elsewhere.mat")
+    with pytest.raises(FileNotFoundError, match=r"ground_truth\.txt needs the development kit's meta\.mat beside it"):
+        folders.index(folder, truth=kit / "ILSVRC2012_validation_ground_truth.txt")
 
 
 @pytest.mark.parametrize(
@@ -130,18 +133,26 @@ def test_hidden_files_and_folders_are_no_images_and_no_classes(by_class):
 def test_folders_of_splits_are_no_classes(by_class):
     for name in ("train", "Val"):
         draw(by_class / "data" / name / "a/1.JPEG")
-    with pytest.raises(ValueError, match=r"data holds Val and train, which are no classes: give .*Val"):
+    with pytest.raises(ValueError, match=r"data holds Val and train, which are no classes: give .*train$"):
         folders.index(by_class / "data")
 
 
 def test_what_cannot_be_followed_or_named_is_left_out_with_the_reason(by_class):
     (by_class / WNIDS[0] / "more").symlink_to(by_class / WNIDS[1], target_is_directory=True)
     draw(by_class / WNIDS[2] / os.fsdecode(b"caf\xe9.JPEG"))
+    (by_class / "zebra").symlink_to("an unmounted disk", target_is_directory=True)
     index = folders.index(by_class)
     assert len(index.files) == 6 and index.refused == [
+        ("zebra", "in no class's folder"),
         (f"{WNIDS[0]}/more", "a link to a folder, which is not followed"),
         (f"{WNIDS[2]}/caf\\xe9.JPEG", "its name is not UTF-8"),
     ]
+
+
+def test_a_class_whose_name_is_not_utf_8_is_an_error_that_says_so(by_class):
+    draw(by_class / os.fsdecode(b"caf\xe9") / "a.JPEG")
+    with pytest.raises(ValueError, match=r"caf\\xe9 holds no file that can be read .*its name is not UTF-8"):
+        folders.index(by_class)
 
 
 def test_all_that_does_not_fit_a_small_folder_is_said_at_once(by_class):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import squeezenet
-from replication import paths
+from replication import paths, records
 from replication.dataset.splits import Dataset
 from replication.params import read
 from replication.train.recipe import Train
@@ -63,3 +63,10 @@ def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     assert recipe.batch_size * recipe.accumulate == 512 and data.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 2e-4, None)
     assert not (recipe.nesterov or recipe.centralise)
+
+
+def test_a_commit_that_git_does_not_tell_is_none_with_its_reason(tmp_path, monkeypatch):
+    assert re.fullmatch("[0-9a-f]{40}", records.commit())
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    with pytest.warns(UserWarning, match="the commit is not recorded. Git says: fatal: not a git repository"):
+        assert records.commit() is None

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import warnings
 import zipfile
 
 import keras
@@ -51,14 +52,21 @@ def save_network(network, path):
 
 def provenance():
     """Where a result comes from: commit, versions, backend, hardware."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True)
     return {
-        "commit": git.stdout.strip() or None,
+        "commit": commit(),
         "versions": versions(),
         "backend": keras.backend.backend(),
         "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores"
         + f", {accelerator()}" * bool(accelerator()),
     }
+
+
+def commit():
+    """The commit that is checked out; None, with a warning that says why, where git does not tell."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True)
+    if git.returncode:
+        warnings.warn(f"the commit is not recorded. Git says: {' '.join(git.stderr.split())}", stacklevel=3)
+    return git.stdout.strip() if git.returncode == 0 else None
 
 
 def versions():

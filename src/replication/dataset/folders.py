@@ -56,7 +56,8 @@ def index(folder, classes=None, truth=None):
 
 def _class_folders(folder, found, classes):
     if len(splits := [name for name in found if name.lower() in SPLITS]) > 1:
-        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are no classes: give {folder / splits[0]}")
+        training = min(splits, key=lambda name: not name.lower().startswith("train"))
+        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are no classes: give {folder / training}")
     unknown = sorted(set(found) - set(classes or found))
     if unknown:
         raise ValueError(
@@ -67,7 +68,8 @@ def _class_folders(folder, found, classes):
     for name in found:
         good, bad = _class_files(folder, name)
         if not (good or classes):
-            raise ValueError(f"{printable(folder / name)} holds no file: put images there, or remove the folder")
+            why = f" that can be read ({bad[0][0]}: {bad[0][1]})" if bad else ""
+            raise ValueError(f"{printable(folder / name)} holds no file{why}: put images there, or remove the folder")
         files += good
         labels += [label_of[name]] * len(good)
         refused += bad
@@ -122,6 +124,8 @@ def _flat(folder, classes, truth):
 
 def _of_kit(truth, ids, names, classes):
     """Classes, and name -> label, by the development kit: line n of the ground truth is image n's ILSVRC2012_ID."""
+    if not truth.with_name("meta.mat").is_file():
+        raise FileNotFoundError(f"{truth} needs the development kit's meta.mat beside it")
     synsets = np.atleast_1d(loadmat(truth.with_name("meta.mat"), squeeze_me=True)["synsets"])
     wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}  # classes are leaves
     classes = list(classes or sorted(wnids.values()))
@@ -151,7 +155,7 @@ def _of_val_txt(truth, lines):
 
 
 def _files(folder):
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and _visible(entry.name))
+    return sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir() and _visible(entry.name))
 
 
 def check(index, dataset, train):
