@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 from pydantic import PositiveInt
+from sklearn.cluster import KMeans
 
 from replication.params import Section
 from squeezenet import models, weights
-from squeezenet.deep_compression import share_network
+from squeezenet.deep_compression.pruning import is_kernel
 from squeezenet.weights import authors, sqnt
 
 ARCHITECTURE = weights.RELEASED["1.0"]
@@ -49,9 +50,29 @@ def shared(tensors, bits=(8, 6)):
     """File name -> the weights by the paper's method: k-means to at most 2^bits - 1 values and zero in every layer.
 
     4-bit gaps with filler zeros and Huffman coding of codes and gaps follow; biases stay float32. Deep Compression
-    also fine-tunes the shared values, by training on ImageNet, which is left out here.
+    also fine-tunes the shared values, by training on ImageNet, which is left out here. The released layers have 255
+    values each, so that 8 bits lose nothing.
     """
-    return {f"paper_{each}bit.sqnt": coded(share_network(tensors, each), "huffman") for each in bits}
+    return {
+        f"paper_{each}bit.sqnt": coded(
+            {name: _share(tensor, 2**each - 1) if is_kernel(tensor) else tensor for name, tensor in tensors.items()},
+            "huffman",
+        )
+        for each in bits
+    }
+
+
+def _share(kernel, values):
+    """k-means from evenly spaced values (Han et al. 2015a), by scikit-learn, which gives empty clusters new values."""
+    kept = kernel[kernel != 0]
+    different, counts = np.unique(kept.astype("float64"), return_counts=True)
+    if len(different) <= values:
+        return kernel
+    start = np.linspace(different[0], different[-1], values)[:, None]
+    found = KMeans(values, init=start, n_init=1, max_iter=1000, tol=0).fit(different[:, None], sample_weight=counts)
+    shared = np.zeros_like(kernel)
+    shared[kernel != 0] = found.cluster_centers_[found.labels_, 0][np.searchsorted(different, kept)]
+    return shared
 
 
 def coded(tensors, coder):
