@@ -37,6 +37,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "EVIDENCE", tmp_path / "data/evidence")
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "data/checkpoints")
+    monkeypatch.setattr(paths, "TRAIN", tmp_path / "data/train")
 
 
 def rows():
@@ -194,3 +195,15 @@ def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
     (paths.DATASET / "cifar10/dataset.json").write_text("{}")
     command.make_dataset(data)
     assert made == [{"name": "cifar10", "validation": 5000}]
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ("laptop", "data/train/squeezenet/model.keras is not there: run dvc repro train@squeezenet first"),
+        ("table3", "run notebooks/train.ipynb with -p run table3 -p variant squeezenet -p seed 3 first"),
+    ],
+)
+def test_a_network_that_is_not_there_says_what_to_run(elsewhere, run, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        runs.training(run, "squeezenet", 3).load()

@@ -8,6 +8,7 @@ parameters, the history, which test images the network got right (bits, base64),
 import json
 from typing import Literal, NamedTuple
 
+import keras
 import pandas as pd
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -60,6 +61,15 @@ class Training(NamedTuple):
     def path(self):
         """Of the row in git; None on the laptop."""
         return None if self.run == LAPTOP else paths.EVIDENCE / self.run / f"{self.name}.json"
+
+    def load(self):
+        """The network, for which FileNotFoundError says what to run where it is not there."""
+        path = self.folder / "model.keras"
+        if not path.exists():
+            asked = f"-p run {self.run} -p variant {self.variant} -p seed {self.recipe.seed}"
+            command = f"dvc repro train@{self.variant}" if self.run == LAPTOP else f"notebooks/train.ipynb with {asked}"
+            raise FileNotFoundError(f"{path.relative_to(paths.ROOT)} is not there: run {command} first")
+        return keras.models.load_model(path)
 
     def is_recorded(self):
         """Whether the row is there and was made by these parameters."""
