@@ -244,14 +244,11 @@ def test_replication_is_imported_before_keras(notebook):
     assert re.search(r"^(?:import|from) (keras|tensorflow|squeezenet|replication)\b", code, re.M)[1] == "replication"
 
 
-def test_a_fresh_clone_says_what_would_run(tmp_path):
-    """What would be made is missing there. Without --allow-missing DVC itself stops at the first stage of that kind."""
+def test_a_fresh_clone_says_what_has_changed(tmp_path):
     subprocess.run(["git", "clone", "-q", paths.ROOT, tmp_path / "clone"], check=True)
-    for command in (["repro", "--dry", "--allow-missing"], ["status"]):
-        told = subprocess.run(
-            [sys.executable, "-m", "dvc", *command], cwd=tmp_path / "clone", capture_output=True, text=True
-        )
-        assert told.returncode == 0 and "train@squeezenet" in told.stdout, told.stdout + told.stderr
+    command = [sys.executable, "-m", "dvc", "status"]
+    told = subprocess.run(command, cwd=tmp_path / "clone", capture_output=True, text=True)
+    assert told.returncode == 0 and "train@squeezenet:" in told.stdout, told.stdout + told.stderr
 
 
 def lines(*patterns):
@@ -265,8 +262,8 @@ CODE = ("*.py", "*.j2", "*.md", "*.css")
 LIMITS = {
     "the library": (2750, "src/squeezenet/**/*.py"),
     "its networks": (300, "src/squeezenet/models.py"),
-    "the replication": (5550, *(f"src/replication/**/{end}" for end in CODE)),
-    "both": (8300, *(f"src/**/{end}" for end in CODE)),
+    "the replication": (5600, *(f"src/replication/**/{end}" for end in CODE)),
+    "both": (8350, *(f"src/**/{end}" for end in CODE)),
     "benchmarks": (600, "benchmarks/**/*.py"),
     "tests": (7900, "tests/**/*.py"),
     "the pipeline": (300, "dvc.yaml"),
