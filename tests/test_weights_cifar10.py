@@ -106,7 +106,7 @@ def measured(monkeypatch, tmp_path):
     architecture = {"model": "squeezenet_11", "input_shape": [32, 32, 3], "nb_classes": 10}
     path, folder = tmp_path / "6_bit.sqnt", tmp_path / "cifar10"
     path.write_bytes(sqnt.encode(weights.tensors(models.create(**architecture)), architecture))
-    monkeypatch.setattr(release.splits, "describe", lambda: {"mean": [1, 2, 3], "std": [4, 5, 6]})
+    monkeypatch.setattr(release.splits, "describe", lambda data: {"mean": [1, 2, 3], "std": [4, 5, 6]})
 
     def ship(accuracy, name="squeezenet_1_1", provenance=PROVENANCE):
         def measure(network, split):
