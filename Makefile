@@ -82,7 +82,7 @@ evidence: venv ## the recorded runs: train what has no row in data/evidence yet;
 RUN1 = $(or $(RUN),photographs)
 train: venv ## one training of a recorded run, compared with its row: RUN=photographs VARIANT=squeezenet SEED=0
 	python -m replication.train $(RUN1) --variant $(or $(VARIANT),squeezenet) --seed $(or $(SEED),0) \
-	  | xargs -L 1 papermill --no-progress-bar --log-output
+	  | xargs -r -L 1 papermill --no-progress-bar --log-output
 
 communication: jax unlock ## what two processes send each other in training, counted once; each network leaves a row for git
 	dvc repro dataset

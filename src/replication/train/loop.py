@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from replication import measures, paths, records
 from replication.dataset import photographs, splits
-from replication.train import devices
+from replication.train import devices, resident
+from replication.train import recipe as recipes
 from replication.train.recipe import update_size, updates_of
 from replication.train.resident import Resident
 from squeezenet import costs, models
@@ -112,9 +113,8 @@ def _fingerprint(model, training, validation, recipe):
         images = split.images
         some = "\n".join(images.files).encode() if isinstance(images, photographs.Photographs) else images[::50]
         digest.update(some if isinstance(some, bytes) else np.ascontiguousarray(some))
-    code = [splits, photographs, models]
-    for path in (*sorted(Path(__file__).parent.glob("*.py")), *(Path(module.__file__) for module in code)):
-        digest.update(path.read_bytes())
+    for path in (__file__, *(module.__file__ for module in (devices, models, photographs, recipes, resident, splits))):
+        digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:12]
 
 
