@@ -29,10 +29,14 @@ def main():
     parser.add_argument("--seed", type=int, help="this seed alone")
     chosen = parser.parse_args()
     paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-    if chosen.variant:  # a training that is asked for by name has to be there
-        runs.training(chosen.run[0], chosen.variant, chosen.seed)
-    for name in chosen.run or runs.plan():
-        for each in runs.trainings(name):
+    try:
+        planned = {name: runs.trainings(name) for name in chosen.run or runs.plan()}
+        if chosen.variant:  # a training that is asked for by name has to be there
+            runs.training(chosen.run[0], chosen.variant, chosen.seed)
+    except ValueError as error:
+        parser.error(error)
+    for name, trainings in planned.items():
+        for each in trainings:
             if each.backend != keras.backend.backend() or chosen.seed not in (None, each.recipe.seed):
                 continue
             if each.variant == chosen.variant or (chosen.variant is None and not each.is_recorded()):
