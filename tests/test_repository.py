@@ -1,13 +1,15 @@
 """Facts that live in two files by necessity agree."""
 
 import functools
+import os
 import re
+import warnings
 
 import pytest
 import yaml
 
 import squeezenet
-from replication import paths, records
+from replication import paths, quiet, records
 from replication.dataset.splits import Dataset
 from replication.params import read
 from replication.train.recipe import Train
@@ -70,3 +72,14 @@ def test_a_commit_that_git_does_not_tell_is_none_with_its_reason(tmp_path, monke
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.warns(UserWarning, match="the commit is not recorded. Git says: fatal: not a git repository"):
         assert records.commit() is None
+
+
+def test_quiet_lets_nothing_through_but_errors(capfd):
+    with pytest.raises(OSError, match="an error"), quiet():
+        print("a line")
+        os.write(2, b"a line of TensorFlow's")
+        warnings.warn("a warning", stacklevel=1)
+        raise OSError("an error")
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"

@@ -3,7 +3,10 @@
 import keras
 import numpy as np
 
+from replication import quiet
 
+
+@quiet()
 def arena(network, bits=32):
     """Bytes of the one block of memory in which LiteRT's reference kernels keep all activations of an image.
 

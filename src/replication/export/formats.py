@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
-from replication import records
+from replication import quiet, records
 from squeezenet import models, weights
 from squeezenet.weights import sqnt
 
@@ -17,6 +17,7 @@ BATCH = 25  # images, where a runtime takes several
 WARM_UP = 5  # calls before the first that counts
 
 
+@quiet()
 def write(network, architecture, folder, calibration):
     """Write a network in each of `FORMATS`: name -> path.
 
@@ -76,6 +77,7 @@ def onnx_file(path):
     return lambda images: session.run(None, {image.name: images})[0]
 
 
+@quiet()
 def litert(path):
     """LiteRT lays out its memory for one image."""
     interpreter = tf.lite.Interpreter(str(path), num_threads=1)
