@@ -56,6 +56,8 @@ NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rw
 
 # A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
 unlock: venv
+	@git rev-parse -q --verify HEAD > /dev/null \
+	  || { echo "DVC needs git: clone the project, or in a ZIP, git init && git add . && git commit -m ZIP"; exit 1; }
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
 	@! dvc stage list --name-only 2>&1 | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
@@ -67,8 +69,8 @@ REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} > data/log
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
-	mkdir -p data/logs
-	{ printf 'code\ndataset\n' | $(call REPRO,1) \
+	@mkdir -p data/logs
+	@{ printf 'code\ndataset\n' | $(call REPRO,1) \
 	  && $(STAGES) | grep train@ | sed '1!G;h;$$!d' | $(call REPRO,$(JOBS)) \
 	  && $(STAGES) | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && $(STAGES) | grep advantages@ | $(call REPRO,$(JOBS)) \
@@ -88,11 +90,12 @@ communication: jax unlock ## what two processes send each other in training, cou
 	dvc repro dataset
 	KERAS_BACKEND=jax python -m benchmarks.communication
 
-quick: venv ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
+quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
-	rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
-	cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
-	  && dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
+	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
+	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
+	  && { dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
+	    || { tail -n 25 data/logs/dataset.log >&2; exit 1; }; } \
 	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
 
@@ -119,7 +122,7 @@ bench: jax torch unlock ## speed beside what one would use instead, what is not 
 	dvc repro dataset
 	for topic in inference steps recipes page; do python -m benchmarks.$$topic || exit; done
 
-lab: venv ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
+lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset
 	jupyter lab
 
