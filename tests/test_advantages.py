@@ -189,7 +189,7 @@ def sizes(factor):
 
 
 def verdict(claim, communication=None, updates=None):
-    ours = advantages.Advantages(communication, updates, pd.DataFrame(), pd.Series())
+    ours = advantages.Advantages(communication, updates, pd.DataFrame())
     claimed = page.read_table("claims").query("id == @claim")
     return claims.assess(claimed, {}, claims.printed(), advantages.measured(ours)).verdict.item()
 
@@ -197,7 +197,7 @@ def verdict(claim, communication=None, updates=None):
 def test_the_regression_finds_planted_numbers():
     found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000))
     value, low, high = found.slope
-    assert low < 8 < high and value == pytest.approx(8, rel=0.01) and found.networks == 6
+    assert low < 8 < high and value == pytest.approx(8, rel=0.01)
     assert found.predict(60_965_224) == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
     assert counted(lambda parameters: 8 * parameters).share.iloc[0] == 0.25
 

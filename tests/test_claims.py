@@ -335,7 +335,7 @@ def test_seeds_needed_come_from_the_spread_between_seeds():
 
     assert 2 <= needed(1.5, 0.4) < needed(1, 0.6) < needed(1, 1.2) < np.inf
     assert needed(1, 0.4, images=500) == np.inf  # more test images are needed, not more seeds
-    assert needed(0.5, 1.5) == np.inf  # more than anybody is told to train
+    assert statistics.MOST < needed(0.5, 1.5) < np.inf  # more than anybody is told to train
 
 
 def test_the_seeds_needed_are_enough():

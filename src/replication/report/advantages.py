@@ -23,13 +23,11 @@ class Advantages(NamedTuple):
         communication: one row for each network, dtype and repeat: bytes and seconds of an update.
         updates: one row for each network, form and way to its next version: bytes.
         arenas: one row for each network, image size and bits: LiteRT's bytes of activations beside liveness'.
-        cited: (subject, quantity) -> value, of data/paper/cited.csv.
     """
 
     communication: pd.DataFrame
     updates: pd.DataFrame
     arenas: pd.DataFrame
-    cited: pd.Series
 
 
 def read(folder=paths.EVIDENCE):
@@ -37,8 +35,7 @@ def read(folder=paths.EVIDENCE):
     counted = [json.loads(path.read_text()) for path in sorted((folder / "communication").glob("*.json"))]
     made = json.loads((folder / "advantages.json").read_text())
     updates, arenas = ([row for each in made.values() for row in each[key]] for key in ("updates", "arenas"))
-    cited = pd.read_csv(paths.PAPER / "cited.csv").set_index(["subject", "quantity"]).value
-    return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas), cited)
+    return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas))
 
 
 def measured(ours):
@@ -68,13 +65,11 @@ class Fit(NamedTuple):
     Attributes:
         slope: bytes a parameter.
         exponent: k of bytes = c x parameters^k; 1 is proportional.
-        networks: how many.
         line: statsmodels' result, for predictions.
     """
 
     slope: tuple
     exponent: tuple
-    networks: int
     line: object
 
     def predict(self, parameters):
@@ -89,7 +84,7 @@ def fit(rows):
     line = sm.OLS(sent, sm.add_constant(parameters)).fit()
     power = sm.OLS(np.log(sent), sm.add_constant(np.log(parameters))).fit()
     slope, exponent = ((each.params[1], *each.conf_int()[1]) for each in (line, power))
-    return Fit(slope, exponent, len(means), line)
+    return Fit(slope, exponent, line)
 
 
 def proportional(claim, ours):
@@ -112,10 +107,10 @@ def less_to_send(claim, ours):
     sizes = ours.updates.set_index(["network", "form", "how"])[["download", "update"]].stack()
     ratio = (sizes[claim.second] / sizes[claim.first]).dropna()
     form, how, what = ratio.idxmin()
-    words = f"{ratio.min():.1f} to {ratio.max():.1f} times fewer bytes; least for the {what}: {form}, {how}"
-    return {"effect": ratio.min(), "threshold": float(claim.margin), "words": words} | {
-        "fails": bool(ratio.min() <= float(claim.margin))
-    }
+    least, margin = ratio.min(), float(claim.margin)
+    where = f"{form.replace(' bits', '-bit')} {what}, {how}"
+    words = f"between {least:.1f} times fewer bytes ({where}) and {ratio.max():.0f} times"
+    return {"effect": least, "threshold": margin, "words": words, "fails": bool(least <= margin)}
 
 
 # Memory

@@ -85,7 +85,7 @@ def assess(claims, runs, numbers, measured):
 
     Returns:
         The claims with the effect of the difference that decides, its 95% interval, p (two-sided, of the whole claim),
-        p_holm, seeds, words, verdict, seeds_needed (inf: more than `statistics.MOST`), and what the paper's own numbers
+        p_holm, seeds, words, verdict, seeds_needed (of `statistics`), and what the paper's own numbers
         say: paper_words and paper_says, of `calibrate`.
 
     Raises:
@@ -117,7 +117,7 @@ def _assess(claim, runs, numbers, measured):
     if claim.test == "smaller":
         size = runs[claim.run].groupby("name").bytes.mean()
         ratio = size[claim.second] / size[claim.first]
-        words = f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes, {ratio:.2f}x"
+        words = f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes (range coding), {ratio:.2f}x"
         return {"effect": ratio, "threshold": margin, "fails": ratio <= margin, "words": words}
     if claim.test in ("fits", "smaller as printed"):
         size = 4 * network_of(params.read("variants", dict)[claim.first]).count_params() / 1e6

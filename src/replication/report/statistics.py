@@ -59,9 +59,9 @@ class Estimate(NamedTuple):
         """Seeds at which a true value like this passes the one-sided test at `alpha` with 80% power.
 
         Returns:
-            infinity if it takes more than `MOST`.
+            more than `MOST` if it takes so many, and infinity if the images' variance alone forbids it.
         """
-        seeds = np.arange(2, MOST + 1)
+        seeds = np.append(np.arange(2, MOST + 1), 10**9)
         df_seeds = self.df_seeds * (seeds - 1) / (self.seeds - 1)
         variance, df = _sum(self.by_seeds * self.seeds / seeds, self.by_images, df_seeds, self.df_images)
         size = np.minimum(abs(self.value - threshold) / np.sqrt(variance), 30)  # beyond, scipy gives nan
@@ -132,7 +132,7 @@ def difference(upper, lower, trained):
 
 
 def lengths(runs, bypasses, vanilla="squeezenet"):
-    """What each bypass gains at each training length, with the training accuracies: a frame of numbers.
+    """What each bypass gains at each training length: a frame of numbers.
 
     Args:
         runs: trainings of one recipe.
@@ -140,15 +140,10 @@ def lengths(runs, bypasses, vanilla="squeezenet"):
     """
     rows = []
     for trained in runs:
-        last = trained.assign(training=[100 * history["accuracy"][-1] for history in trained.history])
-        last = last.groupby("name").training.mean()
         for bypass in bypasses:
             found = estimate({bypass: 1, vanilla: -1}, trained)
-            low, high = found.interval()
-            rows.append(
-                (bypass, trained.epochs.iloc[0], found.seeds, found.value, low, high, last[bypass], last[vanilla])
-            )
-    columns = ["bypass", "epochs", "seeds", "effect", "low", "high", "training", "training_vanilla"]
+            rows.append((bypass, trained.epochs.iloc[0], found.seeds, found.value, *found.interval()))
+    columns = ["bypass", "epochs", "seeds", "effect", "low", "high"]
     return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
 
 
@@ -161,5 +156,6 @@ def ranks(trained):
 
 
 def points(value, low, high):
-    """A difference with its interval, for a table."""
-    return f"{value:+z.1f} [{low:+z.1f}, {high:+z.1f}]"
+    """A difference with its interval, for a table; a small one with two decimals."""
+    digits = 2 if abs(value) < 0.1 else 1
+    return f"{value:+z.{digits}f} [{low:+z.{digits}f}, {high:+z.{digits}f}]"

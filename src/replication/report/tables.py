@@ -1,9 +1,11 @@
 """The tables of the report: frames of texts, ours beside the paper's."""
 
+from itertools import product
+
 import pandas as pd
 
 from replication.report import claims
-from replication.report.statistics import estimate, mean, points
+from replication.report.statistics import MOST, estimate, mean, points
 
 NONE = "-"
 VERDICTS = (  # in the order of the table of claims
@@ -11,7 +13,6 @@ VERDICTS = (  # in the order of the table of claims
     claims.COMPUTED_NOT, claims.UNSUPPORTED, claims.UNDECIDED, claims.NOT_YET,
 )  # fmt: skip
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
-    "SVD": "none",
     "Network Pruning": "none, retrained",
     "Deep Compression": "none, retrained and fine-tuned",
 }
@@ -35,10 +36,6 @@ def percent(row, key):
     return interval(*(100 * row[f"{key}{end}"] for end in ("", "_low", "_high")))
 
 
-def code(names):
-    return [f"`{name}`" for name in names]
-
-
 def accuracy(rows):
     return interval(*mean(rows.accuracy))
 
@@ -46,8 +43,8 @@ def accuracy(rows):
 # Claims and numbers
 
 
-def claims_by_verdict(tested):
-    """One line for each claim, those with one verdict together."""
+def claims_by_verdict(tested, runs):
+    """One line for each claim, those with one verdict together; `runs`: name -> what it is, in words."""
     order = {verdict: i for i, verdict in enumerate(VERDICTS)}
     tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
     tested = tested.sort_values(["order", "verdict"], kind="stable")
@@ -56,14 +53,18 @@ def claims_by_verdict(tested):
         more = ""
         if not pd.isna(row.seeds_needed):
             settles = "confirm" if row.effect > row.threshold else "refute"
-            more = f"; {row.seeds_needed:.0f} seeds would {settles} it" if row.seeds_needed < 1e9 else ""
-            more = more or "; more seeds would not do"
+            count = f"{row.seeds_needed:.0f}" if row.seeds_needed <= MOST else f"more than {MOST}"
+            more = f"; {count} seeds would {settles} it" if row.seeds_needed < 1e99 else "; more seeds would not do"
         ours = row.words
         if row.test in claims.STATISTICAL and pd.notna(row.effect):
             machines = "; machines differ" * row.words.endswith("machines")
-            ours = points(row.effect, row.low, row.high) + machines
-        rows.append((f"**{row.verdict}**{more}", f"{row.claim} ({row.where})", ours, row.paper_words))
-    return pd.DataFrame(rows, columns=["verdict", "claim", "ours", "the paper's"])
+            estimated = " (estimate)" * (row.verdict not in VERDICTS)
+            ours = points(row.effect, row.low, row.high) + machines + estimated
+        claim = f"{row.claim} ({row.where})"
+        run = f"`{row.run}`" + f": {runs.get(row.run)}" * (row.run in runs) if row.run else NONE
+        rows.append((f"**{row.verdict}**{more}", claim, run, ours, row.paper_words))
+    columns = ["verdict", "claim", "run", "ours, points of top-1 on the run's images", "the paper's, on ImageNet"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def sizes(audited):
@@ -78,10 +79,10 @@ def change(found):
 
 def fits(size, limits):
     """MB, and whether that is between the two limits or above both."""
+    if pd.isna(size):
+        return NONE
     least, most = (1e6 * limit for limit in limits)
-    return (
-        NONE if pd.isna(size) else f"{size / 1e6:.2f}" + ("" if size <= least else " (<10)" if size < most else " (no)")
-    )
+    return f"{size / 1e6:.2f}" + ("" if size <= least else " (<10)" if size < most else " (no)")
 
 
 def lengths(effects):
@@ -111,7 +112,7 @@ def compression(runs):
                 found = estimate({name: 1, control: -1}, trained)
                 change = points(found.value, *found.interval())
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
-            words += f", {name.rpartition('/')[2]} bits" * (method == "Deep Compression")
+            words += f", {name.rpartition('/')[2]} bits, range coding" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
     return pd.DataFrame(rows, columns=["network", "compression", "bytes", "smaller", "top-1, %", "change, points"])
 
@@ -120,11 +121,8 @@ def updates(rows):
     """Bytes of a first download and of an update, the networks side by side."""
     wide = rows.pivot(index=["form", "how"], columns="network", values=["download", "update"])
     wide = wide.reindex(rows.set_index(["form", "how"]).index.unique()).map("{:,}".format)
-    shown = {
-        f"`{network}`, {what}": wide[what, network]
-        for network in rows.network.unique()
-        for what in wide.columns.levels[0]
-    }
+    pairs = product(rows.network.unique(), wide.columns.levels[0])
+    shown = {f"`{network}`, {what}": wide[what, network] for network, what in pairs}
     return pd.DataFrame(shown).reset_index(names=["form", "next version"])
 
 
