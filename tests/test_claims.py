@@ -69,10 +69,10 @@ def assess(claimed, numbers, trained, tests=claims.STATISTICAL):
 
 
 def by_test(claimed):
-    """The claims about networks that a statistical test decides."""
-    return claimed[
-        claimed.test.isin(claims.STATISTICAL) & (claimed.verdict == "") & ~claimed["first"].str.contains("/")
-    ]
+    """The claims about networks that a statistical test decides, or would if this had been the paper's experiment."""
+    claimed = claimed.assign(verdict=claimed.verdict.mask(claimed.id.isin(["pct3x3_plateau", "alexnet_level"]), ""))
+    named = ~claimed["first"].str.contains("/")
+    return claimed[claimed.test.isin(claims.STATISTICAL) & (claimed.verdict == "") & named]
 
 
 # Verdicts
@@ -103,7 +103,9 @@ def test_where_the_experiment_cannot_decide_the_effect_is_an_estimate(claimed, n
     for claim, verdict in (
         ("v1.1", "not testable at 32 pixels"),
         ("delayed_downsampling", "not testable at 32 pixels"),
+        ("alexnet_level", "not testable at 32 pixels"),
         ("squeeze_ratio_plateau", "no verdict: not every network at its own best rate"),
+        ("pct3x3_plateau", "no verdict: not every network at its own best rate"),
     ):
         assert found.verdict[claim] == verdict and pd.notna(found.low[claim]) and pd.isna(found.p_holm[claim])
 
@@ -121,7 +123,7 @@ def test_a_rise_needs_each_of_its_steps(claimed, numbers):
 
 
 def test_a_plateau_needs_every_later_network_within_the_margin(claimed, numbers):
-    row = claimed[claimed.id == "pct3x3_plateau"]
+    row = claimed[claimed.id == "pct3x3_plateau"].assign(verdict="")
     flat = dict.fromkeys(("sr_500", "pct_625", "pct_750", "pct_875", "pct_990"), 70) | {"pct_010": 30}
     options = {"images": 10_000, "spread": 0.1}
     found = assess(row, numbers, simulate(flat, **options)).iloc[0]
@@ -151,7 +153,7 @@ def test_photographs_and_cifar10_are_a_family_each_and_what_is_not_yet_measured_
     ]  # fmt: skip
     np.testing.assert_allclose(photographs.p_holm, multipletests(photographs.p.fillna(1), method="holm")[1])
     cifar10 = found[~found.index.str.startswith("photographs") & found.p_holm.notna()]
-    assert len(cifar10) == 15
+    assert len(cifar10) == 11
     np.testing.assert_allclose(cifar10.p_holm, multipletests(cifar10.p.fillna(1), method="holm")[1])
 
 
