@@ -217,6 +217,7 @@ def context(found):
         "litert": found.section1.arenas.eval("x = litert / liveness").groupby(["network", "bits"]).x.max(),
         "briefly": lambda run: briefly(found.trained(run)),
         "trained_here": len(found.own),
+        "own_images": int(found.own.train_images.max()) if len(found.own) else None,
         "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
         "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
         "files": authors_files(found),
