@@ -4,12 +4,12 @@ import torch
 from torch import nn
 from torchvision.models.squeezenet import Fire
 
-from squeezenet import models
+from squeezenet import arguments, models
 
 
 def create(model, side, classes, **options):
     """A network of `squeezenet.models` for images of so many pixels, which gives logits."""
-    small = side < models.SMALL_IMAGE
+    small = side < arguments.SMALL_IMAGE
     layers = alexnet(small, classes) if model == "alexnet" else squeezenet(model, small, classes, **options)
     network = nn.Sequential(*layers)
     network(torch.zeros(1, 3, side, side))  # lazy layers learn their size
