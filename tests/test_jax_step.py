@@ -121,7 +121,7 @@ def prepare(recipe, updates, scan):
     labels = np.arange(len(images)) % 10
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.dtype)
-    model = build("squeezenet", {"model": "squeezenet"}, recipe, STATISTICS, 0)
+    model = build({"model": "squeezenet"}, recipe, STATISTICS)
     keras.config.set_dtype_policy(policy)
     compile_for(model, recipe, 10 * updates)
     learner = Resident(model, images, recipe.batch_size)
