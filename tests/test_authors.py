@@ -95,12 +95,25 @@ def test_without_the_file_the_notebook_ends_well_and_says_what_to_do(tmp_path):
     """In a copy of the project, from where nothing can be downloaded."""
     shutil.copytree(paths.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(paths.PARAMS, tmp_path)
+    (tmp_path / "data/evidence").mkdir(parents=True)
+    shutil.copy(paths.EVIDENCE / "authors.json", tmp_path / "data/evidence")
     environment = {
         "PYTHONPATH": str(tmp_path / "src"),
         "KERAS_HOME": str(tmp_path),
         "https_proxy": "http://127.0.0.1:9",
     }
-    command = [sys.executable, "-m", "papermill", str(paths.NOTEBOOKS / "authors.ipynb"), str(tmp_path / "out.ipynb")]
+    notebook = str(paths.NOTEBOOKS / "authors.ipynb")
+    command = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--execute",
+        "--to",
+        "notebook",
+        "--output-dir",
+        str(tmp_path),
+        notebook,
+    ]
     result = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, text=True, capture_output=True)
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "data/authors/authors.json").read_text())
