@@ -1,7 +1,7 @@
 """Which networks are exported: those with weights, each with images that calibrate it and images that test it."""
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -15,12 +15,13 @@ from replication.params import Section
 from squeezenet import models, preprocess_input, weights
 from squeezenet.weights import sqnt
 
-VERSIONS = {"squeezenet": "1.0", "squeezenet_11": "1.1"}  # of the releases
+RELEASES = {"squeezenet_1_0": ("squeezenet", "1.0"), "squeezenet_1_1": ("squeezenet_11", "1.1")}
 
 
 class Export(Section):
     """The section export of params.yaml."""
 
+    networks: list[Literal[tuple(models.VARIANTS)]]
     images: PositiveInt
     photographs: PositiveInt
     calibration: PositiveInt
@@ -56,12 +57,12 @@ def of_cifar10(settings, data):
     """
     if data.name != "cifar10":
         reason = "its test images are CIFAR-10's (`dataset.name` in params.yaml)"
-        return [], {f"{name}, CIFAR-10": reason for name in models.VARIANTS}
+        return [], {f"{name}, CIFAR-10": reason for name in settings.networks}
     calibration = preprocess_input(splits.load("train", data).images[: settings.calibration])
     test, subjects = splits.load("test", data), []
     chosen = splits.stratified(test.labels, settings.images)
     pixels, labels = preprocess_input(test.images[chosen]), test.labels[chosen]
-    for name in models.VARIANTS:
+    for name in settings.networks:
         architecture, _ = sqnt.decode((weights.CIFAR10 / f"{name}.sqnt").read_bytes())
         network = models.create(**architecture, weights="cifar10")
         subjects.append(Subject("CIFAR-10", network, architecture, calibration, pixels, labels))
@@ -74,18 +75,19 @@ def of_imagenet(settings, imagenet):
     Args:
         imagenet: `released.ImageNet`.
     """
+    wanted = [RELEASES[each] for each in settings.networks if each in RELEASES]
     networks, missing = released.networks(imagenet)
     try:
         calibration, _ = _photographs(settings.calibration, imagenet, clean=False)
         test, labels = _photographs(settings.photographs, imagenet)
     except FileNotFoundError as error:
-        return [], {f"{name}, ImageNet": str(error) for name in VERSIONS}
+        return [], {f"{name}, ImageNet": str(error) for name, _ in wanted}
     subjects = [
         Subject("ImageNet", networks[name], weights.RELEASED[version], calibration, test, labels)
-        for name, version in VERSIONS.items()
+        for name, version in wanted
         if name in networks
     ]
-    return subjects, {f"{name}, ImageNet": missing[name] for name in VERSIONS if name in missing}
+    return subjects, {f"{name}, ImageNet": missing[name] for name, _ in wanted if name in missing}
 
 
 def _photographs(count, imagenet, clean=True):
