@@ -17,17 +17,10 @@ def classes_better(scores, labels):
     return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
 
 
-def top(better, ks=(1, 5)):
-    """Shares of images with fewer than k classes better than the true one: top1, top1_low, top1_high, top5, ...
-
-    With 95% Wilson intervals.
-    """
-    found = {}
-    for k in ks:
-        right = int((np.asarray(better) < k).sum())
-        low, high = proportion_confint(right, len(better), method="wilson")
-        found |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
-    return found
+def top(better):
+    """As `accuracy`, shares of images with fewer than 1 or 5 classes better than the true one: top1, top1_low, ..."""
+    shares = {f"top{k}": accuracy(np.asarray(better) < k) for k in (1, 5)}
+    return {key.replace("accuracy", top): value for top, share in shares.items() for key, value in share.items()}
 
 
 def agreement(reference, logits):

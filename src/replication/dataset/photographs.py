@@ -22,7 +22,7 @@ UNREADABLE = f"not in a readable format ({', '.join(FORMATS)}); HEIC, AVIF and J
 def upright(file):
     """Open an image as a person sees it: turned by its EXIF orientation, on white where transparent, in 8-bit RGB.
 
-    Grayscale of 16 bits and floats from 0 to 1 are scaled to 0..255.
+    Grayscale of 16 bits is scaled to 0..255.
 
     Args:
         file: a path, or a binary file.
@@ -48,25 +48,22 @@ def upright(file):
 
 
 def _white(image):
-    """The values of black and white in an image of more than 8 bits a channel; None for one of 8 bits."""
-    if image.mode == "F":
-        white = 1
-    elif image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+    """The values of black and white in grayscale of 16 bits; None for an image of 8 bits a channel."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         twelve = image.format == "TIFF" and image.tag_v2[BITSPERSAMPLE] == (12,)
         white = 4095 if twelve else 65535
-    elif image.mode == "I":
-        raise ValueError("which of its 32-bit or signed integers is white is not known: save it with 8 or 16 bits")
-    else:
-        return None
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-    return (white, 0) if white_is_zero else (0, white)
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+        return (white, 0) if white_is_zero else (0, white)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            "which of its 32-bit, signed or floating-point values is white is not known: save 8 or 16 bits"
+        )
+    return None
 
 
 def _scaled(image, black, white):
-    """A grayscale image in 8 bits."""
+    """Grayscale of 16 bits in 8 bits."""
     values = np.array(image, "float32")
-    if not (values.min() >= 0 and values.max() <= max(black, white)):
-        raise ValueError(f"floating-point pixels must be from 0 to 1. Received: {values.min():g} to {values.max():g}")
     if "transparency" in image.info:  # a PNG's value that is transparent
         values[values == image.info["transparency"]] = white
     return Image.fromarray(np.round(255 * (values - black) / (white - black)).astype(np.uint8))

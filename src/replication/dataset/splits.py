@@ -72,18 +72,14 @@ def load(split, data, root=paths.DATASET):
         labels = arrays[f"{kind}_labels"]
         chosen = np.arange(len(labels))
         if kind == "train":
-            chosen = held_out(labels, data)
-            chosen = chosen if split == "validation" else np.delete(np.arange(len(labels)), chosen)
+            apart = held_out(labels, data)
+            chosen = apart if split == "validation" else np.delete(chosen, apart)
         if data.limit:
             chosen = chosen[stratified(labels[chosen], data.limit)]
         if data.name == "folder":
             place = paths.ROOT / (data.folder.validation if kind == "test" else data.folder.train)
-            return Split(
-                photographs.Photographs(
-                    place, arrays["test_files" if kind == "test" else "train_files"][chosen], data.folder.side, chosen
-                ),
-                labels[chosen],
-            )
+            files = arrays[f"{kind}_files"][chosen]
+            return Split(photographs.Photographs(place, files, data.folder.side, chosen), labels[chosen])
         return Split(arrays[f"{kind}_images"][chosen], labels[chosen])
 
 

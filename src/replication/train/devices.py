@@ -19,7 +19,11 @@ def set_up(threads, seed):
 
         jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
         if keras.distribution.distribution() is None:
-            _train_together()
+            if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+                keras.distribution.initialize()
+            if len(devices := keras.distribution.list_devices()) > 1:
+                together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+                keras.distribution.set_distribution(together)
     keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
     keras.utils.set_random_seed(seed)
     threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
@@ -30,15 +34,6 @@ def set_up(threads, seed):
         tf.get_logger().setLevel("ERROR")  # it warns of each network after the fifth
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
-def _train_together():
-    if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
-        keras.distribution.initialize()
-    devices = keras.distribution.list_devices()
-    if len(devices) > 1:
-        together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
-        keras.distribution.set_distribution(together)
 
 
 def everywhere(model):

@@ -162,17 +162,12 @@ def compile_for(model, recipe, updates):
 
 def compile_with(model, optimiser):
     """Give a model an optimiser and the loss."""
-    jit = "auto" if keras.backend.backend() == "jax" else False  # XLA halves TensorFlow's speed on a CPU
-    model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=["accuracy"], jit_compile=jit)
-    compile_crops(model)
-
-
-def compile_crops(model):
-    """Keras' jit_compile="auto" skips RandomTranslation; on JAX the whole network compiles, so force it."""
-    if keras.backend.backend() == "jax":
+    on_jax = keras.backend.backend() == "jax"
+    if on_jax:  # Keras' own choice would leave a model with RandomTranslation uncompiled
         for layer in model.layers:
             layer.supports_jit = True
-        model.jit_compile = True
+    # XLA halves TensorFlow's speed on a CPU.
+    model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=["accuracy"], jit_compile=on_jax)
 
 
 def update_size(recipe):

@@ -6,6 +6,7 @@ parameters, the history, which test images the network got right (bits, base64),
 """
 
 import json
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import keras
@@ -160,16 +161,13 @@ def recorded(name):
     Raises:
         ValueError: a row is of other parameters than params.yaml's, or of no training of the run.
     """
-    asked = {each.path: each for each in trainings(name)}
-    found = []
+    asked, rows = {each.path: each for each in trainings(name)}, []
     for path in sorted((paths.EVIDENCE / name).glob("*.json")):
         if path not in asked or not asked[path].is_recorded():
             raise ValueError(
                 f"{path} is not of runs.{name} as params.yaml has it: restore the run, or give it a new name"
             )
-    for path, each in asked.items():
-        if path.exists():
-            row = json.loads(path.read_text())
-            row |= {"learning_rate": each.recipe.learning_rate, "correct": unpack(row["correct"], row["test_images"])}
-            found.append(row)
-    return pd.DataFrame(found)
+    for path in filter(Path.exists, asked):
+        row = json.loads(path.read_text()) | {"learning_rate": asked[path].recipe.learning_rate}
+        rows.append(row | {"correct": unpack(row["correct"], row["test_images"])})
+    return pd.DataFrame(rows)

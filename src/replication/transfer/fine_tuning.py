@@ -59,10 +59,7 @@ def own(folder, side):
     Raises:
         FileNotFoundError, ValueError: there are no two folders of at least two photographs each.
     """
-    index = folders.index(folder)
-    if len(index.classes) < 2:
-        raise ValueError(f"{folder} must hold two class folders at least. Received: {index.classes[0]}")
-    index = folders.sift(index, side)
+    index = folders.sift(folders.index(folder), side)
     for name, reason in index.refused:
         print(f"left out: {index.folder / name}: {reason}")
     is_test = np.zeros(len(index.labels), bool)
