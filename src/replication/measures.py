@@ -1,4 +1,4 @@
-"""How good an answer is: accuracy, top-k and agreement, with their intervals."""
+"""Accuracy, top-k accuracy and agreement, with their intervals."""
 
 import base64
 
@@ -13,7 +13,7 @@ def accuracy(correct):
 
 
 def classes_better(scores, labels):
-    """How many classes have not a lower score than the true one, by image: ties count against, as in Caffe."""
+    """For each image, how many classes score at least as high as the true one: ties count as errors, as in Caffe."""
     return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
 
 

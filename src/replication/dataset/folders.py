@@ -1,4 +1,4 @@
-"""Folders of images, such as ImageNet's: which file is of which class, and what is left out and why."""
+"""Folders of images, such as ImageNet's: the class of each file, and which files are left out and why."""
 
 import os
 import re

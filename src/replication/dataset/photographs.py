@@ -1,6 +1,6 @@
 """Photographs: the one reader of image files, and batches that threads read while a network computes.
 
-Files are read when they are needed, a few batches ahead, so memory does not grow with their number.
+Files are read a few batches ahead of their use, so that memory does not grow with their number.
 """
 
 import collections
@@ -31,8 +31,7 @@ def upright(file):
         A PIL image.
 
     Raises:
-        OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged; or the range of its
-            values is not known.
+        OSError, SyntaxError, ValueError: PIL cannot read the file, or the range of its values is not known.
     """
     with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
@@ -104,7 +103,7 @@ def try_read(file, side, resample=None):
 
 
 def in_order(function, items, ahead, threads=THREADS):
-    """Results of a function by threads, in the order of the items; `ahead` of them are under way, and no more."""
+    """Call a function in threads and yield the results in the order of the items, at most `ahead` of them at once."""
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque()
         for item in items:
@@ -128,12 +127,12 @@ def statistics(images):
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files that index like an array of their images (n, side, side, 3): an integer reads one, all else chooses."""
+    """Files that index like an array of images (n, side, side, 3): an integer reads one, all else selects files."""
 
     folder: Path
     files: np.ndarray
     side: int
-    numbers: np.ndarray  # of the files in the whole folder: what is random of an image depends on its own
+    numbers: np.ndarray  # the index in the whole folder, which seeds an image's augmentation
     augmentation: tuple | None = None
 
     def __len__(self):
@@ -148,7 +147,7 @@ class Photographs:
         return image
 
     def augmented(self, key, shift, mirror):
-        """The same files, to be cropped at random and mirrored half the time: a function of `key` and the file.
+        """The same files, cropped at random and mirrored half the time, as `key` and the file decide.
 
         Args:
             key: integers, such as a seed and an epoch.
@@ -173,12 +172,12 @@ class Photographs:
 class Batches(keras.utils.PyDataset):
     """Photographs for `fit`, `evaluate` and `predict`, in order, read by threads two batches ahead.
 
-    Not by Keras' own threads: what they had read ahead when JAX's `fit` builds a model comes first again, and as
-    many of the last batches never.
+    Keras' own threads are not used: when `fit` on JAX builds a model, the batches that they have read ahead come again,
+    and as many of the last batches are lost.
 
     Args:
         images: `Photographs`.
-        labels: (n,) integers, which come as one-hot vectors of `classes`; None for images alone.
+        labels: (n,) integers, returned as one-hot vectors of `classes`; None for images alone.
         crop: pixels.
 
     Raises:

@@ -12,7 +12,7 @@ SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
 
 def prepare(data):
-    """What stage `dataset` leaves: arrays and what `describe` says of them, for `save`; and the source that served.
+    """Get the arrays of a data set and what `describe` says of them, for `save`; and the source that served.
 
     Args:
         data: `splits.Dataset`.
@@ -42,7 +42,7 @@ def prepare(data):
 
 
 def _listed(data):
-    """The images of a folder that can be read, by names and labels, and what to say of them. Each is read once."""
+    """Names and labels of the readable images of a folder, each of which is read once, with its classes and more."""
     section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
     held_out(training.labels, data)  # refuses what does not fit before images are read, which may take hours

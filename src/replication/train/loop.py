@@ -1,4 +1,4 @@
-"""Train a network, or go on with an interrupted training; measure it; leave what it is worth keeping."""
+"""Train a network, resuming where a training was interrupted; measure it; save the results."""
 
 import json
 import os
@@ -27,14 +27,14 @@ EVALUATION_BATCH_PHOTOGRAPHS = 50
 
 
 def fit(model, training, validation, recipe, title):
-    """Train a compiled model, or go on with an interrupted training of the same network, recipe, code and data.
+    """Train a compiled model, or resume an interrupted training of the same network, recipe, code and data.
 
-    After each epoch the state goes to data/interrupted, from where the same call goes on; it is gone at the end.
+    After each epoch the state is saved in data/interrupted, from where the same call resumes. The end removes it.
 
     Args:
         model: from images to probabilities, compiled with a schedule over `recipe.epochs` epochs. It is changed.
         training, validation: `splits.Split`.
-        recipe: `Train`: epochs, the size of the batches, what is random of a photograph.
+        recipe: `Train`: epochs, the size of the batches, the augmentation of photographs.
         title: names the training; the state's folder begins with it.
 
     Returns:
@@ -62,9 +62,9 @@ def fit(model, training, validation, recipe, title):
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
             if devices.writes():
-                # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
+                # The state decides. It is replaced last and as a whole; a history that runs ahead of it is cut.
                 records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
-                with devices.one_device():  # what one process does alone, none may wait for
+                with devices.one_device():  # only this process saves, so that it must not wait for others
                     model.save(folder / "next.keras")
                 os.replace(folder / "next.keras", folder / "state.keras")
     if devices.writes():
@@ -73,7 +73,7 @@ def fit(model, training, validation, recipe, title):
 
 
 def _fingerprint(model, training, validation, recipe):
-    """Of all that a training depends on: a state of another network, recipe, code or data is not gone on with."""
+    """A hash of all that a training depends on: no other network, recipe, code or data resumes from its state."""
     code = [module.__file__ for module in (devices, models, photographs, recipes, resident, splits)]
     code = [Path(path).read_bytes() for path in (__file__, *code)]
     network = [model.to_json(), model.optimizer.get_config(), model.get_weights()]
@@ -109,9 +109,9 @@ def measure(model, training, validation, test):
 
 
 def save(folder, model, history, metrics, probabilities, labels):
-    """Leave model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
+    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
 
-    Equal trainings leave equal bytes. Of several processes that train together the first one writes.
+    Equal trainings save equal bytes. Of several processes that train together, only the first one writes.
     """
     if not devices.writes():
         return
@@ -129,11 +129,11 @@ def save(folder, model, history, metrics, probabilities, labels):
 
 
 def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
-    """One epoch, a function of the model's state, the seed and the epoch's number alone.
+    """Train for one epoch, whose result depends on the model's state, the seed and the epoch's number alone.
 
     Args:
-        learner: the model, or it as a `Resident` of the training images.
-        recipe: `Train`: the size of the batches, what is random of a photograph.
+        learner: the model, or a `Resident` of it and the training images.
+        recipe: `Train`: the size of the batches, the augmentation of photographs.
 
     Returns:
         Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
@@ -174,8 +174,8 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
 def feed(model, images, labels=None, batch_size=None):
     """Arguments for `fit`, or without `batch_size` for `evaluate` and `predict`.
 
-    For arrays and TensorFlow a pipeline without the autotuner of Keras' own, whose thread sleeps twice as long
-    each time and is waited for in the end: a fifth of the training's time was that.
+    On TensorFlow, arrays get a pipeline without the autotuner that Keras would use. The tuner's thread sleeps twice as
+    long each time, and `fit` waits for it at its end, which took a fifth of the training's time.
     """
     classes = model.output_shape[-1]
     if isinstance(images, photographs.Photographs):

@@ -122,7 +122,7 @@ def build(options, recipe, statistics):
 def around(network, recipe, statistics):
     """A network for raw pixels: augmentation (in training only), crop, standardisation, and the network itself.
 
-    The images of a folder come cropped and mirrored, so that only what is used of them is handed over.
+    The images of a folder are cropped and mirrored when they are read.
 
     Args:
         network: for images of `recipe.crop` pixels.
@@ -176,7 +176,7 @@ def update_size(recipe):
 
 
 def updates_of(split, recipe):
-    """Updates an epoch. The last may be of fewer images, but not where it takes several batches or devices.
+    """Updates in an epoch. The last one may have fewer images, unless an update takes several batches or devices.
 
     Raises:
         ValueError: there are fewer images than one update takes, or a batch cannot be shared equally.

@@ -21,7 +21,7 @@ from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
 PENALTY = 0.1  # of the squared weights of the linear classifier, for standardised features
-GLANCE = 300  # test images at most that are looked at after each epoch; nothing is chosen by them
+GLANCE = 300  # at most so many test images are classified after each epoch, for the curve; nothing is chosen by them
 SMOOTH = Image.Resampling.BICUBIC
 
 
@@ -81,7 +81,7 @@ def of_pixels(network, augmentation=None):
 def linear_classifier(settings, classes, train):
     """SqueezeNet 1.1 with ImageNet's weights, whose conv10 is a linear classifier on the features.
 
-    The mean over positions and a 1x1 convolution change places freely: it is the classifier of the pooled features.
+    The mean over positions and a 1x1 convolution commute, so that this is the classifier of the pooled features.
 
     Raises:
         ImportError: 1.1's weights are not at hand.
