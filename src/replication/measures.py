@@ -1,4 +1,4 @@
-"""Accuracy, top-k accuracy and agreement, with their intervals."""
+"""Accuracy and top-k accuracy, with their intervals."""
 
 import base64
 
@@ -21,15 +21,6 @@ def top(better):
     """As `accuracy`, shares of images with fewer than 1 or 5 classes better than the true one: top1, top1_low, ..."""
     shares = {f"top{k}": accuracy(np.asarray(better) < k) for k in (1, 5)}
     return {key.replace("accuracy", top): value for top, share in shares.items() for key, value in share.items()}
-
-
-def agreement(reference, logits):
-    """How often a network's first class, and one of its first five, is the reference's first class: as of `top`.
-
-    Args:
-        reference, logits: (images, classes).
-    """
-    return top(classes_better(logits, reference.argmax(1)))
 
 
 def pack(correct):
