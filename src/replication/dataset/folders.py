@@ -142,18 +142,13 @@ def _of_kit(truth, ids, names, classes):
 
 def _of_val_txt(truth, lines):
     """Name -> label by Caffe's val.txt, whose names may hold blanks."""
-    label_of = {}
-    for line in lines:
-        name, _, label = line.replace("\t", " ").rpartition(" ")
-        name = Path(name.strip()).name
-        if not (name and label.isdecimal()):
-            raise ValueError(
-                f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
-                f"Received: {line[:80]!r}"
-            )
-        if label_of.setdefault(name, int(label)) != int(label):
-            raise ValueError(f"{truth} gives {name} the labels {label_of[name]} and {label}")
-    return label_of
+    pairs = [line.rsplit(maxsplit=1) for line in lines]
+    if wrong := [line for line, pair in zip(lines, pairs, strict=True) if len(pair) < 2 or not pair[1].isdecimal()]:
+        raise ValueError(
+            f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
+            f"Received: {wrong[0][:80]!r}"
+        )
+    return {Path(name).name: int(label) for name, label in pairs}
 
 
 def sift(index, side):
