@@ -63,12 +63,11 @@ def test_epochs_of_retraining_see_the_same_images_in_other_orders(monkeypatch):
 
     def run_epoch(model, split, validation, recipe, seed, epoch):
         seen.append((split.labels.tolist(), epoch))
-        return {"epoch": epoch + 1}
 
     monkeypatch.setattr(retraining, "run_epoch", run_epoch)
     model, recipe, split = small()
     split = split._replace(labels=np.arange(60) % 10)
-    assert retrain(model, split, split, recipe, 0.05, images=40, seed=0, epochs=3) == {"epoch": 3}
+    retrain(model, split, split, recipe, 0.05, images=40, seed=0, epochs=3)
     labels, epochs = zip(*seen, strict=True)
     assert epochs == (0, 1, 2) and labels[0] == labels[1] == labels[2] and len(labels[0]) == 40
     assert model.optimizer.get_config()["learning_rate"]["config"]["total"] == 6  # one schedule over all epochs

@@ -1,4 +1,4 @@
-"""Data sets side by side, and Imagenette: read from an archive, sorted, verified, held out by class."""
+"""Data sets side by side; CIFAR-10 from its sources; Imagenette: read from an archive, sorted, verified."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from replication import paths
-from replication.dataset import imagenette, prepare, splits
+from replication.dataset import cifar10, imagenette, prepare, splits
 
 ABOUT = {"kind": "cifar10", "classes": list("abcdefghij"), "mean": [127.0] * 3, "std": [74.0] * 3, "validation": 100}
 IMAGENETTE = splits.Dataset(name="imagenette", limit=None, validation=100)
@@ -37,6 +37,48 @@ def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
     assert [len(split.labels) for split in (training, validation, test)] == [200, 100, 300]
     numbers = [set(split.images[:, 0, 0, 0].tolist()) for split in (training, validation)]
     assert numbers[0] | numbers[1] == set(range(300)) and not numbers[0] & numbers[1]
+    few = splits.load("validation", data.model_copy(update={"limit": 50}), two)
+    assert np.bincount(few.labels).tolist() == [5] * 10
+
+
+def test_a_few_images_of_many_classes_are_of_all_of_them():
+    labels = np.repeat(np.arange(20), 50)  # as a folder lists them
+    assert set(labels[splits.spread(len(labels), 40)]) == set(range(20))
+    assert splits.spread(3, 10).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"limit": 5}, "5 images are less than one of each of 10 classes"),
+        ({"validation": 300}, r"dataset\.validation must be less than the 300 training images"),
+        ({"name": "folder", "folder": splits.Folder()}, "folder/arrays.npz is missing: `dvc repro dataset` makes it"),
+    ],
+)
+def test_a_split_that_cannot_be_is_one_clear_error(two, wrong, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        splits.load("train", CIFAR10.model_copy(update=wrong), two)
+
+
+@pytest.mark.parametrize("missing", ["train", "validation"])
+def test_a_folder_must_be_given_in_params(missing):
+    values = {"name": "folder", "folder": {"train": "a", "validation": "b", missing: None}, "limit": None}
+    with pytest.raises(ValueError, match=rf"for dataset\.name: folder give dataset\.folder\.{missing}"):
+        splits.Dataset.model_validate(values | {"validation": 1})
+
+
+def test_cifar10_comes_from_the_first_source_that_serves(monkeypatch, capsys):
+    zeros = {name: np.zeros(3, np.uint8) for name in cifar10.SHA256}
+
+    def fail():
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(cifar10, "_SOURCES", {"local": fail, "keras": lambda: zeros, "npm": fail})
+    wrong = r"No source served CIFAR-10\. Put .* into .*keras: train_images is not CIFAR-10's: sha256 .*npm: no network"
+    with pytest.raises(RuntimeError, match=wrong):
+        cifar10.fetch()
+    monkeypatch.setattr(cifar10, "verify", lambda arrays: None)
+    assert cifar10.fetch() == (zeros, "keras") and "not served: no network" in capsys.readouterr().out
 
 
 def test_images_held_out_otherwise_than_asked_for_are_refused(two):
@@ -92,29 +134,24 @@ def test_an_archive_is_read_sorted_and_verified(archive, monkeypatch):
     np.testing.assert_allclose(green, [0, 100] * 10, atol=5)
     assert arrays["test_images"][..., 2].min() > 240
     monkeypatch.setattr(imagenette, "PILLOW", PIL.__version__)
-    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", imagenette.digests(arrays))
+    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", imagenette.digest(arrays))
     prepared, statistics, _ = prepare.prepare(IMAGENETTE.model_copy(update={"validation": 10}))
     np.testing.assert_array_equal(prepared["train_images"], arrays["train_images"])
     assert statistics["validation"] == 10 and statistics["image_shape"] == [144, 144, 3]
-    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", imagenette.ARRAYS_SHA256 | {"test_images": "0" * 64})
-    with pytest.raises(ValueError, match="the sha256 of test_images is another one"):
+    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", "0" * 64)
+    with pytest.raises(ValueError, match=r"imagenette\.tar is not Imagenette .*: the sha256 of its pixels is another"):
         imagenette.fetch()
 
 
-def test_a_damaged_archive_is_refused_by_its_name(archive):
-    archive(imagenette.TAR)
-    with pytest.raises(ValueError, match=r"imagenette\.tar is not the archive of docs/data\.md: its sha256"):
-        imagenette.fetch()
-
-
-@pytest.mark.parametrize("damage", ["cut", "no image", "too few", "no archive"])
-def test_a_damaged_download_is_refused_by_its_name(archive, damage, monkeypatch):
-    path = archive(imagenette.ARCHIVE, (lambda content: b"no image") if damage == "no image" else bytes)
+@pytest.mark.parametrize("damage", ["cut", "no image", "too few", "no archive", "another sha256"])
+def test_a_damaged_archive_is_refused_by_its_name(archive, damage, monkeypatch):
+    name = imagenette.TAR if damage == "another sha256" else imagenette.ARCHIVE
+    path = archive(name, (lambda content: b"no image") if damage == "no image" else bytes)
     if damage in ("cut", "no archive"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage == "cut" else b"<html>")
     monkeypatch.setattr(imagenette, "COUNTS", {"train": 20 + (damage == "too few"), "val": 10})
-    message = "it has {'train': 20, 'val': 10} photographs" if damage == "too few" else "is damaged, remove it: "
-    with pytest.raises(ValueError, match=message) as caught:
+    messages = {"too few": "it has {'train': 20, 'val': 10} photographs", "another sha256": "its sha256 is another one"}
+    with pytest.raises(ValueError, match=messages.get(damage, "is damaged, remove it: ")) as caught:
         imagenette.fetch()
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 

@@ -110,9 +110,10 @@ def test_a_model_that_cannot_tell_is_not_right(by_class, score):
 
 
 def test_a_folder_without_a_single_image_is_an_error(tmp_path):
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "notes.txt").touch()
-    with pytest.raises(ValueError, match="none of 1 files is an image"):
+    for name in ("0", "1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").touch()
+    with pytest.raises(ValueError, match="none of 2 files is an image"):
         evaluation.evaluate(ByColour(), photographs_of(tmp_path), SETTINGS)
 
 

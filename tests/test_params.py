@@ -1,6 +1,8 @@
 """params.yaml that nobody should have written: one line that names the file and the key."""
 
+import copy
 import functools
+import re
 import shutil
 
 import pytest
@@ -11,13 +13,16 @@ from replication import params, paths
 from replication.train import recipe, runs
 from replication.train.recipe import Train
 
+VALUES = yaml.safe_load(paths.PARAMS.read_text())
 
-def refused(content, tmp_path, read=lambda path: params.read("train", Train, path)):
+
+def refused(content, tmp_path):
+    """What `params.read` says of section train of a file."""
     path = tmp_path / "params.yaml"
     path.write_bytes(content if isinstance(content, bytes) else yaml.safe_dump(content).encode())
     with pytest.raises(ValueError) as caught:
-        read(path)
-    assert "\n" not in str(caught.value)
+        params.read("train", Train, path)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{path}: ")
     return str(caught.value).removeprefix(f"{path}: ")
 
 
@@ -26,29 +31,41 @@ def test_a_file_without_the_section(content, tmp_path):
     assert refused(content, tmp_path) == "section train is missing"
 
 
-@pytest.mark.parametrize("content", [b"train: {epochs: [", b"\0", b"\xff\xfe\xfd"])
+@pytest.mark.parametrize("content", [b"train: {epochs: [", b"seed: 1\ntrain: {epochs: ]", b"\0", b"\xff\xfe\xfd"])
 def test_a_file_that_is_no_yaml_is_named(content, tmp_path):
     refused(content, tmp_path)
 
 
-@pytest.mark.parametrize("value", [float("inf"), float("nan"), "fast", None])
-def test_numbers_are_finite(value, tmp_path):
-    values = yaml.safe_load(paths.PARAMS.read_text())
-    values["train"]["learning_rate"] = value
-    assert refused(values, tmp_path).startswith("train.learning_rate: ")
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("momentum", 9, r"train\.momentum: Input should be less than 1 \(got 9\)"),
+        ("batchsize", 9, r"train\.batchsize: Extra inputs"),
+        *(("learning_rate", value, r"train\.learning_rate: ") for value in (float("inf"), float("nan"), "fast", None)),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(key, value, message, tmp_path):
+    assert re.match(message, refused({"train": VALUES["train"] | {key: value}}, tmp_path))
 
 
-@pytest.mark.parametrize("key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.dropout"])
+def test_an_unknown_variant_is_told_the_known_ones():
+    with pytest.raises(ValueError, match=r"variants has no 'resnet'\. It has squeezenet, simple_bypass"):
+        recipe.variant_of("resnet")
+
+
+@pytest.mark.parametrize(
+    "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.dropout", "runs.table3.recipe.shfit"]
+)
 def test_what_names_a_recipe_is_checked_as_section_train_is(key, tmp_path, monkeypatch):
-    values = yaml.safe_load(paths.PARAMS.read_text())
+    values = copy.deepcopy(VALUES)
     *before, last = key.split(".")
-    functools.reduce(dict.__getitem__, before, values)[last] = "fast"
+    functools.reduce(dict.__getitem__, before, values)[last] = -1
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     for module in (recipe, runs):
         monkeypatch.setattr(module, "read", functools.partial(params.read, path=tmp_path / "params.yaml"))
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(f"{key}: ")) as caught:
         runs.training(before[1] if before[0] == "runs" else "laptop", "squeezenet")
-    assert "\n" not in str(caught.value) and f"{key}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_dvc_leaves_params_as_they_stand(tmp_path):

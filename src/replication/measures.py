@@ -1,4 +1,4 @@
-"""How good an answer is: accuracy, top-k and agreement, with their intervals."""
+"""Accuracy and top-k accuracy, with their intervals."""
 
 import base64
 
@@ -13,30 +13,14 @@ def accuracy(correct):
 
 
 def classes_better(scores, labels):
-    """How many classes have not a lower score than the true one, by image: ties count against, as in Caffe."""
+    """For each image, how many classes score at least as high as the true one: ties count as errors, as in Caffe."""
     return (~(scores < scores[np.arange(len(labels)), labels][:, None])).sum(1) - 1
 
 
-def top(better, ks=(1, 5)):
-    """Shares of images with fewer than k classes better than the true one: top1, top1_low, top1_high, top5, ...
-
-    With 95% Wilson intervals.
-    """
-    found = {}
-    for k in ks:
-        right = int((np.asarray(better) < k).sum())
-        low, high = proportion_confint(right, len(better), method="wilson")
-        found |= {f"top{k}": right / len(better), f"top{k}_low": float(low), f"top{k}_high": float(high)}
-    return found
-
-
-def agreement(reference, logits):
-    """How often a network's first class, and one of its first five, is the reference's first class: as of `top`.
-
-    Args:
-        reference, logits: (images, classes).
-    """
-    return top(classes_better(logits, reference.argmax(1)))
+def top(better):
+    """As `accuracy`, shares of images with fewer than 1 or 5 classes better than the true one: top1, top1_low, ..."""
+    shares = {f"top{k}": accuracy(np.asarray(better) < k) for k in (1, 5)}
+    return {key.replace("accuracy", top): value for top, share in shares.items() for key, value in share.items()}
 
 
 def pack(correct):

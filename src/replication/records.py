@@ -1,4 +1,4 @@
-"""What a stage leaves: whole files, networks and arrays that repeat to the byte, and where a result comes from."""
+"""The files of a stage: written whole, networks and arrays equal to the byte, and the provenance of results."""
 
 import importlib.metadata
 import io
@@ -62,7 +62,7 @@ def provenance():
 
 
 def commit():
-    """The commit that is checked out; None, with a warning that says why, where git does not tell."""
+    """The commit that is checked out; None, with a warning that says why, if git fails."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True)
     if git.returncode:
         warnings.warn(f"the commit is not recorded. Git says: {' '.join(git.stderr.split())}", stacklevel=3)
@@ -70,13 +70,13 @@ def commit():
 
 
 def versions():
-    """Of Python and of what computes."""
+    """The versions of Python, Keras, NumPy and the backend."""
     packages = ("keras", "numpy", keras.backend.backend())
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
 def accelerator():
-    """The name of the GPU, or whatever there is, that trains; None where the CPU does."""
+    """The name of the GPU or other accelerator that trains; None on a CPU."""
     if keras.backend.backend() == "jax":
         import jax
 

@@ -1,4 +1,4 @@
-"""The networks that the library ships: a compressed one becomes a file and a card in squeezenet/weights/cifar10."""
+"""Ship a compressed network with the library, as a file and a card in squeezenet/weights/cifar10."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ TOLD = ("dataset", "train_images", "epochs", "seed", "bits", "commit", "versions
 
 
 def release(path, name, provenance, folder=weights.CIFAR10):
-    """Ship a compressed network, unless the one that is there has as good a validation accuracy.
+    """Ship a compressed network, unless the shipped one has at least the same validation accuracy.
 
     Args:
         path: of a .sqnt file as stage `compress` writes it, for standardised pixels.
@@ -22,7 +22,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
         provenance: `TOLD`; what else it has is left out.
 
     Returns:
-        The card: what is told, and what is measured on the network that the library makes of the new file.
+        The card: `provenance`, and what is measured on the network that the library builds from the new file.
 
     Raises:
         ValueError: the file is of another network, or something is not told.
@@ -61,7 +61,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
 
 
 def measure(network, split):
-    """How often a network of the library is right on a split of CIFAR-10: SPLIT_images and accuracy with interval."""
+    """The accuracy of a network of the library on a split of CIFAR-10, with its interval, and SPLIT_images."""
     images, labels = splits.load(split, read("dataset", splits.Dataset))
     scores = network.predict(preprocess_input(images), batch_size=500, verbose=0)
     return {f"{split}_images": len(labels), **measures.accuracy(scores.argmax(1) == labels)}

@@ -101,20 +101,21 @@ def zipped(members):
 
 
 def with_header(data, header):
-    """A .sqnt file with another header, as JSON, and a checksum that fits."""
-    sections = sqnt._sections(data) | {"header": zlib.compress(header)}
+    """A .sqnt file with another header, which is deflated JSON, and a checksum that fits."""
+    sections = sqnt._sections(data) | {"header": header}
     body = sqnt.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
     return test_weights_sqnt.reseal(data[:12] + body)
 
 
 def headers(*files):
     documents = [json.loads(zlib.decompress(sqnt._sections(data)["header"])) for data in files]
-    return st.one_of(*(altered(d).map(lambda h, f=f: with_header(f, h)) for f, d in zip(files, documents, strict=True)))
+    pairs = zip(files, documents, strict=True)
+    return st.one_of(*(altered(d).map(lambda h, f=f: with_header(f, zlib.compress(h))) for f, d in pairs))
 
 
-def saved(save, *arguments):
-    """The bytes of what saves itself into a file whose path comes first."""
-    path = Path("made" + arguments[0])
+def saved(save, suffix):
+    """The bytes of what `save` leaves at a path."""
+    path = Path("made" + suffix)
     save(path)
     data = path.read_bytes()
     path.unlink()

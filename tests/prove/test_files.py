@@ -13,7 +13,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from pathlib import Path
 
 import h5py
 import keras
@@ -89,10 +88,8 @@ def change(data, member, content):
     return changed.getvalue()
 
 
-def keras_file(model=None):
-    model, content = model or readers.tiny(), Path("made.keras")
-    model.save(content)
-    return content.read_bytes()
+def keras_file():
+    return readers.saved(readers.tiny().save, ".keras")
 
 
 def configured(**changes):
@@ -158,11 +155,9 @@ def huge_blob():
 
 def sqnt_bomb():
     deflate = zlib.compressobj(9)
-    header = b"".join(map(deflate.compress, gigabytes())) + deflate.flush()
-    data = test_weights_sqnt.FILES[0]
-    sections = test_weights_sqnt.sqnt._sections(data) | {"header": header}
-    body = test_weights_sqnt.sqnt.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
-    return test_weights_sqnt.reseal(data[:12] + body)
+    return readers.with_header(
+        test_weights_sqnt.FILES[0], b"".join(map(deflate.compress, gigabytes())) + deflate.flush()
+    )
 
 
 def sqnt_of_layers(*layers):
@@ -172,7 +167,7 @@ def sqnt_of_layers(*layers):
     config = keras.saving.serialize_keras_object(model)
     config["config"]["layers"] += layers
     header = json.loads(zlib.decompress(test_weights_sqnt.sqnt._sections(data)["header"]))
-    return readers.with_header(data, json.dumps(header | {"architecture": {"keras": config}}).encode())
+    return readers.with_header(data, zlib.compress(json.dumps(header | {"architecture": {"keras": config}}).encode()))
 
 
 BOMBS = {

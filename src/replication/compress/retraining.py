@@ -45,9 +45,6 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
         recipe: `recipe.Train`; its schedule is run once over all updates, up to `learning_rate`.
         images: how many of the training images to draw.
         epochs: passes over these images.
-
-    Returns:
-        What `loop.run_epoch` returns for the last epoch: loss and accuracy in training and validation.
     """
     network, groups = model.layers[-1], {}
     for name, kernel in weights.tensors(network).items():
@@ -66,4 +63,5 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups
     model.optimizer = optimizer
-    return [run_epoch(model, split, validation, recipe, seed, epoch) for epoch in range(epochs)][-1]
+    for epoch in range(epochs):
+        run_epoch(model, split, validation, recipe, seed, epoch)

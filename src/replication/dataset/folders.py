@@ -1,4 +1,4 @@
-"""Folders of images, such as ImageNet's: which file is of which class, and what is left out and why."""
+"""Folders of images, such as ImageNet's: the class of each file, and which files are left out and why."""
 
 import os
 import re
@@ -39,41 +39,43 @@ def index(folder, classes=None, truth=None):
 
     Raises:
         FileNotFoundError: there is no such folder, or it is flat and `truth` is not there.
-        ValueError: folders that are no classes, an empty class, or a ground truth that does not fit.
+        ValueError: folders that are no classes, a single class, an empty one, or a ground truth that does not fit.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder of images")
-    found = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _visible(entry.name))
-    if found:
-        classes, files, labels, refused = _class_folders(folder, found, classes)
+    names = sorted(entry.name for entry in os.scandir(folder) if _visible(entry.name))
+    if found := [name for name in names if (folder / name).is_dir()]:
+        loose = [(printable(name), "in no class's folder") for name in sorted(set(names) - set(found))]
+        classes, label_of, refused = _class_folders(folder, found, classes)
+        refused = loose + refused
     else:
-        classes, files, labels, refused = _flat(folder, classes, truth)
-    if not files:
+        classes, label_of, refused = _flat(folder, names, classes, truth)
+    if not label_of:
         raise ValueError(f"{folder} holds no file of a class")
-    return Index(folder, np.array(files), np.array(labels, "int64"), classes, refused)
+    return Index(folder, np.array(list(label_of)), np.array(list(label_of.values()), "int64"), classes, refused)
 
 
 def _class_folders(folder, found, classes):
+    """The classes, file -> label, and what is left out: (path, reason)."""
     if len(splits := [name for name in found if name.lower() in SPLITS]) > 1:
         training = min(splits, key=lambda name: not name.lower().startswith("train"))
         raise ValueError(f"{folder} holds {' and '.join(splits)}, which are no classes: give {folder / training}")
-    unknown = sorted(set(found) - set(classes or found))
-    if unknown:
+    if classes is None and len(found) < 2:
+        raise ValueError(f"{folder} must hold two class folders at least. Received: {printable(found[0])}")
+    if unknown := sorted(set(found) - set(classes or found)):
         raise ValueError(
             f"{folder}: {len(unknown)} of {len(found)} folders are no class of the network: {', '.join(unknown[:3])}"
         )
-    label_of = {name: label for label, name in enumerate(classes or found)}
-    files, labels, refused = [], [], [(printable(name), "in no class's folder") for name in _files(folder)]
+    position, label_of, refused = {name: label for label, name in enumerate(classes or found)}, {}, []
     for name in found:
-        good, bad = _class_files(folder, name)
-        if not (good or classes):
-            why = f" that can be read ({bad[0][0]}: {bad[0][1]})" if bad else ""
+        files, left_out = _class_files(folder, name)
+        if not (files or classes):
+            why = f" that can be read ({left_out[0][0]}: {left_out[0][1]})" if left_out else ""
             raise ValueError(f"{printable(folder / name)} holds no file{why}: put images there, or remove the folder")
-        files += good
-        labels += [label_of[name]] * len(good)
-        refused += bad
-    return list(label_of), files, labels, refused
+        label_of |= dict.fromkeys(files, position[name])
+        refused += left_out
+    return list(position), label_of, refused
 
 
 def _class_files(folder, name):
@@ -83,7 +85,7 @@ def _class_files(folder, name):
         path = Path(path).relative_to(folder)
         linked = [str(path / each) for each in inner if (folder / path / each).is_symlink()]
         refused += [(printable(each), "a link to a folder, which is not followed") for each in linked if _visible(each)]
-        files += [str(path / each) for each in sorted(names) if _visible(str(path / each))]
+        files += [str(path / each) for each in sorted(names) if _visible(path / each)]
     refused += [(printable(each), "its name is not UTF-8") for each in files if printable(each) != each]
     return [each for each in files if printable(each) == each], refused
 
@@ -97,14 +99,15 @@ def printable(path):
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _flat(folder, classes, truth):
+def _flat(folder, names, classes, truth):
+    """As of `_class_folders`, by a ground truth that names the files of a folder."""
     if truth is None:
         raise FileNotFoundError(
             f"{folder} has no class folders: put the images of each class into a folder of its own. For ImageNet's "
             "flat validation images set `truth` in params.yaml to val.txt, or to "
             "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it"
         )
-    truth, names = Path(truth), _files(folder)
+    truth = Path(truth)
     try:
         lines = [line.strip() for line in truth.read_text("utf-8-sig").rstrip().splitlines()]
     except UnicodeDecodeError:
@@ -115,11 +118,10 @@ def _flat(folder, classes, truth):
         label_of = _of_val_txt(truth, [line for line in lines if line])
     if classes and max(label_of.values(), default=0) >= len(classes):
         raise ValueError(f"{truth} has label {max(label_of.values())}, the network {len(classes)} classes")
-    known = [name for name in names if name in label_of]
+    known = {name: label_of[name] for name in names if name in label_of}
     if names and not known:
         raise ValueError(f"{truth} names no file of {folder}: {next(iter(label_of), None)} is not there, {names[0]} is")
-    refused = [(printable(name), f"not in {truth.name}") for name in names if name not in label_of]
-    return classes, known, [label_of[name] for name in known], refused
+    return classes, known, [(printable(name), f"not in {truth.name}") for name in names if name not in label_of]
 
 
 def _of_kit(truth, ids, names, classes):
@@ -140,48 +142,13 @@ def _of_kit(truth, ids, names, classes):
 
 def _of_val_txt(truth, lines):
     """Name -> label by Caffe's val.txt, whose names may hold blanks."""
-    label_of = {}
-    for line in lines:
-        name, _, label = line.replace("\t", " ").rpartition(" ")
-        name = Path(name.strip()).name
-        if not (name and label.isdecimal()):
-            raise ValueError(
-                f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
-                f"Received: {line[:80]!r}"
-            )
-        if label_of.setdefault(name, int(label)) != int(label):
-            raise ValueError(f"{truth} gives {name} the labels {label_of[name]} and {label}")
-    return label_of
-
-
-def _files(folder):
-    return sorted(entry.name for entry in os.scandir(folder) if not entry.is_dir() and _visible(entry.name))
-
-
-def check(index, dataset, train):
-    """Refuse parameters that no training on a folder can have, all of them at once and before an image is read.
-
-    Args:
-        index: `Index` of the training images.
-        dataset: `splits.Dataset`.
-        train: section train of params.yaml, as a dict.
-
-    Raises:
-        ValueError: it names each key, and the folder.
-    """
-    count, batch = len(index.files), train["batch_size"] * train["accumulate"]
-    left = count - dataset.validation
-    wrong = {
-        f"{index.folder} must hold two class folders at least": len(index.classes) < 2,
-        f"dataset.validation must be less than the {count} training images. Received: {dataset.validation}": left < 1,
-        f"train.batch_size x train.accumulate must be at most {left}, the images left for training. Received: "
-        f"{train['batch_size']} x {train['accumulate']}": train["accumulate"] > 1 and 0 < left < batch,
-        f"train.crop must be at most dataset.folder.side, {dataset.folder.side}. Received: {train['crop']}": (
-            train["crop"] > dataset.folder.side
-        ),
-    }
-    if any(wrong.values()):
-        raise ValueError("; ".join(message for message, is_wrong in wrong.items() if is_wrong))
+    pairs = [line.rsplit(maxsplit=1) for line in lines]
+    if wrong := [line for line, pair in zip(lines, pairs, strict=True) if len(pair) < 2 or not pair[1].isdecimal()]:
+        raise ValueError(
+            f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
+            f"Received: {wrong[0][:80]!r}"
+        )
+    return {Path(name).name: int(label) for name, label in pairs}
 
 
 def sift(index, side):
@@ -190,10 +157,9 @@ def sift(index, side):
     Raises:
         ValueError: no image is left of a class that has files.
     """
-    checked = photographs.in_order(
-        lambda name: photographs.try_read(index.folder / name, side)[1], index.files, 8 * photographs.THREADS
-    )
-    reasons = list(tqdm(checked, f"Reading {index.folder.name}", len(index.files), mininterval=2, unit=" files"))
+    paths = [index.folder / name for name in index.files]
+    read = photographs.in_order(lambda path: photographs.try_read(path, side)[1], paths, 8 * photographs.THREADS)
+    reasons = list(tqdm(read, f"Reading {index.folder.name}", len(paths), mininterval=2, unit=" files"))
     good = np.array([reason is None for reason in reasons])
     bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
     if lost := set(index.labels) - set(index.labels[good]):

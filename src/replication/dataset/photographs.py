@@ -1,6 +1,6 @@
 """Photographs: the one reader of image files, and batches that threads read while a network computes.
 
-Files are read when they are needed, a few batches ahead, so memory does not grow with their number.
+Files are read a few batches ahead of their use, so that memory does not grow with their number.
 """
 
 import collections
@@ -22,7 +22,7 @@ UNREADABLE = f"not in a readable format ({', '.join(FORMATS)}); HEIC, AVIF and J
 def upright(file):
     """Open an image as a person sees it: turned by its EXIF orientation, on white where transparent, in 8-bit RGB.
 
-    Grayscale of 16 bits and floats from 0 to 1 are scaled to 0..255.
+    Grayscale of 16 bits is scaled to 0..255.
 
     Args:
         file: a path, or a binary file.
@@ -31,8 +31,7 @@ def upright(file):
         A PIL image.
 
     Raises:
-        OSError, SyntaxError, ValueError: whatever PIL says of a file that is no image, or damaged; or the range of its
-            values is not known.
+        OSError, SyntaxError, ValueError: PIL cannot read the file, or the range of its values is not known.
     """
     with Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # of which PIL only warns
@@ -48,25 +47,22 @@ def upright(file):
 
 
 def _white(image):
-    """The values of black and white in an image of more than 8 bits a channel; None for one of 8 bits."""
-    if image.mode == "F":
-        white = 1
-    elif image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+    """The values of black and white in grayscale of 16 bits; None for an image of 8 bits a channel."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         twelve = image.format == "TIFF" and image.tag_v2[BITSPERSAMPLE] == (12,)
         white = 4095 if twelve else 65535
-    elif image.mode == "I":
-        raise ValueError("which of its 32-bit or signed integers is white is not known: save it with 8 or 16 bits")
-    else:
-        return None
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-    return (white, 0) if white_is_zero else (0, white)
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+        return (white, 0) if white_is_zero else (0, white)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            "which of its 32-bit, signed or floating-point values is white is not known: save 8 or 16 bits"
+        )
+    return None
 
 
 def _scaled(image, black, white):
-    """A grayscale image in 8 bits."""
+    """Grayscale of 16 bits in 8 bits."""
     values = np.array(image, "float32")
-    if not (values.min() >= 0 and values.max() <= max(black, white)):
-        raise ValueError(f"floating-point pixels must be from 0 to 1. Received: {values.min():g} to {values.max():g}")
     if "transparency" in image.info:  # a PNG's value that is transparent
         values[values == image.info["transparency"]] = white
     return Image.fromarray(np.round(255 * (values - black) / (white - black)).astype(np.uint8))
@@ -107,7 +103,7 @@ def try_read(file, side, resample=None):
 
 
 def in_order(function, items, ahead, threads=THREADS):
-    """Results of a function by threads, in the order of the items; `ahead` of them are under way, and no more."""
+    """Call a function in threads and yield the results in the order of the items, at most `ahead` of them at once."""
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque()
         for item in items:
@@ -131,12 +127,12 @@ def statistics(images):
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files that index like an array of their images (n, side, side, 3): an integer reads one, all else chooses."""
+    """Files that index like an array of images (n, side, side, 3): an integer reads one, all else selects files."""
 
     folder: Path
     files: np.ndarray
     side: int
-    numbers: np.ndarray  # of the files in the whole folder: what is random of an image depends on its own
+    numbers: np.ndarray  # the index in the whole folder, which seeds an image's augmentation
     augmentation: tuple | None = None
 
     def __len__(self):
@@ -151,7 +147,7 @@ class Photographs:
         return image
 
     def augmented(self, key, shift, mirror):
-        """The same files, to be cropped at random and mirrored half the time: a function of `key` and the file.
+        """The same files, cropped at random and mirrored half the time, as `key` and the file decide.
 
         Args:
             key: integers, such as a seed and an epoch.
@@ -176,12 +172,12 @@ class Photographs:
 class Batches(keras.utils.PyDataset):
     """Photographs for `fit`, `evaluate` and `predict`, in order, read by threads two batches ahead.
 
-    Not by Keras' own threads: what they had read ahead when JAX's `fit` builds a model comes first again, and as
-    many of the last batches never.
+    Keras' own threads are not used: when `fit` on JAX builds a model, the batches that they have read ahead come again,
+    and as many of the last batches are lost.
 
     Args:
         images: `Photographs`.
-        labels: (n,) integers, which come as one-hot vectors of `classes`; None for images alone.
+        labels: (n,) integers, returned as one-hot vectors of `classes`; None for images alone.
         crop: pixels.
 
     Raises:

@@ -6,79 +6,53 @@ import numpy as np
 
 from replication import paths
 from replication.dataset import cifar10, folders, imagenette, photographs
-from replication.dataset.splits import held_out
-from replication.params import read
+from replication.dataset.splits import held_out, spread
 
 SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
 
 def prepare(data):
-    """What stage `dataset` leaves: arrays and what `describe` says of them, for `save`; and the source that served.
+    """Get the arrays of a data set and what `describe` says of them, for `save`; and the source that served.
 
     Args:
         data: `splits.Dataset`.
     """
-    arrays, statistics, source = {"cifar10": _cifar10, "imagenette": _imagenette, "folder": _folder}[data.name](data)
-    return arrays, statistics | {"validation": data.validation}, source
-
-
-def _cifar10(data):
-    arrays, source = cifar10.fetch(data.source)
-    training = np.delete(arrays["train_images"], held_out(arrays["train_labels"], data), axis=0)
-    statistics = {
-        "name": "CIFAR-10",
-        "kind": "cifar10",
-        "classes": cifar10.CLASSES,
-        "image_shape": list(training.shape[1:]),
-        "mean": training.mean((0, 1, 2)).round(3).tolist(),
-        "std": training.std((0, 1, 2)).round(3).tolist(),
-    }
-    return arrays, statistics, source
-
-
-def _imagenette(data):
-    arrays, source = imagenette.fetch()
+    more = {}
+    if data.name == "folder":
+        arrays, name, classes, more = _listed(data)
+        source = "folder"
+    elif data.name == "cifar10":
+        arrays, source = cifar10.fetch(data.source)
+        name, classes = "CIFAR-10", cifar10.CLASSES
+    else:
+        arrays, source = imagenette.fetch()
+        name, classes = "Imagenette", list(imagenette.CLASSES.values())
+        more["sha256"] = imagenette.digest(arrays)
     seen = np.delete(np.arange(len(arrays["train_labels"])), held_out(arrays["train_labels"], data))
-    mean, std = photographs.statistics(arrays["train_images"][seen])
-    digest = hashlib.sha256("".join(imagenette.digests(arrays).values()).encode())
-    statistics = {
-        "name": "Imagenette",
-        "kind": "imagenette",
-        "classes": list(imagenette.CLASSES.values()),
-        "image_shape": [imagenette.SIDE, imagenette.SIDE, 3],
-        "mean": mean.round(3).tolist(),
-        "std": std.round(3).tolist(),
-        "sha256": digest.hexdigest(),
-    }
-    return arrays, statistics, source
+    if data.name == "folder":
+        seen = seen[spread(len(seen), SAMPLE)]
+        place, side = paths.ROOT / data.folder.train, data.folder.side
+        images = photographs.Photographs(place, arrays["train_files"][seen], side, seen)
+    else:
+        images = arrays["train_images"][seen]
+    mean, std = photographs.statistics(images)
+    about = {"name": name, "kind": data.name, "classes": classes, "image_shape": list(images[0].shape)}
+    about |= {"mean": mean.round(3).tolist(), "std": std.round(3).tolist(), **more, "validation": data.validation}
+    return arrays, about, source
 
 
-def _folder(data):
-    """Names and labels of the images that can be read; each is read once."""
-    section, arrays, refused = data.folder, {}, []
+def _listed(data):
+    """Names and labels of the readable images of a folder, each of which is read once, with its classes and more."""
+    section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
-    folders.check(training, data, read("train", dict))
+    held_out(training.labels, data)  # refuses what does not fit before images are read, which may take hours
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)
     for kind, found in (("train", training), ("test", test)):
         found = folders.sift(found, section.side)
-        arrays |= {f"{kind}_files": found.files, f"{kind}_labels": found.labels}
+        for what, array in (("files", found.files), ("labels", found.labels)):
+            arrays[f"{kind}_{what}"] = array
+            digest.update(np.ascontiguousarray(array))
         refused += [(kind, *why) for why in found.refused]
-    seen = np.delete(np.arange(len(arrays["train_files"])), held_out(arrays["train_labels"], data))
-    sample = seen[np.linspace(0, len(seen) - 1, min(SAMPLE, len(seen))).astype(int)]
-    files = arrays["train_files"][sample]
-    mean, std = photographs.statistics(photographs.Photographs(training.folder, files, section.side, sample))
-    digest = hashlib.sha256()
-    for array in arrays.values():
-        digest.update(np.ascontiguousarray(array))
-    statistics = {
-        "name": training.folder.resolve().parent.name,
-        "kind": "folder",
-        "classes": training.classes,
-        "image_shape": [section.side, section.side, 3],
-        "mean": mean.round(3).tolist(),
-        "std": std.round(3).tolist(),
-        "sha256": digest.hexdigest(),
-        "refused": refused,
-    }
-    return arrays, statistics, "folder"
+    name = training.folder.resolve().parent.name
+    return arrays, name, training.classes, {"sha256": digest.hexdigest(), "refused": refused}

@@ -1,4 +1,4 @@
-"""The data of the experiments: what stage `dataset` leaves, and its splits."""
+"""The data of the experiments: the files of stage `dataset`, and their splits."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ class Split(NamedTuple):
 
 
 def save(folder, arrays, statistics):
-    """Leave what `load` and `describe` read; the statistics last, so that they vouch for whole arrays."""
+    """Write what `load` and `describe` read. The statistics come last: if they exist, the arrays are whole."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     records.save_arrays(Path(folder) / "arrays.npz", arrays)
     records.write(Path(folder) / "dataset.json", json.dumps(statistics, indent=2))
@@ -72,25 +72,22 @@ def load(split, data, root=paths.DATASET):
         labels = arrays[f"{kind}_labels"]
         chosen = np.arange(len(labels))
         if kind == "train":
-            chosen = held_out(labels, data)
-            chosen = chosen if split == "validation" else np.delete(np.arange(len(labels)), chosen)
+            apart = held_out(labels, data)
+            chosen = apart if split == "validation" else np.delete(chosen, apart)
         if data.limit:
             chosen = chosen[stratified(labels[chosen], data.limit)]
         if data.name == "folder":
             place = paths.ROOT / (data.folder.validation if kind == "test" else data.folder.train)
-            return Split(
-                photographs.Photographs(
-                    place, arrays["test_files" if kind == "test" else "train_files"][chosen], data.folder.side, chosen
-                ),
-                labels[chosen],
-            )
+            files = arrays[f"{kind}_files"][chosen]
+            return Split(photographs.Photographs(place, files, data.folder.side, chosen), labels[chosen])
         return Split(arrays[f"{kind}_images"][chosen], labels[chosen])
 
 
 def held_out(labels, data):
-    """Positions, ascending, of the training images that are for validation, by which settings are chosen.
+    """Positions, ascending, of the training images that are held out for validation, by which settings are chosen.
 
-    CIFAR-10's last; of Imagenette the same number of each class, drawn by a fixed seed; of a folder every so many.
+    They are CIFAR-10's last; the same number of each of Imagenette's classes, drawn by a fixed seed; evenly spaced in
+    a folder.
 
     Raises:
         ValueError: none of the training images would be left.

@@ -45,7 +45,7 @@ def write(network, architecture, folder, calibration):
 
 
 def number_constants(path):
-    """Number constants anew: of equal ones tf2onnx keeps one, and which number its name ends with is chance."""
+    """Renumber constants: of equal ones tf2onnx keeps a random one, whose name ends with its number."""
     model = onnx.load(path)
     constants = [each for each in model.graph.initializer if re.search(r"__\d+$", each.name)]
     names = {each.name: f"constant_{i}" for i, each in enumerate(constants)}

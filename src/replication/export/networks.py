@@ -37,7 +37,7 @@ class Subject(NamedTuple):
         architecture: keywords of `models.create` that build it.
         calibration: preprocessed images, for the ranges of 8-bit activations.
         test: preprocessed images that every file has to classify as the model does.
-        labels: of the test images; None where nobody knows them.
+        labels: of the test images.
     """
 
     data: str
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
     architecture: dict
     calibration: np.ndarray
     test: np.ndarray
-    labels: np.ndarray | None
+    labels: np.ndarray
 
 
 def of_cifar10(settings, data):
@@ -120,8 +120,6 @@ def measure(subject, folder, calls):
         same = measures.accuracy(scores.argmax(1) == reference.argmax(1))
         row |= {key.replace("accuracy", "agreement"): value for key, value in same.items()}
         row["difference"] = float(np.abs(scores - reference).max())
-        if subject.labels is not None:
-            row |= measures.accuracy(scores.argmax(1) == subject.labels)
-        rows.append(row)
+        rows.append(row | measures.accuracy(scores.argmax(1) == subject.labels))
         times.append({**named, "format": name, **formats.milliseconds(run, image, calls)})
     return rows, times

@@ -1,4 +1,4 @@
-"""What trains: threads and seeds that make a run repeat, and on JAX all devices and processes together."""
+"""Threads and seeds that make a run repeatable, and on JAX the devices and processes that train together."""
 
 import contextlib
 import functools
@@ -11,15 +11,19 @@ import threadpoolctl
 def set_up(threads, seed):
     """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
 
-    On JAX all devices train together, those of other processes too where Keras' environment variables
-    KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID tell of them.
+    On JAX all devices train together. Those of other processes join if Keras' environment variables
+    KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
     """
     if keras.backend.backend() == "jax":
         import jax
 
         jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
         if keras.distribution.distribution() is None:
-            _train_together()
+            if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+                keras.distribution.initialize()
+            if len(devices := keras.distribution.list_devices()) > 1:
+                together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+                keras.distribution.set_distribution(together)
     keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
     keras.utils.set_random_seed(seed)
     threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
@@ -32,20 +36,11 @@ def set_up(threads, seed):
         tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def _train_together():
-    if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
-        keras.distribution.initialize()
-    devices = keras.distribution.list_devices()
-    if len(devices) > 1:
-        together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
-        keras.distribution.set_distribution(together)
-
-
 def everywhere(model):
     """The model itself, or where several devices train together, its copy on all of them."""
     if keras.distribution.distribution() is None:
         return model
-    copy = keras.models.clone_model(model)  # whose processes must agree on values from the start
+    copy = keras.models.clone_model(model)  # all processes must start from the same values
     copy.set_weights(model.get_weights())
     return copy
 
@@ -57,13 +52,13 @@ def process():
 
 
 def writes():
-    """Whether this process writes files: of several that train together the first one does."""
+    """Whether this process writes files, which only the first of several that train together does."""
     return process()[0] == 0
 
 
 @contextlib.contextmanager
 def alone(model):
-    """The model itself, or where several devices train, a copy on this process's first one: it may have any batch."""
+    """The model itself, or where several devices train, a copy on this process's first one, which takes any batch."""
     if keras.distribution.distribution() is None:
         yield model
         return

@@ -1,6 +1,5 @@
-"""Train a network, or go on with an interrupted training; measure it; leave what it is worth keeping."""
+"""Train a network, resuming where a training was interrupted; measure it; save the results."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -8,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
 import pandas as pd
@@ -26,40 +26,15 @@ EVALUATION_BATCH = 500
 EVALUATION_BATCH_PHOTOGRAPHS = 50
 
 
-class Progress(keras.callbacks.Callback):
-    """A bar over all updates of a training, with the last epoch's accuracy on training and validation images."""
-
-    def __init__(self, title, epochs):
-        super().__init__()
-        self.title, self.epochs, self.bar = title, epochs, None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.bar is None:
-            steps = self.params["steps"]
-            options = {"unit": " updates", "mininterval": 5, "file": sys.stdout}
-            self.bar = tqdm(total=steps * self.epochs, initial=steps * epoch, desc=self.title, **options)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
-
-    def told(self, row):
-        """Show the accuracies of an epoch; close the bar after the last one."""
-        if self.bar is not None:
-            accuracies = {"training": row["accuracy"], "validation": row["val_accuracy"]}
-            self.bar.set_postfix({name: f"{value:.3f}" for name, value in accuracies.items()})
-            if row["epoch"] == self.epochs:
-                self.bar.close()
-
-
 def fit(model, training, validation, recipe, title):
-    """Train a compiled model, or go on with an interrupted training of the same network, recipe, code and data.
+    """Train a compiled model, or resume an interrupted training of the same network, recipe, code and data.
 
-    After each epoch the state goes to data/interrupted, from where the same call goes on; it is gone at the end.
+    After each epoch the state is saved in data/interrupted, from where the same call resumes. The end removes it.
 
     Args:
         model: from images to probabilities, compiled with a schedule over `recipe.epochs` epochs. It is changed.
         training, validation: `splits.Split`.
-        recipe: `Train`: epochs, the size of the batches, what is random of a photograph.
+        recipe: `Train`: epochs, the size of the batches, the augmentation of photographs.
         title: names the training; the state's folder begins with it.
 
     Returns:
@@ -69,7 +44,8 @@ def fit(model, training, validation, recipe, title):
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = updates_of(training, recipe), []
     if (folder / "state.keras").exists():
-        _restore(model, folder / "state.keras")
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(folder / "state.keras")  # and the optimiser's state
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
     start = int(model.optimizer.iterations) // updates
     if start:
@@ -77,45 +53,31 @@ def fit(model, training, validation, recipe, title):
     alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
     fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
-    bar = Progress(title, recipe.epochs)
-    for epoch in range(start, recipe.epochs):
-        row = run_epoch(learner, training, validation, recipe, recipe.seed, epoch, bar)
-        bar.told(row)
-        rows = [*rows[:epoch], row]
-        if devices.writes():
-            # The state counts: it is replaced last and in one piece; a history that runs ahead of it is cut.
-            records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
-            with devices.one_device():  # what one process does alone, none may wait for
-                model.save(folder / "next.keras")
-            os.replace(folder / "next.keras", folder / "state.keras")
+    steps = updates * recipe.accumulate if learner is model else 1
+    options = {"unit": " batches", "mininterval": 5, "file": sys.stdout}
+    with tqdm(desc=title, total=recipe.epochs * steps, initial=start * steps, **options) as bar:
+        progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
+        for epoch in range(start, recipe.epochs):
+            row = run_epoch(learner, training, validation, recipe, recipe.seed, epoch, progress)
+            bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
+            rows = [*rows[:epoch], row]
+            if devices.writes():
+                # The state decides. It is replaced last and as a whole; a history that runs ahead of it is cut.
+                records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
+                with devices.one_device():  # only this process saves, so that it must not wait for others
+                    model.save(folder / "next.keras")
+                os.replace(folder / "next.keras", folder / "state.keras")
     if devices.writes():
         shutil.rmtree(folder, ignore_errors=True)
     return pd.DataFrame(rows)
 
 
-def _restore(model, state):
-    """Give a model the weights and the optimiser's state of a saved one."""
-    with devices.one_device():
-        saved = keras.models.load_model(state)
-    model.set_weights(saved.get_weights())
-    model.optimizer.build(model.trainable_variables)
-    for variable, value in zip(model.optimizer.variables, saved.optimizer.variables, strict=True):
-        variable.assign(ops.convert_to_numpy(value))
-
-
 def _fingerprint(model, training, validation, recipe):
-    """Of all that a training depends on: a state of another network, recipe, code or data is not gone on with."""
-    parts = [model.to_json(), model.optimizer.get_config(), recipe.model_dump(), records.versions()]
-    digest = hashlib.sha256(json.dumps(parts, default=str).encode())
-    for array in (*model.get_weights(), training.labels, validation.labels):
-        digest.update(np.ascontiguousarray(array))
-    for split in (training, validation):
-        images = split.images
-        some = "\n".join(images.files).encode() if isinstance(images, photographs.Photographs) else images[::50]
-        digest.update(some if isinstance(some, bytes) else np.ascontiguousarray(some))
-    for path in (__file__, *(module.__file__ for module in (devices, models, photographs, recipes, resident, splits))):
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()[:12]
+    """A hash of all that a training depends on: no other network, recipe, code or data resumes from its state."""
+    code = [module.__file__ for module in (devices, models, photographs, recipes, resident, splits)]
+    code = [Path(path).read_bytes() for path in (__file__, *code)]
+    network = [model.to_json(), model.optimizer.get_config(), model.get_weights()]
+    return joblib.hash([network, training, validation, recipe.model_dump(), records.versions(), code])[:12]
 
 
 def measure(model, training, validation, test):
@@ -147,9 +109,9 @@ def measure(model, training, validation, test):
 
 
 def save(folder, model, history, metrics, probabilities, labels):
-    """Leave model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
+    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
 
-    Equal trainings leave equal bytes. Of several processes that train together the first one writes.
+    Equal trainings save equal bytes. Of several processes that train together, only the first one writes.
     """
     if not devices.writes():
         return
@@ -167,11 +129,11 @@ def save(folder, model, history, metrics, probabilities, labels):
 
 
 def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
-    """One epoch, a function of the model's state, the seed and the epoch's number alone.
+    """Train for one epoch, whose result depends on the model's state, the seed and the epoch's number alone.
 
     Args:
-        learner: the model, or it as a `Resident` of the training images.
-        recipe: `Train`: the size of the batches, what is random of a photograph.
+        learner: the model, or a `Resident` of it and the training images.
+        recipe: `Train`: the size of the batches, the augmentation of photographs.
 
     Returns:
         Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
@@ -212,8 +174,8 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
 def feed(model, images, labels=None, batch_size=None):
     """Arguments for `fit`, or without `batch_size` for `evaluate` and `predict`.
 
-    For arrays and TensorFlow a pipeline without the autotuner of Keras' own, whose thread sleeps twice as long
-    each time and is waited for in the end: a fifth of the training's time was that.
+    On TensorFlow, arrays get a pipeline without the autotuner that Keras would use. The tuner's thread sleeps twice as
+    long each time, and `fit` waits for it at its end, which took a fifth of the training's time.
     """
     classes = model.output_shape[-1]
     if isinstance(images, photographs.Photographs):

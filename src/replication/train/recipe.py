@@ -122,7 +122,7 @@ def build(options, recipe, statistics):
 def around(network, recipe, statistics):
     """A network for raw pixels: augmentation (in training only), crop, standardisation, and the network itself.
 
-    The images of a folder come cropped and mirrored, so that only what is used of them is handed over.
+    The images of a folder are cropped and mirrored when they are read.
 
     Args:
         network: for images of `recipe.crop` pixels.
@@ -162,17 +162,12 @@ def compile_for(model, recipe, updates):
 
 def compile_with(model, optimiser):
     """Give a model an optimiser and the loss."""
-    jit = "auto" if keras.backend.backend() == "jax" else False  # XLA halves TensorFlow's speed on a CPU
-    model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=["accuracy"], jit_compile=jit)
-    compile_crops(model)
-
-
-def compile_crops(model):
-    """Keras' jit_compile="auto" skips RandomTranslation; on JAX the whole network compiles, so force it."""
-    if keras.backend.backend() == "jax":
+    on_jax = keras.backend.backend() == "jax"
+    if on_jax:  # Keras' own choice would leave a model with RandomTranslation uncompiled
         for layer in model.layers:
             layer.supports_jit = True
-        model.jit_compile = True
+    # XLA halves TensorFlow's speed on a CPU.
+    model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=["accuracy"], jit_compile=on_jax)
 
 
 def update_size(recipe):
@@ -181,7 +176,7 @@ def update_size(recipe):
 
 
 def updates_of(split, recipe):
-    """Updates an epoch. The last may be of fewer images, but not where it takes several batches or devices.
+    """Updates in an epoch. The last one may have fewer images, unless an update takes several batches or devices.
 
     Raises:
         ValueError: there are fewer images than one update takes, or a batch cannot be shared equally.

@@ -5,10 +5,10 @@ from keras import ops
 
 
 class Resident(keras.Model):
-    """Takes image indices; the images stay on the device, and an epoch is one compiled step.
+    """A model that takes indices of images, which stay on the device. An epoch is one compiled step.
 
-    The batches follow each other in the compiled code, so that Python takes no time. On a CPU this would be six times
-    slower than a step for each batch.
+    The loop over the batches is compiled too, so that Python takes no time. On a CPU this would be six times slower
+    than a step for each batch.
 
     Args:
         network: compiled, from images to probabilities. Its weights and its optimiser's state are shared.

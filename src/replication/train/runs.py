@@ -1,11 +1,12 @@
 """Recorded runs: section `runs` of params.yaml, and a row in git for each of their trainings.
 
-A run freezes its data set, recipe, networks with their learning rates, seeds and backend, so that nothing else in
-params.yaml changes what its rows mean. A row, data/evidence/RUN/NETWORK-SEED.json, has what metrics.json has, the
-parameters, the history, which test images the network got right (bits, base64), seconds and provenance.
+A run freezes its data set, recipe, networks with their learning rates, seeds and backend, so that no other edit of
+params.yaml changes what its rows mean. A row, data/evidence/RUN/NETWORK-SEED.json, contains metrics.json, the
+parameters, the history, the test images that the network classified correctly (bits, base64), seconds and provenance.
 """
 
 import json
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import keras
@@ -18,8 +19,8 @@ from replication.measures import pack, unpack
 from replication.params import Section, read, validate
 from replication.train.recipe import Train, variant_of
 
-LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which leaves no row
-TOLERANCE = 2.0  # points of test accuracy that a row remade on another machine may differ by
+LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
+TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
 class Run(Section):
@@ -40,7 +41,7 @@ class Training(NamedTuple):
         options: keywords of `models.create`.
         recipe: `Train`.
         data: `Dataset`.
-        params: by which a row is known to be of this training; None on the laptop.
+        params: what the row of this training has to have been made by; None on the laptop.
     """
 
     run: str
@@ -63,7 +64,7 @@ class Training(NamedTuple):
         return None if self.run == LAPTOP else paths.EVIDENCE / self.run / f"{self.name}.json"
 
     def load(self):
-        """The network, for which FileNotFoundError says what to run where it is not there."""
+        """Load the network; a FileNotFoundError names the command that trains it."""
         path = self.folder / "model.keras"
         if not path.exists():
             asked = f"-p run {self.run} -p variant {self.variant} -p seed {self.recipe.seed}"
@@ -124,7 +125,7 @@ def training(run, variant, seed=0, learning_rate=0.0):
 
 
 def record(of, metrics, history, correct, provenance):
-    """Leave the row of a training for git; where one is there already, compare with it instead.
+    """Write the row of a training, or compare the training with the row that exists already.
 
     Args:
         of: `Training`.
@@ -155,21 +156,18 @@ def record(of, metrics, history, correct, provenance):
 
 
 def recorded(name):
-    """The rows of a run in git, one a training, with its columns, `learning_rate`, and `correct` as bool arrays.
+    """The rows of a run in git, one for each training, with `learning_rate` added and `correct` as bool arrays.
 
     Raises:
         ValueError: a row is of other parameters than params.yaml's, or of no training of the run.
     """
-    asked = {each.path: each for each in trainings(name)}
-    found = []
+    asked, rows = {each.path: each for each in trainings(name)}, []
     for path in sorted((paths.EVIDENCE / name).glob("*.json")):
         if path not in asked or not asked[path].is_recorded():
             raise ValueError(
                 f"{path} is not of runs.{name} as params.yaml has it: restore the run, or give it a new name"
             )
-    for path, each in asked.items():
-        if path.exists():
-            row = json.loads(path.read_text())
-            row |= {"learning_rate": each.recipe.learning_rate, "correct": unpack(row["correct"], row["test_images"])}
-            found.append(row)
-    return pd.DataFrame(found)
+    for path in filter(Path.exists, asked):
+        row = json.loads(path.read_text()) | {"learning_rate": asked[path].recipe.learning_rate}
+        rows.append(row | {"correct": unpack(row["correct"], row["test_images"])})
+    return pd.DataFrame(rows)

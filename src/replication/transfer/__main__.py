@@ -48,10 +48,7 @@ def classify(file, photographs):
     """Print the likeliest classes of each photograph; whether all of them could be read."""
     network = deep_compression.load(file) if file.suffix == ".sqnt" else keras.models.load_model(file, compile=False)
     names, all_read = file.with_name("classes.json"), True
-    try:
-        classes = json.loads(names.read_text())
-    except ValueError:
-        raise ValueError(f"{names} is not the list of classes that `train` left") from None
+    classes = json.loads(names.read_text())
     if len(classes) != network.output_shape[-1]:
         raise ValueError(f"{names} names {len(classes)} classes, {file} tells {network.output_shape[-1]} apart")
     for path in photographs:

@@ -21,7 +21,7 @@ from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
 PENALTY = 0.1  # of the squared weights of the linear classifier, for standardised features
-GLANCE = 300  # test images at most that are looked at after each epoch; nothing is chosen by them
+GLANCE = 300  # at most so many test images are classified after each epoch, for the curve; nothing is chosen by them
 SMOOTH = Image.Resampling.BICUBIC
 
 
@@ -59,10 +59,7 @@ def own(folder, side):
     Raises:
         FileNotFoundError, ValueError: there are no two folders of at least two photographs each.
     """
-    index = folders.index(folder)
-    if len(index.classes) < 2:
-        raise ValueError(f"{folder} must hold two class folders at least. Received: {index.classes[0]}")
-    index = folders.sift(index, side)
+    index = folders.sift(folders.index(folder), side)
     for name, reason in index.refused:
         print(f"left out: {index.folder / name}: {reason}")
     is_test = np.zeros(len(index.labels), bool)
@@ -84,7 +81,7 @@ def of_pixels(network, augmentation=None):
 def linear_classifier(settings, classes, train):
     """SqueezeNet 1.1 with ImageNet's weights, whose conv10 is a linear classifier on the features.
 
-    The mean over positions and a 1x1 convolution change places freely: it is the classifier of the pooled features.
+    The mean over positions and a 1x1 convolution commute, so that this is the classifier of the pooled features.
 
     Raises:
         ImportError: 1.1's weights are not at hand.
