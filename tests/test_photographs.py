@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from replication.dataset import folders, photographs, prepare
-from replication.dataset.splits import Dataset
+from replication.dataset.splits import Dataset, Folder
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]
 
@@ -82,6 +82,7 @@ def test_flat_folder_needs_a_ground_truth_that_fits(flat):
     ("lines", "message"),
     [
         ("one two three\n", r"val\.txt is neither.*'one two three'"),
+        ("my cat.jpg 1\nmy cat.jpg 2\n", r"val\.txt gives my cat\.jpg the labels 1 and 2"),
         ("a.JPEG 0\n", r"val\.txt names no file of .*: a\.JPEG is not there, a\.jpg is"),
         ("a.jpg 0\n".encode("utf-16"), r"val\.txt is not UTF-8 text"),
     ],
@@ -150,11 +151,19 @@ def test_a_class_whose_name_is_not_utf_8_is_an_error_that_says_so(by_class):
         folders.index(by_class)
 
 
-def test_too_few_images_are_refused_before_any_is_read(by_class):
-    (by_class / WNIDS[0] / "broken.JPEG").write_text("")
-    data = Dataset(name="folder", folder={"train": by_class, "validation": by_class}, limit=None, validation=7)
-    with pytest.raises(ValueError, match=r"dataset\.validation must be less than the 7 training images. Received: 7"):
-        prepare.prepare(data)
+def test_all_that_does_not_fit_a_small_folder_is_said_at_once(by_class):
+    index = folders.index(by_class)
+    folder = Folder(train=by_class, validation=by_class, side=24)
+    data = Dataset(name="folder", folder=folder, limit=None, validation=2)
+    train = {"crop": 24, "batch_size": 2, "accumulate": 2}
+    folders.check(index, data, train)
+    with pytest.raises(ValueError, match=r"^train\.crop must be at most dataset\.folder\.side, 24\. Received: 32$"):
+        prepare.prepare(data)  # with section train as it is
+    with pytest.raises(ValueError, match=r"accumulate must .* 4, .*2 x 3; train\.crop .*folder\.side, 24.*: 32"):
+        folders.check(index, data, train | {"crop": 32, "accumulate": 3})
+    (by_class / WNIDS[0] / "broken.JPEG").write_text("")  # which is refused before any image is read
+    with pytest.raises(ValueError, match=r"dataset\.validation must be less than the 7 .*Received: 7; train\.crop"):
+        prepare.prepare(data.model_copy(update={"validation": 7}))
 
 
 def test_warp_is_bilinear_between_neighbours_without_smoothing(tmp_path):

@@ -148,7 +148,36 @@ def _of_val_txt(truth, lines):
             f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
             f"Received: {wrong[0][:80]!r}"
         )
-    return {Path(name).name: int(label) for name, label in pairs}
+    label_of = {}
+    for name, label in ((Path(name).name, int(label)) for name, label in pairs):
+        if label_of.setdefault(name, label) != label:
+            raise ValueError(f"{truth} gives {name} the labels {label_of[name]} and {label}")
+    return label_of
+
+
+def check(index, dataset, train):
+    """Refuse parameters that no training on a folder can have, all of them at once and before an image is read.
+
+    Args:
+        index: `Index` of the training images.
+        dataset: `splits.Dataset`.
+        train: section train of params.yaml, as a dict.
+
+    Raises:
+        ValueError: it names each key, and the folder.
+    """
+    count, batch = len(index.files), train["batch_size"] * train["accumulate"]
+    left = count - dataset.validation
+    wrong = {
+        f"dataset.validation must be less than the {count} training images. Received: {dataset.validation}": left < 1,
+        f"train.batch_size x train.accumulate must be at most {left}, the images left for training. Received: "
+        f"{train['batch_size']} x {train['accumulate']}": train["accumulate"] > 1 and 0 < left < batch,
+        f"train.crop must be at most dataset.folder.side, {dataset.folder.side}. Received: {train['crop']}": (
+            train["crop"] > dataset.folder.side
+        ),
+    }
+    if any(wrong.values()):
+        raise ValueError("; ".join(message for message, is_wrong in wrong.items() if is_wrong))
 
 
 def sift(index, side):

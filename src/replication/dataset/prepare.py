@@ -7,6 +7,7 @@ import numpy as np
 from replication import paths
 from replication.dataset import cifar10, folders, imagenette, photographs
 from replication.dataset.splits import held_out, spread
+from replication.params import read
 
 SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
@@ -45,7 +46,7 @@ def _listed(data):
     """Names and labels of the readable images of a folder, each of which is read once, with its classes and more."""
     section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
-    held_out(training.labels, data)  # refuses what does not fit before images are read, which may take hours
+    folders.check(training, data, read("train", dict))
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)
     for kind, found in (("train", training), ("test", test)):
