@@ -1,5 +1,6 @@
 """The file format: without loss, accounted to the byte, and safe to read whatever the bytes."""
 
+import json
 import tracemalloc
 import zlib
 
@@ -130,7 +131,7 @@ def forge(**header):
     sections = sqnt._sections(data)
     claims = sqnt._header(sections).model_dump()
     claims["tensors"][0] |= header
-    sections["header"] = zlib.compress(sqnt.json.dumps(claims).encode())
+    sections["header"] = zlib.compress(json.dumps(claims).encode())
     body = sqnt.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
     return data[:8] + zlib.crc32(body).to_bytes(4, "little") + body
 

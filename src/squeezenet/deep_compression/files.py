@@ -22,7 +22,6 @@ UNMEASURED = (
     "pruning removed {:.1%} of the weights without retraining, and nothing was measured: measure the accuracy of the "
     "file, or retrain between the steps"
 )
-LARGEST_SIDE = 512  # of the images of a network that a file describes by keywords
 
 
 class Compressed(NamedTuple):
@@ -154,8 +153,6 @@ def _build(architecture):
         if not isinstance(model, keras.Model):
             raise ValueError(f"{type(model).__name__} is no model")
         return model
-    if max(side or 0 for side in architecture["input_shape"]) > LARGEST_SIDE:
-        raise ValueError(f"images of {architecture['input_shape']}")
     if not {"weights", "input_tensor"}.isdisjoint(architecture):
         raise ValueError("weights or inputs from elsewhere")
     return models.create(**architecture)
