@@ -180,21 +180,28 @@ def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, 
         deep_compression.load(path)
 
 
-def small_networks():
-    """Networks that are not ours: with a layer without bias, normalisation, a model in the model, two branches."""
+def other():
+    """A network with normalisations, and layers without bias or kernel."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    sequential = keras.Sequential(
+    return keras.Sequential(
         [
-            keras.Input((16, 16, 3)),
-            layers.Conv2D(8, 3, use_bias=False, name="first"),
+            keras.Input((20, 20, 3)),
+            layers.Normalization(mean=[1, 2, 3], variance=[4, 4, 4]),
+            layers.Conv2D(16, 5, use_bias=False, name="first"),
             layers.BatchNormalization(name="norm"),
-            layers.ReLU(),
+            layers.DepthwiseConv2D(3, name="each"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="second"),
             layers.Flatten(),
-            layers.Dense(5, activation="softmax", name="last"),
+            layers.Dense(10, activation="softmax", name="last"),
         ],
-        name="plain",
+        name="other",
     )
+
+
+def small_networks():
+    """Networks that are not ours alone: one of each kind of layer, a model in the model, two branches."""
+    sequential, layers = other(), keras.layers
     x = keras.Input((None, None, 3))
     branches = [layers.Conv2D(4, size, padding="same", name=f"branch{size}")(x) for size in (1, 3)]
     inner = keras.Model(x, layers.GlobalAveragePooling2D()(layers.Concatenate()(branches)), name="inner")

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from test_deep_compression import other
 
 from replication import paths
 from squeezenet import deep_compression
@@ -17,22 +18,7 @@ from squeezenet.weights import sqnt, tensors
 
 @pytest.fixture(scope="module")
 def network():
-    """One that is not ours, with layers that have no kernel."""
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((20, 20, 3)),
-            layers.Normalization(mean=[1, 2, 3], variance=[4, 4, 4]),
-            layers.Conv2D(16, 5, use_bias=False, name="first"),
-            layers.BatchNormalization(name="norm"),
-            layers.DepthwiseConv2D(3, name="each"),
-            layers.Conv2D(32, 3, padding="same", activation="relu", name="second"),
-            layers.Flatten(),
-            layers.Dense(10, activation="softmax", name="last"),
-        ],
-        name="other",
-    )
+    return other()
 
 
 @pytest.fixture

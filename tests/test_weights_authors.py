@@ -61,7 +61,7 @@ def test_our_file_without_loss_is_small(decoded):
 
 def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch):
     copy = tmp_path / "copy.net"
-    copy.write_bytes(b"another")
+    copy.write_bytes(b"another\0")
     with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
         authors.find(copy)
     with pytest.raises(ValueError, match=r"copy.net holds no weights: .* is not the authors' file.* download"):

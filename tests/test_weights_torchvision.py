@@ -5,15 +5,12 @@ import io
 import os
 import pickle
 import sys
-import tracemalloc
 import types
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from damage import damaged
-from hypothesis import given, settings
 
 from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, preprocess_input
 from squeezenet.weights import torchvision
@@ -188,12 +185,8 @@ ARRAY = np.ones((4, 4), "f4")
         (Tensor(np.ones(4, "i8")), "torch.LongStorage has no place"),
         (Tensor(ARRAY, offset=1), "strides is incompatible with"),
         (Tensor(ARRAY, shape=(5, 4)), "larger than its storage of 16 numbers"),
-        (Tensor(ARRAY, strides=(5, 1)), "strides is incompatible with"),
         (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), "larger than its storage of 16 numbers"),
         (Tensor(ARRAY, strides=(-4, 1)), "strides is incompatible with"),
-        (Tensor(ARRAY, offset=-1), "strides is incompatible with"),
-        (Tensor(ARRAY, offset="0"), "cannot be interpreted as an integer"),
-        (Tensor(ARRAY, shape=(4,)), "must be the same length"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -231,21 +224,6 @@ def test_archives_that_torch_does_not_write(torch, tmp_path):
         SqueezeNet(weights=path)
 
 
-def test_a_member_may_not_claim_more_than_the_file_has(torch, tmp_path):
-    path = torch(tmp_path / "a.pth", {"a": Tensor(ARRAY)})
-    data = path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        start = archive.start_dir
-    size, at = (64).to_bytes(4, "little") * 2, data.rindex(b"PK\x01\x02")
-    assert at > start and data[at + 20 : at + 28] == size
-    path.write_bytes(data[: at + 20] + (2**31).to_bytes(4, "little") * 2 + data[at + 28 :])
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="its members claim 2,147,"):
-        SqueezeNet(weights=path)
-    assert tracemalloc.get_traced_memory()[1] < 2**22
-    tracemalloc.stop()
-
-
 def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
     path = tmp_path / "a.pth"
     of = {version: to_state_dict(network, version) for version, network in networks.items()}
@@ -275,30 +253,6 @@ def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
         ("features.3.squeeze.bias", np.full(16, np.nan, "f4"), "fire2_squeeze1x1/bias has values that are not finite"),
     ):
         refused(of["1.0"] | {name: Tensor(array)}, message)
-
-
-def small_file(torch, folder):
-    return torch(folder / "a.pth", {"a": Tensor(ARRAY), "b": Tensor(np.arange(6.0))}).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("damaged")
-
-
-def test_damage_ends_in_an_error_or_in_arrays_within_bounds(torch, folder):
-    @settings(max_examples=500, deadline=None)
-    @given(damaged(small_file(torch, folder)))
-    def check(data):
-        path = folder / "damaged.pth"
-        path.write_bytes(data)
-        try:
-            tensors = torchvision.state_dict(path)
-            assert sum(tensor.nbytes for tensor in tensors.values()) < 10 * len(data)
-        except Exception as error:  # `weights.read` makes one kind of all of them
-            assert not isinstance(error, AssertionError | MemoryError), repr(error)
-
-    check()
 
 
 def test_files_of_pytorch_itself(tmp_path):
