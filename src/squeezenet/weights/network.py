@@ -122,7 +122,7 @@ def settings_of(configurations):
     return {
         "images below 64 pixels": setting("conv1", "padding") == "same",
         "as_released": setting("conv10", "activation") == "relu" and released,
-        "sums": sorted(name for name, (kind, _) in layers.items() if kind == "Add"),
+        "bypass": sorted(name for name, (kind, _) in layers.items() if kind == "Add"),
         "pools": sorted(name for name, (kind, _) in layers.items() if kind == "MaxPooling2D"),
     }
 

@@ -40,7 +40,9 @@ def read(path, version):
         ValueError: the file is damaged, hostile, of another format or of another network.
     """
     tensors = {WRAPPERS.sub("", name): tensor for name, tensor in state_dict(path).items()}
-    ours = _names(version)
+    ours = {"features.0": "conv1", "classifier.1": "conv10"}  # our layers' names by theirs
+    for i, place in enumerate(FIRES[version], start=2):
+        ours |= {f"features.{place}.{part}": f"fire{i}_{name}" for part, name in PARTS.items()}
     if wrong := sorted({f"{name}.{kind}" for name in ours for kind in KINDS} ^ set(tensors)):
         raise ValueError(
             f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} is "
@@ -49,14 +51,6 @@ def read(path, version):
         )
     pairs = {ours[name]: [np.array(tensors[f"{name}.{kind}"], np.float32) for kind in KINDS] for name in ours}
     return fold(of_convolutions(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
-
-
-def _names(version):
-    """Our layers' names by torchvision's."""
-    ours = {"features.0": "conv1", "classifier.1": "conv10"}
-    for i, place in enumerate(FIRES[version], start=2):
-        ours |= {f"features.{place}.{part}": f"fire{i}_{name}" for part, name in PARTS.items()}
-    return ours
 
 
 def state_dict(path):
