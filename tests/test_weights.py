@@ -155,8 +155,8 @@ def as_released():
 MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": True}), "1.1": (SqueezeNet_11, {})}
 
 
-def to_caffe(network):
-    """The message NetParameter with which Caffe would save a network."""
+def to_caffe(network, old=False):
+    """The message NetParameter with which Caffe would save a network; an old one writes four dimensions."""
     net = caffe.net_parameter()(layer=[{"name": "data", "type": "Data"}])
     for layer in network.layers:
         message = net.layer.add(name=layer.name.replace("_", "/"))
@@ -165,7 +165,11 @@ def to_caffe(network):
         if isinstance(layer, keras.layers.Conv2D):
             message.type = "Convolution"
             for array in (np.transpose(layer.kernel, (3, 2, 0, 1)), np.asarray(layer.bias)):
-                message.blobs.add(data=array.ravel()).shape.dim.extend(array.shape)
+                blob = message.blobs.add(data=array.ravel())
+                if old:
+                    blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - array.ndim) + array.shape
+                else:
+                    blob.shape.dim.extend(array.shape)
     return net
 
 
@@ -180,12 +184,14 @@ def caffemodels(as_released, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_caffemodels(as_released, caffemodels, name):
+def test_caffemodels(as_released, caffemodels, tmp_path, name):
     model, options = MODELS[name]
     network = model(SIDE, weights=caffemodels[name], **options)
     assert_same_weights(network, tensors(as_released[name]))
     images = np.random.default_rng(0).normal(0, 99, (2, *SIDE))
     np.testing.assert_array_equal(network(images), as_released[name](images))
+    (tmp_path / "old.caffemodel").write_bytes(to_caffe(as_released[name], old=True).SerializeToString())
+    assert_same_weights(model(SIDE, weights=tmp_path / "old.caffemodel", **options), tensors(network))
 
 
 def test_caffemodels_of_other_networks_are_refused(caffemodels):

@@ -1,7 +1,4 @@
-"""Caffe's .caffemodel files, read by their schema without Caffe. They say little of how the network is built.
-
-The schema is that of 2015 and later, in which all of SqueezeNet's were written.
-"""
+"""Caffe's .caffemodel files, read by their schema without Caffe. They say little of how the network is built."""
 
 import functools
 import hashlib
@@ -22,11 +19,15 @@ OFFICIAL = {
     "squeezenet_residual_top1_0.6038_top5_0.8250.caffemodel": "f9d4678b926a742b6dea15e1c5ec60291a45d018",
 }
 
-# What weights need of caffe.proto.
+# What weights need of caffe.proto. A blob of a Caffe before March 2015 has four dimensions in place of a shape.
 CAFFE = {
     "NetParameter": ("REPEATED LayerParameter layer 100",),
     "LayerParameter": ("OPTIONAL STRING name 1", "OPTIONAL STRING type 2", "REPEATED BlobProto blobs 7"),
-    "BlobProto": ("REPEATED FLOAT data 5", "OPTIONAL BlobShape shape 7"),
+    "BlobProto": (
+        *(f"OPTIONAL INT32 {name} {i}" for i, name in enumerate(("num", "channels", "height", "width"), 1)),
+        "REPEATED FLOAT data 5",
+        "OPTIONAL BlobShape shape 7",
+    ),
     "BlobShape": ("REPEATED INT64 dim 1",),
 }
 
@@ -43,15 +44,17 @@ def read(path, _=None):
     if official != blob_id:
         raise ValueError(f"its git blob id is {blob_id}, and the official file's is {official}")
     layers = net_parameter().FromString(data).layer
-    pairs = {
-        layer.name: [np.array(blob.data, np.float32).reshape(tuple(blob.shape.dim)) for blob in layer.blobs]
-        for layer in layers
-        if layer.blobs
-    }
+    pairs = {layer.name: [_array(blob) for blob in layer.blobs] for layer in layers if layer.blobs}
     if not pairs:
         raise ValueError("it has no layer with weights")
     has_sums = any(layer.type == "Eltwise" for layer in layers)
     return of_convolutions(pairs), {"use_bypass": "simple"} if has_sums else {}
+
+
+def _array(blob):
+    four = blob.num, blob.channels, blob.height, blob.width
+    shape = tuple(blob.shape.dim) or (four[3:] if four[:3] == (1, 1, 1) else four)  # a bias has one
+    return np.array(blob.data, np.float32).reshape(shape)
 
 
 @functools.cache
