@@ -88,11 +88,6 @@ def test_range_coder_beats_huffman():
     assert sizes[0] < sizes[1]
 
 
-def test_what_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match=r"t has values that are not finite"):
-        sqnt.encode({"t": np.float32([1, np.nan])}, {})
-
-
 FILES = [sqnt.encode(example(), ARCHITECTURE, coder) for coder in sqnt.CODERS]
 
 
