@@ -16,7 +16,7 @@ from squeezenet import models
 from squeezenet.deep_compression.pruning import is_kernel, prune_network
 from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
-from squeezenet.weights import check_content, check_finite, set_tensors, sqnt, tensors
+from squeezenet.weights import check_content, set_tensors, sqnt, tensors
 
 UNMEASURED = (
     "pruning removed {:.1%} of the weights without retraining, and nothing was measured: measure the accuracy of the "
@@ -78,7 +78,6 @@ def compress(
             could not be read again.
     """
     before = tensors(model)
-    check_finite(before)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
     architecture = json.loads(json.dumps(architecture, allow_nan=False))

@@ -134,7 +134,6 @@ def fit(values, budget, architecture, coder="range"):
     Raises:
         ValueError: steps that fit leave nothing of a kernel.
     """
-    check_finite(values)
     kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor) and tensor.any()}
     norms = {name: np.linalg.norm(precise(kernel)) for name, kernel in kernels.items()}
     low, high, best, lost = np.log2(FINEST), 0.0, None, ["any kernel"]
