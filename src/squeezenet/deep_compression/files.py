@@ -16,13 +16,12 @@ from squeezenet import models
 from squeezenet.deep_compression.pruning import is_kernel, prune_network
 from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
-from squeezenet.weights import check_content, check_finite, set_tensors, sqnt, tensors
+from squeezenet.weights import check_content, set_tensors, sqnt, tensors
 
 UNMEASURED = (
     "pruning removed {:.1%} of the weights without retraining, and nothing was measured: measure the accuracy of the "
     "file, or retrain between the steps"
 )
-LARGEST_SIDE = 512  # of the images of a network that a file describes by keywords
 
 
 class Compressed(NamedTuple):
@@ -79,7 +78,6 @@ def compress(
             could not be read again.
     """
     before = tensors(model)
-    check_finite(before)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
     architecture = json.loads(json.dumps(architecture, allow_nan=False))
@@ -154,8 +152,6 @@ def _build(architecture):
         if not isinstance(model, keras.Model):
             raise ValueError(f"{type(model).__name__} is no model")
         return model
-    if max(side or 0 for side in architecture["input_shape"]) > LARGEST_SIDE:
-        raise ValueError(f"images of {architecture['input_shape']}")
     if not {"weights", "input_tensor"}.isdisjoint(architecture):
         raise ValueError("weights or inputs from elsewhere")
     return models.create(**architecture)

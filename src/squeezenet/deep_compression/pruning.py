@@ -29,7 +29,7 @@ def prune_below(kernel, quality):
     if not 0 <= quality < np.inf:
         raise ValueError(f"quality must be at least 0 and finite. Received: {quality}")
     check_finite({"kernel": kernel})
-    return np.where(np.abs(kernel) > quality * precise(np.std, kernel), kernel, kernel.dtype.type(0))
+    return np.where(np.abs(kernel) > quality * np.std(precise(kernel)), kernel, kernel.dtype.type(0))
 
 
 def is_kernel(tensor):
@@ -37,11 +37,9 @@ def is_kernel(tensor):
     return tensor.ndim > 1 and tensor.dtype.kind not in "iub"
 
 
-def precise(measure, kernel):
-    """A norm or a deviation, in double precision where squares would leave the range of the kernel's own."""
-    with np.errstate(over="ignore"):
-        value = measure(kernel)
-    return value if kernel.dtype == np.float32 and 1e-15 < value < 1e15 else measure(kernel.astype(np.float64))
+def precise(kernel):
+    """A kernel in a type that can hold the squares of its weights and their sum."""
+    return kernel if kernel.dtype == np.float32 else kernel.astype(np.float64)
 
 
 def prune_network(values, kept=None, quality=None):
@@ -57,11 +55,9 @@ def prune_network(values, kept=None, quality=None):
     unknown = set(kept or {}) - {name.rpartition("/")[0] for name in values}
     if unknown:
         raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
-    return {
-        name: tensor
-        if not is_kernel(tensor)
-        else prune_below(tensor, quality)
-        if kept is None
-        else prune(tensor, kept.get(name.rpartition("/")[0], 1))
-        for name, tensor in values.items()
-    }
+    pruned = dict(values)
+    for name, tensor in values.items():
+        if is_kernel(tensor):
+            layer = name.rpartition("/")[0]
+            pruned[name] = prune_below(tensor, quality) if kept is None else prune(tensor, kept.get(layer, 1))
+    return pruned

@@ -10,7 +10,6 @@
 """
 
 import functools
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -31,12 +30,6 @@ TOLERANCE = 0.002  # of the size of a file
 FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches between it and 1
 
 
-class Error(NamedTuple):
-    layer: str
-    weights: float
-    output: float
-
-
 class Quantiser:
     """Quantises the kernels of a network whose weighted layers are convolutions of one group, with biases.
 
@@ -51,10 +44,9 @@ class Quantiser:
         self.tensors = tensors(network)
         check_finite(self.tensors)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
-        self.moments, self.feedback = {}, {}
+        self.feedback = {}
         for name, drawn in drawn_inputs(network, self.layers, images, seed=seed).items():
             inputs = drawn.astype(np.float64)  # by sums in float32 the file depends on the kernels of the BLAS library
-            self.moments[name] = inputs.T @ inputs / len(inputs)
             relu = network.get_layer(name).activation is keras.activations.relu
             self.feedback[name] = _feedback(inputs, *_layer(self.tensors, name), CUT_OFF if relu else 1)
         self.bytes = {name: len(sqnt.encode({name: self.tensors[f"{name}/kernel"]}, {})) for name in self.layers}
@@ -92,16 +84,6 @@ class Quantiser:
                 high += reach
             scale = optimize.brentq(excess, low, high, args=(feedback,), xtol=TOLERANCE)
         return max(files, key=len)
-
-    def errors(self, tensors):
-        """Relative error of each layer's weights, and of its output for the inputs seen: a list of `Error`."""
-        rows = []
-        for name in self.layers:
-            before, after = (np.vstack(_layer(t, name)).astype(float) for t in (self.tensors, tensors))
-            change, moments = after - before, self.moments[name]
-            output = np.vdot(change, moments @ change) / np.vdot(before, moments @ before)
-            rows.append(Error(name, np.linalg.norm(change[:-1]) / np.linalg.norm(before[:-1]), np.sqrt(output)))
-        return rows
 
     def _quantise(self, steps, feedback):
         """The tensors in these steps; a layer for which that would take more bytes than its own values keeps them."""
@@ -152,9 +134,8 @@ def fit(values, budget, architecture, coder="range"):
     Raises:
         ValueError: steps that fit leave nothing of a kernel.
     """
-    check_finite(values)
     kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor) and tensor.any()}
-    norms = {name: precise(np.linalg.norm, kernel) for name, kernel in kernels.items()}
+    norms = {name: np.linalg.norm(precise(kernel)) for name, kernel in kernels.items()}
     low, high, best, lost = np.log2(FINEST), 0.0, None, ["any kernel"]
     for _ in tqdm(range(HALVINGS), "Rounding", disable=None, leave=False):
         middle = (low + high) / 2
@@ -175,11 +156,7 @@ def _round(kernel, step):
     """A kernel in multiples of a step so short that they are exact in float32."""
     mantissa, exponent = np.frexp(step)
     step = np.float32(np.ldexp(np.rint(2048 * mantissa) / 2048, exponent))
-    if not step:  # there is no finer one
-        return kernel
-    with np.errstate(over="ignore"):
-        rounded = (step * np.rint(kernel / step)).astype(np.float32)
-        return np.where(np.isinf(rounded), step * np.trunc(kernel / step), rounded).astype(np.float32)
+    return (step * np.rint(kernel / step)).astype(np.float32) if step else kernel
 
 
 def drawn_inputs(network, layers, images, positions=200, seed=0):

@@ -24,12 +24,7 @@ def kmeans(values, clusters):
 
     Returns:
         The centroids, float32, sorted.
-
-    Raises:
-        ValueError: there are no values.
     """
-    if not len(values):
-        raise ValueError("no values to cluster")
     values = np.sort(np.asarray(values, np.float64))
     sums = np.concatenate([[0], np.cumsum(values)])
     before, centroids = None, np.linspace(values[0], values[-1], clusters)
@@ -68,13 +63,11 @@ def share_network(values, bits):
         ValueError: `bits` does not say how many a layer gets, or not from 1 to `MOST_BITS`.
     """
     check_finite(values)
-    shared = {}
-    for name, tensor in tqdm(values.items(), "Sharing", disable=None, leave=False):
-        if not is_kernel(tensor):
-            shared[name] = tensor
-            continue
+    shared = dict(values)
+    kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor)}
+    for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
         each = [b for prefix, b in bits.items() if name.startswith(prefix)] if isinstance(bits, dict) else [bits]
         if len(each) != 1:
             raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")
-        shared[name] = share(tensor, each[0])
+        shared[name] = share(kernel, each[0])
     return shared

