@@ -12,7 +12,7 @@ from replication import params
 from replication.advantages import arena, updates, versions
 from replication.compress.steps import Compress
 from replication.dataset.splits import Split
-from replication.report import advantages, claims, page, tables
+from replication.report import advantages, claims, paper, tables
 from replication.train import recipe
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
@@ -190,15 +190,17 @@ def sizes(factor):
 
 def verdict(claim, communication=None, updates=None):
     ours = advantages.Advantages(communication, updates, pd.DataFrame())
-    claimed = page.read_table("claims").query("id == @claim")
-    return claims.assess(claimed, {}, claims.printed(), advantages.measured(ours)).verdict.item()
+    claimed = paper.read("claims").query("id == @claim")
+    return claims.assess(claimed, {}, paper.numbers(), ours).verdict.item()
 
 
 def test_the_regression_finds_planted_numbers():
-    found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000))
-    value, low, high = found.slope
-    assert low < 8 < high and value == pytest.approx(8, rel=0.01)
-    assert found.predict(60_965_224) == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
+    line, _ = advantages.fit(advantages.by_network(counted(lambda parameters: 8 * parameters + 100_000)))
+    low, high = line.conf_int().loc["parameters"]
+    assert low < 8 < high and line.params.parameters == pytest.approx(8, rel=0.01)
+    assert line.predict(pd.DataFrame({"parameters": [60_965_224]}))[0] == pytest.approx(
+        8 * 60_965_224 + 100_000, rel=1e-4
+    )
     assert counted(lambda parameters: 8 * parameters).share.iloc[0] == 0.25
 
 

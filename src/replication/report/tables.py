@@ -8,6 +8,7 @@ from replication.report import claims
 from replication.report.statistics import MOST, estimate, mean, points
 
 NONE = "-"
+ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
 VERDICTS = (  # in the order of the table of claims
     claims.REPLICATED, claims.MEASURED, claims.COMPUTED, claims.SUPPORTED, claims.OPPOSITE, claims.MEASURED_NOT,
     claims.COMPUTED_NOT, claims.UNSUPPORTED, claims.UNDECIDED, claims.NOT_YET,
@@ -77,11 +78,11 @@ def change(found):
     return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
 
 
-def fits(size, limits):
-    """MB, and whether that is between the two limits or above both."""
+def fits(size):
+    """MB, and whether that is between the two limits of `ON_CHIP` or above both."""
     if pd.isna(size):
         return NONE
-    least, most = (1e6 * limit for limit in limits)
+    least, most = (1e6 * limit for limit in ON_CHIP)
     return f"{size / 1e6:.2f}" + ("" if size <= least else " (<10)" if size < most else " (no)")
 
 
