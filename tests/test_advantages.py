@@ -190,7 +190,7 @@ def sizes(factor):
 
 def verdict(claim, communication=None, updates=None):
     ours = advantages.Advantages(communication, updates, pd.DataFrame())
-    claimed = paper.read("claims").query("id == @claim")
+    claimed = paper.table("claims").query("id == @claim")
     return claims.assess(claimed, {}, paper.numbers(), ours).verdict.item()
 
 

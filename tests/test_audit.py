@@ -47,12 +47,12 @@ def test_every_printed_number_has_a_verdict_or_is_what_the_network_is_built_from
 
 
 def test_each_contradiction_has_its_sentence_and_each_sentence_its_contradiction(audited):
-    faults, errata = audited[audited.verdict.isin(audit.FAULTS)], papers.read("errata").set_index("key").sentence
+    faults, errata = audited[audited.verdict.isin(audit.FAULTS)], papers.table("errata").set_index("key").sentence
     assert set(faults.index) == set(errata.index)
     assert faults.verdict.value_counts().to_dict() == {audit.CONTRADICTED: 5, audit.SELF_NOT: 3}
     assert all(audited.note[key].startswith(sentence.rstrip(".")) for key, sentence in errata.items())
     assert list(audited.index[audited.verdict == audit.SLIP]) == ["Section 2.3/VGG, the shallowest/layers"]
-    assert (papers.read("others").source.str.len() > 5).all()
+    assert (papers.table("others").source.str.len() > 5).all()
 
 
 def test_no_unit_gives_the_size_of_the_complex_bypass_nor_of_bypasses_around_all_eight():

@@ -20,7 +20,7 @@ LIKE_THE_PAPERS = dict.fromkeys(NETWORKS, 76) | {
     "sr_750": 79, "sr_1000": 77, "pct_625": 74, "pct_750": 74, "pct_875": 74, "pct_990": 74,
 }  # fmt: skip
 RUNS = ("table3", "figure3", "alexnet", "photographs")
-CLAIMED, NUMBERS = paper.read("claims"), paper.numbers()
+CLAIMED, NUMBERS = paper.table("claims"), paper.numbers()
 
 
 @pytest.fixture(scope="module", autouse=True)

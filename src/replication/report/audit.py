@@ -54,7 +54,7 @@ def audit(numbers, file):
         before=numbers.printed.groupby(same).transform("first"),  # what the paper prints first for the same
         repeats=first.where(first != numbers.key, ""),
     )
-    side, errata = ours.Ours(numbers, file), paper.read("errata").set_index("key").sentence
+    side, errata = ours.Ours(numbers, file), paper.table("errata").set_index("key").sentence
     compared = [_compare(row, *side.readings(row), errata) for row in table.itertuples()]
     table[["ours", "reading", "verdict", "note"]] = compared
     columns = ["key", "where", "what", "printed", "unit", "ours", "reading", "verdict", "note", "repeats"]
@@ -133,7 +133,7 @@ def counts(audited):
 
 def table1(audited):
     """Table 1 as the paper prints it; ours stands behind a number that is contradicted."""
-    table = paper.read("table1").set_index("layer").rename(columns=lambda name: name.partition(" (")[0])
+    table = paper.table("table1").set_index("layer").rename(columns=lambda name: name.partition(" (")[0])
     for row in audited[audited.verdict.isin(FAULTS) & (audited["where"] == "Table 1")].itertuples():
         _, layer, column = row.key.split("/")
         table.loc[layer, column] += f" (ours: {row.ours})"

@@ -66,13 +66,13 @@ def gather():
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
     runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
     audited = audit.audit(numbers, rows["authors"])
-    tested = claims.assess(paper.read("claims"), runs, numbers, section1)
+    tested = claims.assess(paper.table("claims"), runs, numbers, section1)
     return Found(runs, numbers, audited, tested, section1, rows, evidence.own())
 
 
 def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
-    bypasses = list(paper.read("table3").network[1:])
+    bypasses = list(paper.table("table3").network[1:])
     return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
 
 
@@ -84,9 +84,9 @@ def briefly(trained):
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained = paper.read("table3"), found.trained("table3")
+    table3, trained = paper.table("table3"), found.trained("table3")
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
-    for panel, drawing in paper.read("figure3").groupby("panel"):
+    for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         drawing = drawing.assign(label=drawing.point.str.extract(r"([\d.]+%?)")[0])
         trained = trained[trained.name.isin(drawing.network)]
@@ -168,8 +168,8 @@ def context(found):
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
-        "table3": paper.read("table3").to_dict("records"),
-        "others": paper.read("others").to_dict("records"),
+        "table3": paper.table("table3").to_dict("records"),
+        "others": paper.table("others").to_dict("records"),
         "communication": communication.sort_values("parameters").to_dict("index"),
         "line": advantages.fit(communication)[0],
         "audit": audit.counts(found.audited),
