@@ -95,7 +95,7 @@ def microarchitecture(paper, trained, xlabel, title):
     return figure
 
 
-def lengths(effects, paper, vanilla="squeezenet"):
+def lengths(effects, paper):
     """What the bypasses gain at each training length; dashed: the paper's gain.
 
     Args:
@@ -108,7 +108,7 @@ def lengths(effects, paper, vanilla="squeezenet"):
         axis.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
         axis.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
     axis.axhline(0, color=GREY, linewidth=0.8)
-    axis.set(xscale="log", xlabel="epochs", ylabel=f"points of top-1 above {vanilla}")
+    axis.set(xscale="log", xlabel="epochs", ylabel="points of top-1 above squeezenet")
     axis.set_xticks(effects.epochs.unique(), effects.epochs.unique())
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.legend(fontsize="small")
@@ -126,11 +126,11 @@ def graph(model, part=lambda name: name):
     return nx.DiGraph((a, b) for a, b in ends if a != b)
 
 
-def fire_module(model, module="fire2"):
-    """Figure 1: one fire module, drawn from the model's graph."""
+def fire_module(model):
+    """Figure 1: fire2, drawn from the model's graph."""
     network = graph(model)
-    names = [name for name in network if name.split("_")[0] == module]
-    network = network.subgraph([*names, *network.predecessors(f"{module}_squeeze1x1")])
+    names = [name for name in network if _module(name) == "fire2"]
+    network = network.subgraph([*names, *network.predecessors("fire2_squeeze1x1")])
     place = {}
     for depth, generation in enumerate(nx.topological_generations(network)):
         for i, name in enumerate(sorted(generation)):
@@ -148,16 +148,14 @@ def macroarchitectures(networks):
         networks: title -> Keras model.
     """
     graphs = {title: graph(model, _module) for title, model in networks.items()}
-    chains = {}
-    for title, modules in graphs.items():
-        chains[title] = nx.dag_longest_path(modules.subgraph(x for x in modules if not x.endswith("bypass1x1")))
-    longest = max(chains.values(), key=len)  # its heights serve all, so that modules of a name stand side by side
-    height = {name: -i for i, name in enumerate(longest)}
-    figure, axes = plt.subplots(1, len(networks), figsize=(WIDTH * 1.2, 8), squeeze=False)
-    for axis, (title, model) in zip(axes.flat, networks.items(), strict=True):
-        modules, place = graphs[title], {name: (0, height[name]) for name in chains[title]}
-        for name in set(modules) - set(place):  # the convolutions of a complex bypass
-            place[name] = 1.6, np.mean([height[end] for end in nx.all_neighbors(modules, name)])
+    chains = (modules.subgraph(x for x in modules if not x.endswith("bypass1x1")) for modules in graphs.values())
+    longest = max(map(nx.dag_longest_path, chains), key=len)  # modules of a name stand side by side, at its heights
+    figure, axes = plt.subplots(1, len(networks), figsize=(WIDTH * 1.2, 8))
+    for axis, (title, model) in zip(axes, networks.items(), strict=True):
+        modules = graphs[title]
+        place = {name: (0, -i) for i, name in enumerate(longest) if name in modules}
+        for name in [name for name in modules if name not in place]:  # the convolutions of a complex bypass
+            place[name] = 1.6, np.mean([place[end][1] for end in nx.all_neighbors(modules, name)])
         channels = {name: _layer(model, name).output.shape[-1] for name in place}
         texts = {name: "+" if name.endswith("bypass") else f"{name}, {channels[name]}" for name in place}
         texts |= {name: f"1x1, {channels[name]}" for name in place if name.endswith("bypass1x1")}

@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 
 from replication.report import claims
-from replication.report.statistics import MOST, estimate, mean, points
+from replication.report.statistics import MOST, difference, mean, points
 
 NONE = "-"
 ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
@@ -110,8 +110,7 @@ def compression(runs):
             method, change, size = group.method.iloc[0], NONE, group.bytes.mean()
             if method in CONTROLS:
                 control = f"{network}/{CONTROLS[method].replace(' ', '_')}/32"
-                found = estimate({name: 1, control: -1}, trained)
-                change = points(found.value, *found.interval())
+                change = points(*difference(name, control, trained))
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
             words += f", {name.rpartition('/')[2]} bits, range coding" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
