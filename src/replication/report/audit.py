@@ -13,7 +13,6 @@ import pandas as pd
 
 from replication.report import ours, paper
 from replication.report.ours import (
-    ATTAINABLE,
     CITED,
     CONTRADICTED,
     HOLDS,
@@ -28,7 +27,7 @@ CUTS = {"size": "up", "ratio": "down", "kept in all": "down"}  # the directions 
 DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = "drawn", "needs ImageNet", "needs a file of the authors", "an example"
 FAULTS = (CONTRADICTED, SELF_NOT)
 VERDICTS = (
-    HOLDS, ATTAINABLE, CONTRADICTED, NOT_ATTAINED, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE,
+    HOLDS, CONTRADICTED, NOT_ATTAINED, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE,
     EXAMPLE,
 )  # fmt: skip
 NOT_TESTABLE = {"size": NEEDS_FILE, "bits": NEEDS_FILE, "example": EXAMPLE}  # the rest needs ImageNet
@@ -86,8 +85,6 @@ def judge(printed, readings, cut=None):
     """
     for value, how, words in readings:
         rounding = agree(printed, value, cut)
-        if rounding is None and how == ours.MEASURED and agree(f"<{printed}", value):
-            rounding = "smaller"
         if rounding is not None:
             return value, ", ".join(filter(None, (words, rounding))), how[0]
     return (readings[0].value, "", readings[0].how[1]) if readings else (None, "", "")

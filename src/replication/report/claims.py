@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from replication.report import advantages
 from replication.report.ours import network_of
-from replication.report.statistics import estimate, points
+from replication.report.statistics import estimate
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
@@ -142,19 +142,8 @@ def _compare(claim, runs):
     p, weakest = max(rows, key=lambda row: (row[0]["holds"], -row[1]["effect"]))
     holds, fails = p["holds"], min(1, len(rows) * min(p["fails"] for p, _ in rows))
     machines = trained.hardware[trained.name.isin([weakest["upper"], weakest["lower"]])].nunique()
-    words = "{} minus {}: ".format(*(named(weakest[key]) for key in ("upper", "lower")))
-    words += points(*(weakest[key] for key in ("effect", "low", "high")))
-    words += ", trained on different machines" * (machines > 1)
+    words = "trained on different machines" * (machines > 1)
     return weakest | {"p": min(1, 2 * min(holds, fails)), "fails": len(rows) * (fails < holds), "words": words}
-
-
-def named(name):
-    """A network, or a file of one, in words."""
-    network, *file = name.split("/")
-    if not file:
-        return f"`{network}`"
-    method = file[0].replace("_", " ").replace("none, retrained", "dense, retrained")
-    return f"`{network}` ({method}{'' if method.startswith(('none', 'dense')) else f', {file[1]} bits'})"
 
 
 def _verdict(row):
