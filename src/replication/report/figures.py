@@ -120,10 +120,9 @@ def lengths(effects, paper):
 
 def graph(model, part=lambda name: name):
     """A Keras model as a directed graph of its layers' names, or of the parts that these belong to."""
-    names = {str(id(layer)): part(layer.name) for layer in model.layers}
-    edges = keras.utils.model_to_dot(model).get_edge_list()
-    ends = ((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
-    return nx.DiGraph((a, b) for a, b in ends if a != b)
+    made = {id(layer.output): part(layer.name) for layer in model.layers}
+    edges = ((made[id(x)], made[id(layer.output)]) for layer in model.layers for x in keras.tree.flatten(layer.input))
+    return nx.DiGraph((a, b) for a, b in edges if a != b)
 
 
 def fire_module(model):
