@@ -12,23 +12,14 @@ import numpy as np
 import pandas as pd
 
 from replication.report import ours, paper
-from replication.report.ours import (
-    CITED,
-    CONTRADICTED,
-    HOLDS,
-    NOT_ATTAINED,
-    SELF,
-    SELF_NOT,
-    SLIP,
-)  # fmt: skip
+from replication.report.ours import CITED, CONTRADICTED, HOLDS, NOT_ATTAINED, SELF, SELF_NOT, SLIP
 
 CUTS = {"size": "up", "ratio": "down", "kept in all": "down"}  # the directions in which the paper may have rounded
 
 DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = "drawn", "needs ImageNet", "needs a file of the authors", "an example"
 FAULTS = (CONTRADICTED, SELF_NOT)
 VERDICTS = (
-    HOLDS, CONTRADICTED, NOT_ATTAINED, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE,
-    EXAMPLE,
+    HOLDS, CONTRADICTED, NOT_ATTAINED, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
 )  # fmt: skip
 NOT_TESTABLE = {"size": NEEDS_FILE, "bits": NEEDS_FILE, "example": EXAMPLE}  # the rest needs ImageNet
 BOUNDS = {"<": operator.lt, ">": operator.gt, ">=": operator.ge}

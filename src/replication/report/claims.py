@@ -18,11 +18,12 @@ from replication.report.statistics import estimate
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
-REPLICATED, OPPOSITE, UNDECIDED = "replicated", "opposite found", "undecided"
-SUPPORTED, UNSUPPORTED = "supported", "not supported"  # an intuition, for which the paper has no experiment
-COMPUTED, COMPUTED_NOT = "holds by computation", "does not hold by computation"
-MEASURED, MEASURED_NOT = "holds as measured", "does not hold as measured"
-NOT_YET = "not yet measured"
+VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, for which the paper has no experiment
+    "replicated", "holds as measured", "holds by computation", "supported", "opposite found",
+    "does not hold as measured", "does not hold by computation", "not supported", "undecided", "not yet measured",
+)  # fmt: skip
+REPLICATED, MEASURED, COMPUTED, SUPPORTED, OPPOSITE, *_ = VERDICTS
+*_, MEASURED_NOT, COMPUTED_NOT, UNSUPPORTED, UNDECIDED, NOT_YET = VERDICTS
 HOLD = (REPLICATED, SUPPORTED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse", "supported")
 SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}

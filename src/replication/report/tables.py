@@ -9,10 +9,6 @@ from replication.report.statistics import MOST, difference, mean, points
 
 NONE = "-"
 ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
-VERDICTS = (  # in the order of the table of claims
-    claims.REPLICATED, claims.MEASURED, claims.COMPUTED, claims.SUPPORTED, claims.OPPOSITE, claims.MEASURED_NOT,
-    claims.COMPUTED_NOT, claims.UNSUPPORTED, claims.UNDECIDED, claims.NOT_YET,
-)  # fmt: skip
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
     "Network Pruning": "none, retrained",
     "Deep Compression": "none, retrained and fine-tuned",
@@ -46,7 +42,7 @@ def accuracy(rows):
 
 def claims_by_verdict(tested, runs):
     """One line for each claim, those with one verdict together; `runs`: name -> what it is, in words."""
-    order = {verdict: i for i, verdict in enumerate(VERDICTS)}
+    order = {verdict: i for i, verdict in enumerate(claims.VERDICTS)}
     tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
     tested = tested.sort_values(["order", "verdict"], kind="stable")
     rows = []
@@ -59,7 +55,7 @@ def claims_by_verdict(tested, runs):
         ours = row.words
         if row.test in claims.STATISTICAL and pd.notna(row.effect):
             machines = "; machines differ" * row.words.endswith("machines")
-            estimated = " (estimate)" * (row.verdict not in VERDICTS)
+            estimated = " (estimate)" * (row.verdict not in claims.VERDICTS)
             ours = points(row.effect, row.low, row.high) + machines + estimated
         claim = f"{row.claim} ({row.where})"
         run = f"`{row.run}`" + f": {runs.get(row.run)}" * (row.run in runs) if row.run else NONE
