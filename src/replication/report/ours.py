@@ -31,7 +31,7 @@ SOURCE = CITED, SLIP  # from what the paper cites
 
 
 class Reading(NamedTuple):
-    """One way to read a printed number: our value for it, how that is known (above), and words that name the reading."""
+    """One way to read a printed number: our value for it, how that is known, as above, and words that name it."""
 
     value: float | str
     how: tuple
