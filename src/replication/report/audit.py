@@ -36,12 +36,11 @@ def audit(numbers, file):
         A frame with key, where, what, printed, unit, ours, reading, verdict, note and repeats: the key of the number of
         the same network that this one repeats, if any.
     """
-    same = [numbers.network.where(numbers.network != "", numbers.key), numbers.quantity, numbers.against]
-    first = numbers.key.groupby([*same, numbers.printed]).transform("first")
+    about = numbers.network.where(numbers.network != "", numbers.key)
+    first = numbers.key.groupby([about, numbers.quantity, numbers.against, numbers.printed]).transform("first")
     named = [quantity in subject for quantity, subject in zip(numbers.quantity, numbers.subject, strict=True)]
     table = numbers.assign(
         what=numbers.subject.where(named, numbers.subject + ", " + numbers.quantity),
-        before=numbers.printed.groupby(same).transform("first"),  # what the paper prints first for the same
         repeats=first.where(first != numbers.key, ""),
     )
     side, errata = ours.Ours(numbers, file), paper.table("errata").set_index("key").sentence
@@ -55,11 +54,9 @@ def _compare(row, readings, note, errata):
     """Ours, the reading, the verdict and the note of a number; no verdict of what the networks are built from."""
     if readings is None:
         return [None] * 4
-    value, reading, verdict = judge(row.printed, readings, CUTS.get(row.quantity))
-    if not readings:
-        verdict = NOT_TESTABLE.get(row.quantity, NEEDS_IMAGENET)
-        if row.source == "printed" and row.printed != row.before and not agree(row.printed, float(row.before)):
-            value, verdict = float(row.before), SELF_NOT
+    value, reading, verdict = None, "", NOT_TESTABLE.get(row.quantity, NEEDS_IMAGENET)
+    if readings:
+        value, reading, verdict = judge(row.printed, readings, CUTS.get(row.quantity))
     if row.source == "drawn":
         note, verdict = "read off the drawing", DRAWN
     if verdict in FAULTS:
@@ -78,7 +75,7 @@ def judge(printed, readings, cut=None):
         rounding = agree(printed, value, cut)
         if rounding is not None:
             return value, ", ".join(filter(None, (words, rounding))), how[0]
-    return (readings[0].value, "", readings[0].how[1]) if readings else (None, "", "")
+    return readings[0].value, "", readings[0].how[1]
 
 
 def agree(printed, value, cut=None):

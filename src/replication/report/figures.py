@@ -69,14 +69,14 @@ def microarchitecture(paper, trained, xlabel, title):
     """Figure 3: the paper's ImageNet top-5 (above) and our top-1 (below) against model size.
 
     Args:
-        paper: frame with label, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
+        paper: frame with point, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
         trained: frame with name, accuracy and parameters, one row a training: a dot each, joined at their means.
         xlabel: what the labels beside the points are.
         title: of our trainings.
     """
     figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, 5.6))
     size, accuracy = paper["size (MB)"].astype(float), paper["top-5 (%)"].astype(float)
-    drawn = paper.source == "drawn"
+    drawn, labels = paper.source == "drawn", paper.point.str.extract(r"([\d.]+%?)")[0]
     above.plot(size, accuracy, "s-", color=ORANGE, label="printed")
     above.plot(size[drawn], accuracy[drawn], "s", color=ORANGE, markerfacecolor="white", label="read off the drawing")
     above.legend(fontsize="small", loc="lower right")
@@ -87,7 +87,7 @@ def microarchitecture(paper, trained, xlabel, title):
     below.plot(costs.mebibytes(trained.parameters), 100 * trained.accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
     below.set(title=title, xlabel="model size, MiB", ylabel="top-1 accuracy, %")
     for axis, x, y in ((above, size, accuracy), (below, mebibytes, 100 * rows.accuracy)):
-        for i, (a, b, label) in enumerate(zip(x, y, paper.label, strict=True)):  # in turn above and below the curve
+        for i, (a, b, label) in enumerate(zip(x, y, labels, strict=True)):  # in turn above and below the curve
             place = ((8, -10), "top") if i % 2 else ((-8, 6), "bottom")
             axis.annotate(label, (a, b), place[0], textcoords="offset points", ha="center", va=place[1])
         axis.margins(0.12, 0.2)

@@ -89,7 +89,6 @@ def draw(found):
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
-        drawing = drawing.assign(label=drawing.point.str.extract(r"([\d.]+%?)")[0])
         trained = trained[trained.name.isin(drawing.network)]
         drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
@@ -102,9 +101,9 @@ def draw(found):
 
 def memory(found):
     """The frame of `advantages.memory`; compressed files without loss, of AlexNet as printed."""
-    numbers = found.numbers.set_index(["network", "quantity"]).printed
-    theirs = 1e6 * float(numbers["alexnet/Deep_Compression/5-8", "size"])
-    return advantages.memory({"squeezenet": found.rows["authors"]["decoded"]["lossless"]["range"], "alexnet": theirs})
+    printed = found.numbers.set_index(["network", "quantity"]).printed["alexnet/Deep_Compression/5-8", "size"]
+    ours = found.rows["authors"]["decoded"]["lossless"]["range"]
+    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * float(printed)})
 
 
 # Pinned sentences
