@@ -188,12 +188,13 @@ def context(found):
 
 def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
+    sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/(size|ratio)")]
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested, {run: briefly(found.trained(run)) for run in found.runs}),
         "table1": audit.table1(found.audited).reset_index(),
-        "sizes": tables.sizes(found.audited),
+        "sizes": sizes[["what", "printed", "unit", "ours", "reading", "verdict"]],
         "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
         "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),

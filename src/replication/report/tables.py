@@ -64,12 +64,6 @@ def claims_by_verdict(tested, runs):
     return pd.DataFrame(rows, columns=columns)
 
 
-def sizes(audited):
-    """The sizes and ratios of Table 2, with ours and the readings in which they agree."""
-    found = audited[(audited["where"] == "Table 2") & audited.key.str.endswith(("/size", "/ratio"))]
-    return found[["what", "printed", "unit", "ours", "reading", "verdict"]]
-
-
 def change(found):
     return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
 
