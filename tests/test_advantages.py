@@ -12,8 +12,8 @@ from replication import params
 from replication.advantages import arena, updates, versions
 from replication.compress.steps import Compress
 from replication.dataset.splits import Split
-from replication.report import advantages, claims, page, tables
-from replication.train import recipe
+from replication.report import advantages, claims, paper, tables
+from replication.train import recipe, runs
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
 
@@ -34,14 +34,8 @@ def test_liveness_of_a_bypass_worked_out_by_hand():
     """While c computes, a still lives for the sum; the dropout and the flattening are no memory of their own."""
     live = {each.layer: each.activations for each in costs.live_activations(bypassed())}
     pixels = 64
-    by_hand = {
-        "image": pixels,
-        "a": pixels * (1 + 4),
-        "b": pixels * (4 + 8),
-        "c": pixels * (4 + 8 + 4),
-        "sum": pixels * (4 + 4 + 4),
-        "d": pixels * 4 + 2,
-    }
+    channels = {"image": 1, "a": 1 + 4, "b": 4 + 8, "c": 4 + 8 + 4, "sum": 4 + 4 + 4}
+    by_hand = {name: pixels * count for name, count in channels.items()} | {"d": pixels * 4 + 2}
     assert live == by_hand
     kept = {each.layer: each.activations for each in costs.live_activations(bypassed(), keep_input=True)}
     assert kept == {name: size + pixels * (name not in ("image", "a")) for name, size in by_hand.items()}
@@ -87,30 +81,30 @@ def moved(old, step=0.01):
     return {name: x + np.where(x, rng.normal(0, step, x.shape), 0).astype(np.float32) for name, x in old.items()}
 
 
-def same(one, two):
-    return all(np.array_equal(one[name], two[name]) for name in one | two)
+def forms(bits):
+    """A network and its next versions: pruned, with shared values, these tuned, and compressed anew."""
+    old, kept = version(1), {"conv1": 0.3, "conv2": 0.5}
+    pruned = deep_compression.prune_network(old, kept)
+    shared = deep_compression.share_network(pruned, bits)
+    tuned = {name: 1.25 * x if x.ndim > 1 else x for name, x in shared.items()}
+    anew = deep_compression.share_network(deep_compression.prune_network(moved(old), kept), bits)
+    return old, pruned, shared, tuned, anew
 
 
 def test_updates_round_trip():
-    old = version(1)
-    pruned = deep_compression.prune_network(old, {"conv1": 0.3, "conv2": 0.5})
-    shared = deep_compression.share_network(pruned, 4)
-    tuned = {name: np.where(x, 1.25 * x, 0).astype(np.float32) if x.ndim > 1 else x for name, x in shared.items()}
-    anew = deep_compression.share_network(deep_compression.prune_network(moved(old), {"conv1": 0.3, "conv2": 0.5}), 4)
+    old, pruned, shared, tuned, anew = forms(4)
     for before, after in [
         (old, moved(old)), (pruned, moved(pruned)), (shared, tuned), (shared, anew), (pruned, anew), (anew, old),
         (old, old), (old, {name: -x for name, x in old.items()}), (pruned, {name: 0 * x for name, x in old.items()}),
     ]:  # fmt: skip
-        assert same(updates.apply(before, updates.encode(before, after)), after)
+        arrived = updates.apply(before, updates.encode(before, after))
+        assert all(np.array_equal(arrived[name], after[name]) for name in arrived | after)
 
 
 def test_an_update_says_what_is_shortest():
-    old = version(1)
-    shared = deep_compression.share_network(deep_compression.prune_network(old, {"conv1": 0.3, "conv2": 0.3}), 6)
-    tuned = {name: 1.25 * x for name, x in shared.items()}
-    anew = deep_compression.share_network(deep_compression.prune_network(moved(old), {"conv1": 0.3, "conv2": 0.3}), 6)
-    size = {name: len(updates.encode(shared, x)) for name, x in (("same", shared), ("tuned", tuned), ("anew", anew))}
-    assert size["same"] < size["tuned"] < size["anew"] < len(sqnt.encode(anew, {}))
+    _, _, shared, tuned, anew = forms(6)
+    same, values, codes = (len(updates.encode(shared, new)) for new in (shared, tuned, anew))
+    assert same < values < codes < len(sqnt.encode(anew, {}))
     old = version(1, (3, 3, 64, 64))
     assert len(updates.encode(old, moved(old, 1e-4))) < 0.8 * len(sqnt.encode(moved(old, 1e-4), {}))
 
@@ -129,30 +123,27 @@ def test_the_general_tool_round_trips(old, byte):
 def test_the_next_versions_of_a_network():
     """Each form, trained on within it and compressed anew; what keeps its codes is the smallest to send."""
     settings = params.read("compress", Compress)
-    training = params.read("train", recipe.Train).model_copy(update={"batch_size": 20})
+    options, train = {"model": "squeezenet", "compression": 0.5}, params.read("train", recipe.Train)
+    training = runs.Training("laptop", "squeezenet", options, train.model_copy(update={"batch_size": 20}), None)
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
     statistics = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": list("abcdefghij")}
-    statistics |= {"mean": [127.0] * 3, "std": [74.0] * 3}
-    options = {"model": "squeezenet", "compression": 0.5}
-    model = recipe.build(options, training, statistics)
+    model = recipe.build(options, training.recipe, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
     pruned = deep_compression.prune_network(weights.tensors(model.layers[-1]), settings.variants["squeezenet"].kept)
     plan = versions.Plan(bits=[4], images={"dense": 40, "pruned": 40, "shared": 20}, arenas={})
-    parts = (split, split)
-    made = versions.Versions("squeezenet", options, model, pruned, plan, settings, training, parts, seed=0)
+    made = versions.Versions(training, model, pruned, plan, settings, (split, split))
     made.dense()
     made.compressed()
-    rows = pd.DataFrame(made.rows).set_index(["form", "how"])
-    assert list(rows.index) == [
-        ("32 bits", "trained on"),
-        ("pruned", "trained on within the zeros"),
-        ("pruned", "compressed anew"),
-        ("4 bits", "shared values tuned"),
-        ("4 bits", "compressed anew"),
+    rows = pd.DataFrame(made.rows)
+    assert (rows.form + ", " + rows.how).tolist() == [
+        "32 bits, trained on",
+        "pruned, trained on within the zeros",
+        "pruned, compressed anew",
+        "4 bits, shared values tuned",
+        "4 bits, compressed anew",
     ]
     assert (rows["update"] < rows.download).all() and rows.images.max() == 40
-    sent = rows["update"]
-    assert sent["4 bits", "shared values tuned"] < sent["4 bits", "compressed anew"] < sent["pruned", "compressed anew"]
+    assert rows["update"][3] < rows["update"][4] < rows["update"][2]
 
 
 def test_a_download_is_what_is_written_about_it():
@@ -188,15 +179,17 @@ def sizes(factor):
 
 def verdict(claim, communication=None, updates=None):
     ours = advantages.Advantages(communication, updates, pd.DataFrame())
-    claimed = page.read_table("claims").query("id == @claim")
-    return claims.assess(claimed, {}, claims.printed(), advantages.measured(ours)).verdict.item()
+    claimed = paper.table("claims").query("id == @claim")
+    return claims.assess(claimed, {}, paper.numbers(), ours).verdict.item()
 
 
 def test_the_regression_finds_planted_numbers():
-    found = advantages.fit(counted(lambda parameters: 8 * parameters + 100_000))
-    value, low, high = found.slope
-    assert low < 8 < high and value == pytest.approx(8, rel=0.01)
-    assert found.predict(60_965_224) == pytest.approx(8 * 60_965_224 + 100_000, rel=1e-4)
+    line, _ = advantages.fit(advantages.by_network(counted(lambda parameters: 8 * parameters + 100_000)))
+    low, high = line.conf_int().loc["parameters"]
+    assert low < 8 < high and line.params.parameters == pytest.approx(8, rel=0.01)
+    assert line.predict(pd.DataFrame({"parameters": [60_965_224]}))[0] == pytest.approx(
+        8 * 60_965_224 + 100_000, rel=1e-4
+    )
     assert counted(lambda parameters: 8 * parameters).share.iloc[0] == 0.25
 
 

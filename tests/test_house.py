@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import json
 import re
 import subprocess
 import sys
@@ -19,7 +18,7 @@ SRC = paths.ROOT / "src"
 PIPELINE = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = sorted(set(PIPELINE) - {"code"})
 # Imports go left.
-LEVELS = ("dataset", "train", "compress", "authors", "imagenet", "transfer", "advantages", "export", "report")
+LEVELS = ("dataset", "train", "compress", "imagenet", "authors", "transfer", "advantages", "export", "report")
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}
 
 
@@ -54,10 +53,15 @@ def graph(walk=statements):
     return arrows
 
 
+@functools.cache
+def cells(notebook, kind):
+    """The cells of a notebook that are code, or Markdown."""
+    found = nbformat.read(NOTEBOOKS[notebook], as_version=4).cells
+    return [cell for cell in found if cell.cell_type == kind]
+
+
 def notebook_code(name):
-    cells = json.loads(NOTEBOOKS[name].read_text())["cells"]
-    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return re.sub(r"^%.*$", "", source, flags=re.MULTILINE)
+    return re.sub(r"^%.*$", "", "\n".join(cell.source for cell in cells(name, "code")), flags=re.MULTILINE)
 
 
 def entry(stage):
@@ -101,23 +105,20 @@ def test_functions_import_nothing_of_src_but_optional_readers():
         assert imported(path.read_text()) == imported(path.read_text(), statements), path
 
 
-def test_the_library_imports_nothing_of_the_replication():
-    for path in (SRC / "squeezenet").rglob("*.py"):
-        assert not {other for other in imported(path.read_text()) if "replication" in other.parts}, path
-
-
-def test_weights_know_no_model():
-    for path in (SRC / "squeezenet/weights").rglob("*.py"):
-        assert SRC / "squeezenet/models.py" not in imported(path.read_text()), path
+def level(path):
+    """The library's weights, which know no model, then the library, then the parts of the replication."""
+    package, part, *_ = path.parts
+    if path.name == "__init__.py":  # a package's face may name its parts
+        return None
+    if package == "squeezenet":
+        return -2 if part == "weights" else -1
+    return LEVELS.index(part) if part in LEVELS else None
 
 
 def test_imports_go_down():
-    up = []
-    for path, other in graph().edges:
-        levels = [p.relative_to(SRC).parts[1] for p in (path, other) if p.relative_to(SRC).parts[0] == "replication"]
-        if len(levels) == 2 and set(levels) <= set(LEVELS) and LEVELS.index(levels[1]) > LEVELS.index(levels[0]):
-            up.append((path, other))
-    assert up == []
+    edges = [(path.relative_to(SRC), other.relative_to(SRC)) for path, other in graph(ast.walk).edges]
+    up = [edge for edge in edges if None not in map(level, edge) and level(edge[1]) > level(edge[0])]
+    assert up == [edge for edge in edges if [path.parts[0] for path in edge] == ["squeezenet", "replication"]] == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -212,36 +213,25 @@ def test_one_name_in_five_places():
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
 def test_stages_pass_parameters_that_the_notebook_has(notebook):
     """Papermill only warns of an unknown -p."""
-    cells = json.loads(NOTEBOOKS[notebook].read_text())["cells"]
-    (cell,) = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
-    lines = "".join(cell["source"]).splitlines()
+    (cell,) = [cell for cell in cells(notebook, "code") if "parameters" in cell.metadata.get("tags", [])]
+    lines = cell.source.splitlines()
     assert all(re.fullmatch(r"\w+: \w+ = \S+  # .+", line) for line in lines), "name: type = literal  # comment"
-    known = {line.partition(":")[0] for line in lines}
-    commands = [stage.get("do", stage)["cmd"] for stage in PIPELINE.values()]
-    for command in (c.partition("{run}")[2] for c in commands if f"notebooks/{notebook}.ipynb" in c):
-        assert set(re.findall(r" -p (\w+)", command)) <= known
-
-
-@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
-def test_the_first_cell_says_what_a_notebook_does(notebook):
-    story = "".join(json.loads(NOTEBOOKS[notebook].read_text())["cells"][0]["source"])
-    assert all(f"\n* {what}: " in story for what in ("reproduces", "reads", "writes"))
+    for command in (entry(stage)["cmd"].partition("{run}")[2] for stage in PIPELINE):
+        if f"notebooks/{notebook}.ipynb" in command:
+            assert set(re.findall(r" -p (\w+)", command)) <= {line.partition(":")[0] for line in lines}
 
 
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
 def test_a_notebook_tells_and_src_computes(notebook):
-    for cell in json.loads(NOTEBOOKS[notebook].read_text())["cells"]:
-        if cell["cell_type"] == "code":
-            lines = [line for line in cell["source"] if line.strip() and not re.match(r"from|import|%", line)]
-            assert len(lines) <= 15, "".join(lines[:3])
-
-
-@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
-def test_replication_is_imported_before_keras(notebook):
-    """It keeps TensorFlow's start-up messages out of the notebook."""
-    cells = json.loads(NOTEBOOKS[notebook].read_text())["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    assert re.search(r"^(?:import|from) (keras|tensorflow|squeezenet|replication)\b", code, re.M)[1] == "replication"
+    """Its first cell says what it does; `replication`, imported before Keras, keeps TensorFlow's messages out of it."""
+    assert all(f"\n* {what}: " in cells(notebook, "markdown")[0].source for what in ("reproduces", "reads", "writes"))
+    imports = re.search(r"^(?:import|from) (keras|tensorflow|squeezenet|replication)\b", notebook_code(notebook), re.M)
+    assert imports[1] == "replication"
+    assert nbformat.read(NOTEBOOKS[notebook], as_version=4).metadata.kernelspec.name == "python3"
+    for cell in cells(notebook, "code"):
+        lines = [line for line in cell.source.splitlines() if line and not re.match(r"from|import|%", line)]
+        assert len(lines) <= 15, lines[0]
+        assert not (cell.outputs or cell.execution_count), "committed clean"
 
 
 def test_a_fresh_clone_says_what_has_changed(tmp_path):

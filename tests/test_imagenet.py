@@ -16,21 +16,10 @@ from replication.imagenet import evaluation, released
 from replication.measures import unpack
 from squeezenet import preprocess_input
 
-WNIDS = ["n01440764", "n01443537", "n01484850"]  # tench, goldfish, great white shark
-
 
 def paint(path, red=0, size=(50, 40)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (red, 0, 0)).save(path, "PNG")
-
-
-@pytest.fixture
-def by_class(tmp_path):
-    """Two images for each of three of ImageNet's classes."""
-    for wnid in WNIDS:
-        for i in range(2):
-            paint(tmp_path / wnid / f"{wnid}_{i}.JPEG")
-    return tmp_path
 
 
 class ByColour:
@@ -80,11 +69,6 @@ def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
     assert "truncated" in reasons["0/cut.JPEG"] and reasons["1/notes.txt"] == photographs.UNREADABLE
 
 
-def test_imagenets_folders_have_imagenets_labels(by_class):
-    found, refused = evaluation.of_folder(SimpleNamespace(folder=by_class, truth=None))
-    assert [label for *_, label in found] == [0, 0, 1, 1, 2, 2] and refused == []
-
-
 def test_the_clean_photographs_of_imagenette_are_imagenets_validation_photographs(tmp_path, monkeypatch):
     """Wherever they lie, sorted by name; they can be read for one network after the other."""
     for name in ("val/n03888257/ILSVRC2012_val_00000002.JPEG", "train/n01440764/ILSVRC2012_val_00000001.JPEG",
@@ -102,10 +86,14 @@ def test_the_clean_photographs_of_imagenette_are_imagenets_validation_photograph
 
 
 @pytest.mark.parametrize("score", [0.0, np.nan])
-def test_a_model_that_cannot_tell_is_not_right(by_class, score):
-    model = ByColour()
-    model.predict_on_batch = lambda x: np.full((len(x), 1000), score)
-    found = evaluation.evaluate(model, evaluation.of_folder(SimpleNamespace(folder=by_class, truth=None)), SETTINGS)
+def test_imagenets_folders_have_imagenets_labels_and_a_model_that_cannot_tell_is_not_right(tmp_path, score):
+    for wnid in ("n01440764", "n01443537", "n01484850"):  # tench, goldfish, great white shark
+        for i in range(2):
+            paint(tmp_path / wnid / f"{wnid}_{i}.JPEG")
+    photographs, refused = evaluation.of_folder(SimpleNamespace(folder=tmp_path, truth=None))
+    assert [label for *_, label in photographs] == [0, 0, 1, 1, 2, 2] and refused == []
+    model = SimpleNamespace(predict_on_batch=lambda x: np.full((len(x), 1000), score))
+    found = evaluation.evaluate(model, (photographs, refused), SETTINGS)
     assert (found["images"], found["top1"], found["top5"]) == (6, 0, 0)
 
 

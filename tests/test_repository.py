@@ -1,8 +1,10 @@
-"""Facts that live in two files by necessity agree."""
+"""Facts that live in two files agree; README.md keeps its word: its snippets print what it says, its links lead on."""
 
 import functools
 import os
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -14,6 +16,9 @@ from replication.dataset.splits import Dataset
 from replication.params import read
 from replication.train.recipe import Train
 
+README = (paths.ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+
 
 def pins(text):
     return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", text, re.MULTILINE))
@@ -21,7 +26,7 @@ def pins(text):
 
 def test_there_is_one_version():
     assert yaml.safe_load((paths.ROOT / "CITATION.cff").read_text())["version"] == squeezenet.__version__
-    assert f"version = {{{squeezenet.__version__}}}" in (paths.ROOT / "README.md").read_text()
+    assert f"version = {{{squeezenet.__version__}}}" in README
 
 
 def test_conda_gets_the_pins_of_the_lock_file():
@@ -83,3 +88,35 @@ def test_quiet_lets_nothing_through_but_errors(capfd):
     assert capfd.readouterr() == ("", "")
     os.write(2, b"heard again")
     assert capfd.readouterr().err == "heard again"
+
+
+# README.md
+
+
+@pytest.mark.parametrize("code, printed", SNIPPETS)
+def test_snippet_prints_what_stands_below_it(code, printed, tmp_path):
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True)
+    assert result.stdout == printed, result.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in paths.ROOT.glob("docs/*.md"))]
+)
+def test_links_lead_somewhere(document):
+    path = paths.ROOT / document
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        file, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = path.parent / file if file else path
+        assert target.exists(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            rows = re.findall(r'<a id="(\w+)">', target.read_text())
+            assert anchor in rows + [title.lower().replace(" ", "-") for title in titles], link
+
+
+def test_the_readme_can_be_read_in_a_few_minutes_and_every_snippet_says_what_it_prints():
+    assert len(re.findall(r"\S*\w\S*", README)) <= 1300
+    assert README.count("```python") == len(SNIPPETS) > 1

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
 from pydantic import Field, PositiveInt
 
 from replication.advantages import updates
@@ -32,23 +31,19 @@ class Versions:
     """The next version of a network in each form in which a client may have it, and the bytes that it takes.
 
     Args:
-        variant: its name.
-        options: keywords of `models.create`.
+        training: `runs.Training` of the network: its name, recipe and seed, which also draws images.
         model: as stage `train` leaves it; its weights are changed by every step.
         pruned: tensors of the pruned network, as stage `compress` leaves it.
         plan: `Plan`.
         settings: `compress.steps.Compress`: learning rates, and what pruning keeps.
-        recipe: `recipe.Train` of the variant.
         splits: training and validation `splits.Split`.
-        seed: of the drawn images.
     """
 
-    def __init__(self, variant, options, model, pruned, plan, settings, recipe, splits, seed):
-        self.variant, self.model, self.network, self.pruned = variant, model, model.layers[-1], pruned
-        self.plan, self.settings, self.recipe, self.seed = plan, settings, recipe, seed
-        self.train, self.validation = splits
+    def __init__(self, training, model, pruned, plan, settings, splits):
+        self.training, self.model, self.network, self.pruned = training, model, model.layers[-1], pruned
+        self.plan, self.settings, (self.train, self.validation) = plan, settings, splits
         shape = {"input_shape": list(self.network.input_shape[1:]), "nb_classes": self.network.output_shape[-1]}
-        self.architecture = {**shape, **options}
+        self.architecture = {**shape, **training.options}
         self.trained, self.rows = weights.tensors(self.network), []
 
     def dense(self):
@@ -63,7 +58,8 @@ class Versions:
         """
         tuned = self._retrain(self.pruned, "pruned")
         self._measure("pruned", "trained on within the zeros", self.pruned, tuned, "pruned")
-        kept = {"kept": self._plan.kept, "quality": self._plan.quality}
+        compression = self.settings.variants[self.training.variant]
+        kept = {"kept": compression.kept, "quality": compression.quality}
         anew = [deep_compression.prune_network(each, **kept) for each in (self.trained, self.trained_on)]
         self._measure("pruned", "compressed anew", *anew, "dense")
         for bits in self.plan.bits:
@@ -89,15 +85,12 @@ class Versions:
                     rows.append(row | {"liveness": live * bits // 8, "litert": int(arena(network, bits))})
         return rows
 
-    @property
-    def _plan(self):
-        return self.settings.variants[self.variant]
-
     def _retrain(self, values, kind):
         weights.set_tensors(self.network, values)
         rate = self.settings.learning_rate["shared" if kind == "shared" else "pruned"]
         images = self.plan.images[kind]
-        retrain(self.model, self.train, self.validation, self.recipe, rate, images, self.seed, kind == "shared")
+        recipe = self.training.recipe
+        retrain(self.model, self.train, self.validation, recipe, rate, images, recipe.seed, kind == "shared")
         return weights.tensors(self.network)
 
     def _measure(self, form, how, old, new, kind):
@@ -105,14 +98,13 @@ class Versions:
         before, after = updates.raw(old), updates.raw(new)
         update, deflated = updates.encode(old, new), updates.deflate(after, before)
         arrived = updates.apply(old, update)
-        same = all(np.array_equal(arrived[name], new[name]) for name in new)
-        if not same or updates.inflate(deflated, before) != after:
-            raise RuntimeError(f"{self.variant}, {form}, {how}: an update does not give the new version")
+        if any((arrived[name] != new[name]).any() for name in new) or updates.inflate(deflated, before) != after:
+            raise RuntimeError(f"{self.training.variant}, {form}, {how}: an update does not give the new version")
         found = {
             "download": len(sqnt.encode(new, self.architecture)),
             "update": len(update),
             "deflated download": len(updates.deflate(after)),
             "deflated update": len(deflated),
         }
-        self.rows.append({"network": self.variant, "form": form, "how": how, "images": images, **found})
-        print(f"{self.variant}, {form}, {how}: {found}", flush=True)
+        self.rows.append({"network": self.training.variant, "form": form, "how": how, "images": images, **found})
+        print(f"{self.training.variant}, {form}, {how}: {found}", flush=True)

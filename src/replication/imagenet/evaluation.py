@@ -6,6 +6,7 @@ import itertools
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from replication import measures, paths
 from replication.dataset import folders, imagenette, photographs
@@ -43,8 +44,8 @@ def of_imagenette(clean=True):
     ], []
 
 
-def evaluate(model, found, settings):
-    """Top-1 and top-5 accuracy of a model on every photograph that can be read, preprocessed as in the paper.
+def predict(model, found, settings):
+    """The scores of every photograph that can be read, preprocessed as in the paper.
 
     Args:
         model: from what `preprocess_input` gives to scores (batch, classes), logits or probabilities.
@@ -52,30 +53,40 @@ def evaluate(model, found, settings):
         settings: `released.ImageNet`; photographs are warped to `side` pixels, their middle `crop` are shown.
 
     Returns:
-        A dict of images; top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...); `correct`: for top1
-        and top5 a bit for each image, as base64; `refused` (file, reason).
+        Scores (images, classes), labels (images,), and a list of (name, reason) of what is left out.
 
     Raises:
         ValueError: no photograph could be read.
     """
-    (images, refused), better = found, []
-    refused = list(refused)
+    images, refused = found
+    labels, scores, refused = [], [], list(refused)
 
     def readable():
         read = functools.partial(photographs.try_read, side=settings.side)
         pixels = photographs.in_order(read, (file for _, file, _ in images), 2 * settings.batch_size)
-        for (name, _, label), (image, reason) in zip(images, pixels, strict=True):
+        for (name, _, label), (image, reason) in zip(images, tqdm(pixels, total=len(images)), strict=True):
             if reason:
                 refused.append((name, reason))
             else:
-                yield photographs.centre(image, settings.crop), label
+                labels.append(label)
+                yield photographs.centre(image, settings.crop)
 
     left = readable()
     while batch := list(itertools.islice(left, settings.batch_size)):
-        pixels, labels = map(np.stack, zip(*batch, strict=True))
-        scores = keras.ops.convert_to_numpy(model.predict_on_batch(preprocess_input(pixels)))
-        better.extend(measures.classes_better(scores, labels))
-    if not better:
+        scores.append(keras.ops.convert_to_numpy(model.predict_on_batch(preprocess_input(np.stack(batch)))))
+    if not scores:
         raise ValueError(f"none of {len(images)} files is an image that can be read; the first is {images[0][0]}")
-    bits = {f"top{k}": measures.pack(np.array(better) < k) for k in (1, 5)}
+    return np.concatenate(scores), np.array(labels), refused
+
+
+def evaluate(model, found, settings):
+    """Top-1 and top-5 accuracy of a model on photographs; arguments and errors as of `predict`.
+
+    Returns:
+        A dict of images; top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...); `correct`: for top1
+        and top5 a bit for each image, as base64; `refused` (file, reason).
+    """
+    scores, labels, refused = predict(model, found, settings)
+    better = measures.classes_better(scores, labels)
+    bits = {f"top{k}": measures.pack(better < k) for k in (1, 5)}
     return {"images": len(better), **measures.top(better), "correct": bits, "refused": refused}

@@ -1,19 +1,15 @@
 """The paper's three advantages of small networks (Section 1): communication in training, updates, memory."""
 
 import json
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+import statsmodels.formula.api as smf
 
 from replication import params, paths
 from replication.report.ours import network_of
 from squeezenet import costs
-
-PLAIN = "float32"
-SHOWN = ("squeezenet", "squeezenet_11", "complex_bypass", "alexnet")  # of which memory is shown
 
 
 class Advantages(NamedTuple):
@@ -30,18 +26,12 @@ class Advantages(NamedTuple):
     arenas: pd.DataFrame
 
 
-def read(folder=paths.EVIDENCE):
+def read():
     """Read the rows of `make communication` and of notebooks/advantages.ipynb."""
-    counted = [json.loads(path.read_text()) for path in sorted((folder / "communication").glob("*.json"))]
-    made = json.loads((folder / "advantages.json").read_text())
+    counted = [json.loads(path.read_text()) for path in sorted((paths.EVIDENCE / "communication").glob("*.json"))]
+    made = json.loads((paths.EVIDENCE / "advantages.json").read_text())
     updates, arenas = ([row for each in made.values() for row in each[key]] for key in ("updates", "arenas"))
     return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas))
-
-
-def measured(ours):
-    """How the claims of Section 1 are answered: test -> function of a claim, for `claims.assess`."""
-    tests = {"proportional": proportional, "less to send": less_to_send}
-    return {name: partial(test, ours=ours) for name, test in tests.items()}
 
 
 # Communication
@@ -49,52 +39,33 @@ def measured(ours):
 
 def per_update(counted):
     """The rows of data/evidence/communication, one for each repeat: bytes of an update without what runs idle."""
-    rows = []
-    for row in counted:
-        each = {key: row[key] for key in ("variant", "dtype", "parameters", "hardware")}
-        for sent, idle, seconds, alone in zip(
-            row["bytes"], row["idle_bytes"], row["seconds"], row["seconds_alone"], strict=True
-        ):
-            rows.append(each | {"bytes": (sent - idle) / row["updates"], "share": 1 - alone / seconds})
-    return pd.DataFrame(rows)
+    rows = pd.DataFrame(counted).explode(["bytes", "idle_bytes", "seconds", "seconds_alone"], ignore_index=True)
+    rows["bytes"] = (rows.bytes - rows.idle_bytes).astype(float) / rows.updates
+    rows["share"] = 1 - (rows.seconds_alone / rows.seconds).astype(float)
+    return rows[["variant", "dtype", "parameters", "hardware", "bytes", "share"]]
 
 
-class Fit(NamedTuple):
-    """Bytes of an update against parameters, by least squares over networks; values with their 95% intervals.
+def by_network(communication):
+    """Parameters, bytes and share of time of an update in 32-bit floats: the means of repeats, which hardly differ."""
+    plain = communication[communication.dtype == "float32"].groupby("variant")
+    return plain[["parameters", "bytes", "share"]].mean()
 
-    Attributes:
-        slope: bytes a parameter.
-        exponent: k of bytes = c x parameters^k; 1 is proportional.
-        line: statsmodels' result, for predictions.
+
+def fit(means):
+    """Two lines of bytes by parameters over networks, by statsmodels: as they are, and in logarithms.
+
+    The slope of the second is k of bytes = c x parameters^k, which is 1 if bytes are proportional to parameters.
     """
-
-    slope: tuple
-    exponent: tuple
-    line: object
-
-    def predict(self, parameters):
-        """Bytes of an update of another network."""
-        return self.line.predict([1.0, parameters]).item()
+    return smf.ols("bytes ~ parameters", means).fit(), smf.ols("np.log(bytes) ~ np.log(parameters)", means).fit()
 
 
-def fit(rows):
-    """The regression over networks, each by the mean of its repeats, which hardly differ."""
-    means = rows.groupby("variant")[["parameters", "bytes"]].mean()
-    parameters, sent = means.parameters.to_numpy(float), means.bytes.to_numpy(float)
-    line = sm.OLS(sent, sm.add_constant(parameters)).fit()
-    power = sm.OLS(np.log(sent), sm.add_constant(np.log(parameters))).fit()
-    slope, exponent = ((each.params[1], *each.conf_int()[1]) for each in (line, power))
-    return Fit(slope, exponent, line)
-
-
-def proportional(claim, ours):
+def proportional(claim, measured):
     """Whether bytes grow as the first power of parameters: the exponent's interval lies within the margin around 1."""
-    rows = ours.communication
-    line = fit(rows[(rows.dtype == PLAIN) & rows.variant.isin(claim.first.split())])
-    value, low, high = line.exponent
+    line, power = fit(by_network(measured.communication).loc[claim.first.split()])
+    value, (low, high) = power.params.iloc[1], power.conf_int().iloc[1]
     margin = float(claim.margin.strip("%")) / 100
     outside, inside = low > 1 + margin or high < 1 - margin, low > 1 - margin and high < 1 + margin
-    words = f"{line.slope[0]:.2f} bytes a parameter; exponent {value:.3f} [{low:.3f}, {high:.3f}]"
+    words = f"{line.params.parameters:.2f} bytes a parameter; exponent {value:.3f} [{low:.3f}, {high:.3f}]"
     found = {"effect": value, "low": low, "high": high, "threshold": 1 - margin, "words": words}
     return found | {"fails": True if outside else False if inside else None}
 
@@ -102,9 +73,9 @@ def proportional(claim, ours):
 # Downloads and updates
 
 
-def less_to_send(claim, ours):
+def less_to_send(claim, measured):
     """Whether a network's every download and update is smaller than the other's, by more than `margin` times."""
-    sizes = ours.updates.set_index(["network", "form", "how"])[["download", "update"]].stack()
+    sizes = measured.updates.set_index(["network", "form", "how"])[["download", "update"]].stack()
     ratio = (sizes[claim.second] / sizes[claim.first]).dropna()
     form, how, what = ratio.idxmin()
     least, margin = ratio.min(), float(claim.margin)
@@ -127,8 +98,8 @@ def memory(files):
         and concatenations in place, at 8 bits, and with the weights in their compressed file and 32-bit activations.
     """
     rows = []
-    for name, options in params.read("variants", dict[str, dict]).items():
-        network = network_of(options)
+    for name in params.read("variants", dict[str, dict]):
+        network = network_of(name)
         parameters, live = network.count_params(), costs.live_activations(network)
         rows.append(
             {

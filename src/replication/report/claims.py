@@ -12,57 +12,51 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from replication import params, paths
+from replication.report import advantages
 from replication.report.ours import network_of
-from replication.report.statistics import estimate, points
+from replication.report.statistics import estimate
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
-REPLICATED, OPPOSITE, UNDECIDED = "replicated", "opposite found", "undecided"
-SUPPORTED, UNSUPPORTED = "supported", "not supported"  # an intuition, for which the paper has no experiment
-COMPUTED, COMPUTED_NOT = "holds by computation", "does not hold by computation"
-MEASURED, MEASURED_NOT = "holds as measured", "does not hold as measured"
-NOT_YET = "not yet measured"
+VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, for which the paper has no experiment
+    "replicated", "holds as measured", "holds by computation", "supported", "opposite found",
+    "does not hold as measured", "does not hold by computation", "not supported", "undecided", "not yet measured",
+)  # fmt: skip
+REPLICATED, MEASURED, COMPUTED, SUPPORTED, OPPOSITE, *_ = VERDICTS
+*_, MEASURED_NOT, COMPUTED_NOT, UNSUPPORTED, UNDECIDED, NOT_YET = VERDICTS
 HOLD = (REPLICATED, SUPPORTED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse", "supported")
-PRINTED = {"top-1 (%)": "top-1", "top-5 (%)": "top-5", "size (MB)": "size"}  # columns of the paper's tables
+SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}
 COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails", "seeds", "words", "estimate"]
 
 
 class Difference(NamedTuple):
-    """One of a claim's differences: `upper` minus `lower` must be above -(margin + share x rise).
+    """One of a claim's differences, `upper` minus `lower`.
 
     Attributes:
+        tested: name -> weight of the sum that must be above -margin: the difference, and for a plateau a share of the
+            rise from a base to `upper`, as our estimate of the rise has an error too.
         margin: in points.
-        share: of the rise from network `base` to network `upper`.
     """
 
     upper: str
     lower: str
-    margin: float = 0.0
-    share: float = 0.0
-    base: str = ""
-
-    def weights(self):
-        return {self.upper: 1, self.lower: -1}
-
-    def tested(self):
-        """The weights with the share of the rise added: our estimate of the rise has an error too."""
-        if not self.share:
-            return self.weights()
-        return {self.upper: 1 + self.share, self.lower: -1, self.base: -self.share}
+    tested: dict
+    margin: float
 
 
 def differences_of(claim):
     """The differences that make up a row of data/paper/claims.csv with a statistical test."""
     first, second = claim.first.split(), claim.second.split()
     pairs = [(b, a) for a, b in pairwise(first)] if claim.test == "trend" else product(first, second)
-    if claim.margin.endswith("%"):
-        return [Difference(*pair, share=float(claim.margin.strip("%")) / 100, base=claim.base) for pair in pairs]
-    return [Difference(*pair, margin=float(claim.margin or 0)) for pair in pairs]
+    share, margin = 0, float(claim.margin.strip("%") or 0)
+    if claim.base:
+        share, margin = margin / 100, 0
+    rise = {claim.base: -share} if claim.base else {}
+    return [Difference(upper, lower, {upper: 1 + share, lower: -1, **rise}, margin) for upper, lower in pairs]
 
 
-def assess(claims, runs, numbers, measured):
+def assess(claims, runs, numbers, section1=None):
     """Test each claim of data/paper/claims.csv.
 
     Args:
@@ -80,8 +74,8 @@ def assess(claims, runs, numbers, measured):
             less to send: each download and update of `first` is more than `margin` times smaller than of `second`.
         runs: name -> frame with name, seed, accuracy, correct, bytes and hardware, one row a training, or a file made
             from one, which is named NETWORK/METHOD/BITS.
-        numbers: of `printed`.
-        measured: test -> function of a claim that gives some of COLUMNS; `fails` None is undecided.
+        numbers: of `paper.numbers`.
+        section1: of `advantages.read`.
 
     Returns:
         The claims with the effect of the difference that decides, its 95% interval, p (two-sided, of the whole claim),
@@ -92,27 +86,25 @@ def assess(claims, runs, numbers, measured):
         ValueError: an unknown test, or predictions for different test sets.
     """
     table = claims.reset_index(drop=True)
-    found = [_assess(claim, runs, numbers, measured) for claim in table.itertuples()]
+    found = [_assess(claim, runs, numbers, section1) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
-    table["p_holm"] = np.nan
     tested = table.test.isin(STATISTICAL) & (table.test != "supported") & (table.verdict == "")
-    on_photographs = table.run == "photographs"
-    for family in (tested & on_photographs, tested & ~on_photographs):
-        if family.any():  # what is not yet measured counts in its family
-            table.loc[family, "p_holm"] = multipletests(table.p[family].fillna(1), ALPHA, method="holm")[1]
-    sizes = np.where(on_photographs, (tested & on_photographs).sum(), (tested & ~on_photographs).sum())
+    family = table.run == "photographs"  # or the others; what is not yet measured counts in its family
+    p = table.p.astype(float).fillna(1)[tested].groupby(family)
+    table["p_holm"] = p.transform(lambda values: multipletests(values, ALPHA, method="holm")[1])
+    sizes = tested.groupby(family).transform("sum")
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     table["seeds_needed"] = [_seeds_needed(row, size) for row, size in zip(table.itertuples(), sizes, strict=True)]
     theirs = calibrate(claims, numbers)[["id", "words", "says"]].add_prefix("paper_")
     return table.drop(columns=["fails", "estimate"]).merge(theirs, "left", left_on="id", right_on="paper_id")
 
 
-def _assess(claim, runs, numbers, measured):
+def _assess(claim, runs, numbers, section1):
     """The columns COLUMNS of one claim."""
     if claim.test in STATISTICAL:
         return _compare(claim, runs)
-    if claim.test in measured:
-        return measured[claim.test](claim)
+    if claim.test in SECTION1:
+        return SECTION1[claim.test](claim, section1)
     margin = float(claim.margin or 0)
     if claim.test == "smaller":
         size = runs[claim.run].groupby("name").bytes.mean()
@@ -120,11 +112,11 @@ def _assess(claim, runs, numbers, measured):
         words = f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes (range coding), {ratio:.2f}x"
         return {"effect": ratio, "threshold": margin, "fails": ratio <= margin, "words": words}
     if claim.test in ("fits", "smaller as printed"):
-        size = 4 * network_of(params.read("variants", dict)[claim.first]).count_params() / 1e6
+        size = 4 * network_of(claim.first).count_params() / 1e6
         if claim.test == "fits":
             words = f"{size:.2f} MB of weights"
             return {"effect": size, "threshold": margin, "fails": size >= margin, "words": words}
-        theirs = numbers[(numbers.network == claim.second) & (numbers.measure == "size")].number.item()
+        theirs = float(numbers[(numbers.network == claim.second) & (numbers.quantity == "size")].printed.item())
         words = f"{size:.2f} MB against the printed {theirs:g} MB, {theirs / size:.1f}x"
         return {"effect": theirs / size, "threshold": margin, "fails": theirs / size <= margin, "words": words}
     if claim.test not in ("", "narrow squeeze"):
@@ -135,15 +127,14 @@ def _assess(claim, runs, numbers, measured):
 def _compare(claim, runs):
     """A claim with a statistical test, once its run has `SEEDS` seeds of all its networks."""
     differences = differences_of(claim)
-    names = {name for difference in differences for name in difference.tested()}
+    names = {name for difference in differences for name in difference.tested}
     trained = runs.get(claim.run, pd.DataFrame(columns=["name", "seed"]))
-    seeds = [set(trained.seed[trained.name == name]) for name in names]
-    if len(set.intersection(*seeds)) < SEEDS:
+    if (trained[trained.name.isin(names)].groupby("seed").size() == len(names)).sum() < SEEDS:
         return {}
     rows = []
     for each in differences:
-        shown = estimate(each.weights(), trained)
-        tested = estimate(each.tested(), trained) if each.share else shown
+        shown = estimate({each.upper: 1, each.lower: -1}, trained)
+        tested = estimate(each.tested, trained) if claim.base else shown
         bounds = dict(zip(("low", "high"), shown.interval(), strict=True))
         p = {"holds": tested.p_above(-each.margin), "fails": tested.p_below(-each.margin)}
         threshold = shown.value - tested.value - each.margin
@@ -152,19 +143,8 @@ def _compare(claim, runs):
     p, weakest = max(rows, key=lambda row: (row[0]["holds"], -row[1]["effect"]))
     holds, fails = p["holds"], min(1, len(rows) * min(p["fails"] for p, _ in rows))
     machines = trained.hardware[trained.name.isin([weakest["upper"], weakest["lower"]])].nunique()
-    words = "{} minus {}: ".format(*(named(weakest[key]) for key in ("upper", "lower")))
-    words += points(*(weakest[key] for key in ("effect", "low", "high")))
-    words += ", trained on different machines" * (machines > 1)
+    words = "trained on different machines" * (machines > 1)
     return weakest | {"p": min(1, 2 * min(holds, fails)), "fails": len(rows) * (fails < holds), "words": words}
-
-
-def named(name):
-    """A network, or a file of one, in words."""
-    network, *file = name.split("/")
-    if not file:
-        return f"`{network}`"
-    method = file[0].replace("_", " ").replace("none, retrained", "dense, retrained")
-    return f"`{network}` ({method}{'' if method.startswith(('none', 'dense')) else f', {file[1]} bits'})"
 
 
 def _verdict(row):
@@ -192,47 +172,32 @@ def _seeds_needed(row, family):
 # The paper's own numbers
 
 
-def printed(folder=paths.PAPER):
-    """The paper's numbers of networks and files: a frame with place, measure, network and number."""
-    table2, table3, figure3 = (
-        pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("table2", "table3", "figure3")
-    )
-    files = table2.compression.str.partition(" (")[0].str.replace(" ", "_") + "/" + table2.bits
-    table2["network"] = table2.architecture.str.lower() + ("/" + files).where(table2.compression != "none", "")
-    rows = pd.concat(
-        [table2.assign(place="Table 2"), table3.assign(place="Table 3"), figure3.assign(place=figure3.panel)]
-    )
-    rows = rows.melt(["place", "network"], list(PRINTED), "measure", "number").dropna()
-    return rows.astype({"number": float}).replace({"measure": PRINTED})
-
-
 def calibrate(claims, numbers):
     """Each claim put to the paper's own numbers by the rule that ours are put to, without their unknown errors.
 
     Args:
         claims: as in `assess`.
-        numbers: of `printed`. A table or panel counts if it has numbers of one measure for all of a claim's networks.
+        numbers: of `paper.numbers`. A table or panel counts if it has numbers of one measure for all of a claim's
+            networks.
 
     Returns:
         A frame with id, words, says (whether the numbers give the claim by the rule) and lower (of the difference that
         decides), for claims with such numbers. The paper has no dense control: the network as trained stands for it.
     """
-    found = {}
+    printed = numbers[numbers["where"].str.match("Table [23]|Figure 3") & numbers.quantity.isin(["top-1", "top-5"])]
+    tables, rows = list(printed.astype({"printed": float}).groupby(["quantity", "where"], sort=False)), {}
     for claim in claims[claims.test.isin(STATISTICAL)].itertuples():
-        differences = differences_of(claim)
-        names = {name for each in differences for name in each.tested()}
-        for (measure, _), rows in numbers[numbers.measure != "size"].groupby(["measure", "place"], sort=False):
-            number = rows.set_index("network").number
-            if (claim.id, measure) in found or not {name.partition("/none")[0] for name in names} <= set(number.index):
-                continue
-            number = {name: number[name.partition("/none")[0]] for name in names}
-            slack = {each: _sum(each.tested(), number) + each.margin for each in differences}
-            weakest = min(slack, key=slack.get)
-            words = f"{_sum(weakest.weights(), number):+.1f} {measure}"
-            found[claim.id, measure] = (claim.id, words, slack[weakest] > 0, weakest.lower)
-    table = pd.DataFrame(found.values(), columns=["id", "words", "says", "lower"])
-    return table.groupby("id", sort=False).agg({"words": ", ".join, "says": "first", "lower": "first"}).reset_index()
+        for (measure, _), table in tables:
+            number, differences = table.set_index("network").printed, differences_of(claim)
+            slack = [_sum(each.tested, number) + each.margin for each in differences]
+            if (claim.id, measure) not in rows and not np.isnan(slack).any():
+                weakest = differences[np.argmin(slack)]
+                words = f"{_sum({weakest.upper: 1, weakest.lower: -1}, number):+.1f} {measure}"
+                rows[claim.id, measure] = (claim.id, words, min(slack) > 0, weakest.lower)
+    found = pd.DataFrame(rows.values(), columns=["id", "words", "says", "lower"])
+    return found.groupby("id", sort=False).agg({"words": ", ".join, "says": "first", "lower": "first"}).reset_index()
 
 
 def _sum(weights, number):
-    return round(sum(weight * number[name] for name, weight in weights.items()), 9)  # 0.3 - 0.1 - 0.2 is 0
+    """NaN where a number is missing; rounded, as 0.3 - 0.1 - 0.2 is not 0."""
+    return round(sum(weight * number.get(name.partition("/none")[0], np.nan) for name, weight in weights.items()), 9)

@@ -35,11 +35,6 @@ def files(run, trained):
     return pd.DataFrame(rows)
 
 
-def rates():
-    """The trainings by which the learning rates were chosen, seen on validation images."""
-    return runs.recorded("rates")
-
-
 def own(folder=paths.TRAIN):
     """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
     return pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))])

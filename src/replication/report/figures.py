@@ -4,7 +4,6 @@ Every figure is 5.5 inches wide at most, so that its letters can be read on a sc
 """
 
 import io
-from itertools import pairwise
 
 import keras
 import matplotlib as mpl
@@ -13,7 +12,6 @@ import networkx as nx
 import numpy as np
 import seaborn as sns
 from keras import layers
-from matplotlib.patches import FancyBboxPatch
 
 from squeezenet import costs
 
@@ -54,20 +52,15 @@ def table3(paper, trained, title):
         title: of our trainings.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9))
-    names = [name.replace(" ", "\n") for name in paper.architecture]
-    place = np.arange(len(names))
-    left.plot(place, paper["top-1 (%)"].astype(float), "s", color=ORANGE, markersize=7)
-    for i, network in enumerate(paper.network):
-        accuracy = 100 * trained.accuracy[trained.name == network]
-        spread = np.linspace(-0.15, 0.15, len(accuracy)) if len(accuracy) > 1 else [0]
-        right.plot(i + np.array(spread), accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
-        right.hlines(accuracy.mean(), i - 0.3, i + 0.3, color="black", linewidth=1.2)
+    names = dict(zip(paper.network, paper.architecture.str.replace(" ", "\n"), strict=True))
+    left.plot(names.values(), paper["top-1 (%)"].astype(float), "s", color=ORANGE, markersize=7)
+    place, top1 = trained.name.map(names), 100 * trained.accuracy
+    sns.swarmplot(x=place, y=top1, order=names.values(), ax=right, color=BLUE, size=4.5)
+    right.plot(names.values(), top1.groupby(place).mean()[names.values()], "_k", markersize=28, zorder=3)
     left.set(title="Paper:\nImageNet", ylabel="top-1 accuracy, %")
-    right.set(title=title)
+    right.set(title=title, xlabel="", ylabel="")
     for axis in (left, right):
-        axis.set_xticks(place, names)
-        axis.set_xlim(-0.5, len(names) - 0.5)
-        axis.margins(y=0.15)
+        axis.margins(0.2, 0.15)
         axis.grid(axis="x", visible=False)
     return figure
 
@@ -76,14 +69,14 @@ def microarchitecture(paper, trained, xlabel, title):
     """Figure 3: the paper's ImageNet top-5 (above) and our top-1 (below) against model size.
 
     Args:
-        paper: frame with label, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
+        paper: frame with point, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
         trained: frame with name, accuracy and parameters, one row a training: a dot each, joined at their means.
         xlabel: what the labels beside the points are.
         title: of our trainings.
     """
     figure, (above, below) = plt.subplots(2, 1, figsize=(WIDTH, 5.6))
     size, accuracy = paper["size (MB)"].astype(float), paper["top-5 (%)"].astype(float)
-    drawn = paper.source == "drawn"
+    drawn, labels = paper.source == "drawn", paper.point.str.extract(r"([\d.]+%?)")[0]
     above.plot(size, accuracy, "s-", color=ORANGE, label="printed")
     above.plot(size[drawn], accuracy[drawn], "s", color=ORANGE, markerfacecolor="white", label="read off the drawing")
     above.legend(fontsize="small", loc="lower right")
@@ -94,7 +87,7 @@ def microarchitecture(paper, trained, xlabel, title):
     below.plot(costs.mebibytes(trained.parameters), 100 * trained.accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
     below.set(title=title, xlabel="model size, MiB", ylabel="top-1 accuracy, %")
     for axis, x, y in ((above, size, accuracy), (below, mebibytes, 100 * rows.accuracy)):
-        for i, (a, b, label) in enumerate(zip(x, y, paper.label, strict=True)):  # in turn above and below the curve
+        for i, (a, b, label) in enumerate(zip(x, y, labels, strict=True)):  # in turn above and below the curve
             place = ((8, -10), "top") if i % 2 else ((-8, 6), "bottom")
             axis.annotate(label, (a, b), place[0], textcoords="offset points", ha="center", va=place[1])
         axis.margins(0.12, 0.2)
@@ -102,7 +95,7 @@ def microarchitecture(paper, trained, xlabel, title):
     return figure
 
 
-def lengths(effects, paper, vanilla="squeezenet"):
+def lengths(effects, paper):
     """What the bypasses gain at each training length; dashed: the paper's gain.
 
     Args:
@@ -115,39 +108,35 @@ def lengths(effects, paper, vanilla="squeezenet"):
         axis.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
         axis.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
     axis.axhline(0, color=GREY, linewidth=0.8)
-    axis.set(xscale="log", xlabel="epochs", ylabel=f"points of top-1 above {vanilla}")
+    axis.set(xscale="log", xlabel="epochs", ylabel="points of top-1 above squeezenet")
     axis.set_xticks(effects.epochs.unique(), effects.epochs.unique())
     axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     axis.legend(fontsize="small")
     return figure
 
 
-def graph(model):
-    """The layers of a Keras model as a directed graph of their names."""
-    names = {str(id(layer)): layer.name for layer in model.layers}
-    edges = keras.utils.model_to_dot(model).get_edge_list()
-    return nx.DiGraph((names[edge.get_source().strip('"')], names[edge.get_destination().strip('"')]) for edge in edges)
+# Diagrams
 
 
-def fire_module(model, module="fire2"):
-    """Figure 1: one fire module, drawn from the model's graph."""
+def graph(model, part=lambda name: name):
+    """A Keras model as a directed graph of its layers' names, or of the parts that these belong to."""
+    made = {id(layer.output): part(layer.name) for layer in model.layers}
+    edges = ((made[id(x)], made[id(layer.output)]) for layer in model.layers for x in keras.tree.flatten(layer.input))
+    return nx.DiGraph((a, b) for a, b in edges if a != b)
+
+
+def fire_module(model):
+    """Figure 1: fire2, drawn from the model's graph."""
     network = graph(model)
-    names = [name for name in network if _module(name) == module]
-    (entry,) = {before for name in names for before in network.predecessors(name)} - set(names)
-    generations = list(nx.topological_generations(network.subgraph([entry, *names])))
-    place = {
-        name: ((i - (len(generation) - 1) / 2) * 3.2, -1.4 * depth)
-        for depth, generation in enumerate(generations)
-        for i, name in enumerate(sorted(generation))
-    }
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.8))
-    for source, target in sorted(network.subgraph(place).edges):  # a subgraph has the order of a set
-        _line(axis, [place[source], place[target]], GREY)
-    for name, (x, y) in place.items():
-        layer = model.get_layer(name)
-        _box(axis, x, y, f"{name}\n{_detail(layer)}", 2.8, 0.8, _colour(layer))
-    axis.set(xlim=(-3.2, 3.2), ylim=(-1.4 * (len(generations) - 1) - 0.5, 0.5))
-    axis.axis("off")
+    names = [name for name in network if _module(name) == "fire2"]
+    network = network.subgraph([*names, *network.predecessors("fire2_squeeze1x1")])
+    place = {}
+    for depth, generation in enumerate(nx.topological_generations(network)):
+        for i, name in enumerate(sorted(generation)):
+            place[name] = i - (len(generation) - 1) / 2, -depth
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.5))
+    _diagram(axis, network, place, {name: f"{name}\n{_detail(model.get_layer(name))}" for name in place}, model)
+    axis.set(xlim=(-1, 1), ylim=(min(y for _, y in place.values()) - 0.4, 0.4))
     return figure
 
 
@@ -157,40 +146,21 @@ def macroarchitectures(networks):
     Args:
         networks: title -> Keras model.
     """
-    graphs = {title: _modules(model) for title, model in networks.items()}
-    chains = {title: _chain(modules) for title, modules in graphs.items()}
-    longest = max(chains.values(), key=len)  # its heights serve all, so that modules of a name stand side by side
-    steps = [0.62 if name.endswith("bypass") else 1 for name in longest]
-    height = dict(zip(longest, -np.cumsum(steps), strict=True))
-    figure, axes = plt.subplots(1, len(networks), figsize=(WIDTH * 1.2, 7.6), squeeze=False)
-    for axis, (title, model) in zip(axes.flat, networks.items(), strict=True):
-        chain = chains[title]
-        after = dict(pairwise(chain))
-        fork = {a: (height[a] + height[b]) / 2 for a, b in after.items()}  # where a bypass leaves the chain
-        for source, target in after.items():
-            _line(axis, [(0, height[source]), (0, height[target])], GREY)
-        for source, target in graphs[title].edges:
-            if source in after and target != after[source]:
-                convolution = target not in height
-                (end,) = graphs[title].successors(target) if convolution else (target,)
-                lane = [(0, fork[source]), (1.6, fork[source]), (1.6, height[end]), (0.12, height[end])]
-                _line(axis, lane, ORANGE)
-                if convolution:
-                    layer = model.get_layer(target)
-                    middle = (fork[source] + height[end]) / 2
-                    _box(axis, 1.6, middle, f"{_size(layer)}, {layer.filters}", 1.0, 0.5, _colour(layer))
-        for name in chain:
-            if name.endswith("bypass"):
-                axis.text(
-                    0, height[name], "+", ha="center", va="center", zorder=4,
-                    bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": ORANGE},
-                )  # fmt: skip
-            else:
-                layer = model.layers[0] if name == "input" else model.get_layer(name)
-                _box(axis, 0, height[name], f"{name}, {layer.output.shape[-1]}", 1.9, 0.6, _colour(layer))
-        axis.set(xlim=(-1.05, 2.2), ylim=(min(height.values()) - 0.5, -0.5))
-        axis.set_title(title, x=0.33)
-        axis.axis("off")
+    graphs = {title: graph(model, _module) for title, model in networks.items()}
+    chains = (modules.subgraph(x for x in modules if not x.endswith("bypass1x1")) for modules in graphs.values())
+    longest = max(map(nx.dag_longest_path, chains), key=len)  # modules of a name stand side by side, at its heights
+    figure, axes = plt.subplots(1, len(networks), figsize=(WIDTH * 1.2, 8))
+    for axis, (title, model) in zip(axes, networks.items(), strict=True):
+        modules = graphs[title]
+        place = {name: (0, -i) for i, name in enumerate(longest) if name in modules}
+        for name in [name for name in modules if name not in place]:  # the convolutions of a complex bypass
+            place[name] = 1.6, np.mean([place[end][1] for end in nx.all_neighbors(modules, name)])
+        channels = {name: _layer(model, name).output.shape[-1] for name in place}
+        texts = {name: "+" if name.endswith("bypass") else f"{name}, {channels[name]}" for name in place}
+        texts |= {name: f"1x1, {channels[name]}" for name in place if name.endswith("bypass1x1")}
+        _diagram(axis, modules, place, texts, model)
+        axis.set(xlim=(-1, 2.3), ylim=(-len(longest), 0.6))
+        axis.set_title(title, x=0.3)
     return figure
 
 
@@ -199,22 +169,14 @@ def _module(name):
     return name if "bypass" in name else name.split("_")[0]
 
 
-def _modules(model):
-    edges = ((_module(a), _module(b)) for a, b in graph(model).edges)
-    return nx.DiGraph((a, b) for a, b in edges if a != b)
-
-
-def _chain(modules):
-    return nx.dag_longest_path(modules.subgraph(name for name in modules if not name.endswith("bypass1x1")))
-
-
-def _size(layer):
-    return "x".join(map(str, layer.kernel_size))
+def _layer(model, name):
+    return model.layers[0] if name == "input" else model.get_layer(name)
 
 
 def _detail(layer):
     if isinstance(layer, layers.Conv2D):
-        return f"{layer.filters} filters of {_size(layer)}, {layer.activation.__name__.replace('relu', 'ReLU')}"
+        size = "x".join(map(str, layer.kernel_size))
+        return f"{layer.filters} filters of {size}, {layer.activation.__name__.replace('relu', 'ReLU')}"
     return f"{'concatenation, ' if isinstance(layer, layers.Concatenate) else ''}{layer.output.shape[-1]} channels"
 
 
@@ -227,22 +189,18 @@ def _colour(layer):
     return "#e3e3e3" if "pool" in layer.name else "white"
 
 
-def _box(axis, x, y, text, width, height, colour):
-    box = FancyBboxPatch(
-        (x - width / 2, y - height / 2), width, height,
-        boxstyle="round,pad=0,rounding_size=0.08", facecolor=colour, edgecolor=GREY, zorder=3,
-    )  # fmt: skip
-    axis.add_patch(box)
-    axis.text(x, y, text, ha="center", va="center", fontsize="small", zorder=5)
-
-
-def _line(axis, points, colour):
-    """A polyline with an arrow head at the middle of its last piece, where no box hides it."""
-    xs, ys = zip(*points, strict=True)
-    axis.plot(xs, ys, color=colour, linewidth=1.2, zorder=1, solid_joinstyle="round")
-    (x0, y0), (x1, y1) = points[-2:]
-    middle = ((x0 + x1) / 2, (y0 + y1) / 2)
-    axis.annotate(
-        "", (middle[0] + (x1 - x0) * 0.01, middle[1] + (y1 - y0) * 0.01), middle,
-        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
+def _diagram(axis, network, place, texts, model):
+    """Boxes with texts, and arrows between them; an arrow past other boxes goes around them."""
+    boxes = {}
+    for name, (x, y) in place.items():
+        box = {"boxstyle": "round,pad=0.4", "facecolor": _colour(_layer(model, name)), "edgecolor": GREY}
+        boxes[name] = axis.text(x, y, texts[name], ha="center", va="center", fontsize="small", bbox=box)
+    for start, end in sorted(network.edges):
+        (x, y), (x_end, y_end) = place[start], place[end]
+        around = any(x == x_end == x_box and y > y_box > y_end for x_box, y_box in place.values())
+        arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
+        arrow |= {"patchA": boxes[start].get_bbox_patch(), "patchB": boxes[end].get_bbox_patch()}
+        arrow["color"] = ORANGE if around or "bypass1x1" in start + end else GREY
+        arrow["connectionstyle"] = "bar,fraction=-0.9" if around else "arc3"
+        axis.annotate("", (x_end, y_end), (x, y), arrowprops=arrow)
+    axis.axis("off")

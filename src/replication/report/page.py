@@ -14,10 +14,11 @@ import jinja2
 import markdown
 import pandas as pd
 
-from replication import params, paths
-from replication.report import advantages, audit, claims, evidence, figures, statistics, tables
+from replication import paths
+from replication.report import advantages, audit, claims, evidence, figures, paper, statistics, tables
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
+from replication.train.runs import recorded
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -29,8 +30,8 @@ KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its poi
     "Figure 3(a)": ("figure3a_squeeze_ratio", "squeeze ratio"),
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),
 }
-TABLE3 = "table3"  # the run of the first figure
-MARK = "\ue000{}\ue001"  # in front of a pinned sentence while it is rendered
+COMPRESSED = {"squeezenet": "table3", "alexnet": "alexnet"}  # a network -> the run of which files were made
+LOST = "**[DRAFT: {}]** "  # in front of a sentence that has lost its ground
 
 
 class Found(NamedTuple):
@@ -38,7 +39,7 @@ class Found(NamedTuple):
 
     Attributes:
         runs: name -> frame of trainings, and of files made from them.
-        numbers: of `audit.read_paper`.
+        numbers: of `paper.numbers`.
         audited: of `audit.audit`.
         tested: of `claims.assess`.
         section1: `advantages.Advantages`.
@@ -60,25 +61,19 @@ class Found(NamedTuple):
         return frame[~frame.name.str.contains("/")]
 
 
-def read_table(name):
-    """A file of data/paper as the paper prints it, of strings."""
-    return pd.read_csv(paths.PAPER / f"{name}.csv", dtype=str, keep_default_na=False)
-
-
 def gather():
     """Read the evidence, audit the paper's numbers and test its claims."""
-    variants = params.read("variants", dict[str, dict])
     rows = {name: json.loads((paths.EVIDENCE / f"{name}.json").read_text())
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
-    runs, numbers, section1 = evidence.read(), audit.read_paper(), advantages.read()
-    audited = audit.audit(numbers, audit.read_cited(), audit.read_errata(), variants, rows["authors"])
-    tested = claims.assess(read_table("claims"), runs, claims.printed(), advantages.measured(section1))
+    runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
+    audited = audit.audit(numbers, rows["authors"])
+    tested = claims.assess(paper.table("claims"), runs, numbers, section1)
     return Found(runs, numbers, audited, tested, section1, rows, evidence.own())
 
 
 def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
-    bypasses = list(read_table("table3").network[1:])
+    bypasses = list(paper.table("table3").network[1:])
     return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
 
 
@@ -90,83 +85,58 @@ def briefly(trained):
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained, variants = read_table("table3"), found.trained(TABLE3), params.read("variants", dict[str, dict])
+    table3, trained = paper.table("table3"), found.trained("table3")
     drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
-    for panel, drawing in read_table("figure3").groupby("panel"):
+    for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
-        drawing = drawing.assign(label=drawing.point.str.extract(r"([\d.]+%?)")[0])
         trained = trained[trained.name.isin(drawing.network)]
         drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
     drawn["effect_against_length"] = figures.lengths(effects_by_length(found), (top1 - top1.iloc[0]).to_dict())
-    drawn["figure1_fire_module"] = figures.fire_module(network_of(variants["squeezenet"]))
-    shown = {row.architecture: network_of(variants[row.network]) for row in table3.itertuples()}
-    drawn["figure2_macroarchitectures"] = figures.macroarchitectures(shown)
+    drawn["figure1_fire_module"] = figures.fire_module(network_of("squeezenet"))
+    networks = {row.architecture: network_of(row.network) for row in table3.itertuples()}
+    drawn["figure2_macroarchitectures"] = figures.macroarchitectures(networks)
     return drawn
-
-
-def limits(found):
-    """The paper's two limits of on-chip memory, MB."""
-    memory = found.numbers[found.numbers.quantity == "on-chip memory"].set_index("unit").printed
-    return [float(memory[unit].lstrip("<")) for unit in ("MBytes", "MB")]
 
 
 def memory(found):
     """The frame of `advantages.memory`; compressed files without loss, of AlexNet as printed."""
-    sizes = claims.printed().query("measure == 'size'").set_index("network").number
+    printed = found.numbers.set_index(["network", "quantity"]).printed["alexnet/Deep_Compression/5-8", "size"]
     ours = found.rows["authors"]["decoded"]["lossless"]["range"]
-    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * sizes["alexnet/Deep_Compression/5-8"]})
-
-
-def authors_files(found):
-    """Our files of the released networks by their names."""
-    return {file["file"]: file for file in found.rows["authors"]["files"]}
+    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * float(printed)})
 
 
 # Pinned sentences
 
 
-class Pins:
-    """What sentences rest on: marks them in the text, and finds those that rest on it no more."""
+def checked(holds, what):
+    """In front of a sentence: it tells something that the evidence has to bear out."""
+    return "" if holds else LOST.format(f"it is no longer so that {what}")
 
-    def __init__(self, verdicts):
-        self.verdicts, self.broken = verdicts, {}
 
-    def pinned(self, key, verdict):
-        """In front of a sentence: it tells this verdict of a claim, or of a number by its key in the audit."""
-        return self._mark(self.verdicts[key] == verdict, f"{key} is now {self.verdicts[key]!r}, not {verdict!r}")
+def pinned(verdicts):
+    """A function of a key and a verdict, for the front of a sentence: it tells this verdict of a claim or a number."""
 
-    def checked(self, holds, what):
-        """In front of a sentence: it tells something that the evidence has to bear out."""
-        return self._mark(holds, f"it is no longer so that {what}")
+    def pinned(key, verdict):
+        return "" if verdicts[key] == verdict else LOST.format(f"{key} is now {verdicts[key]!r}, not {verdict!r}")
 
-    def _mark(self, holds, why):
-        mark = MARK.format(len(self.broken))
-        self.broken[mark] = None if holds else why
-        return mark
+    return pinned
 
-    def settle(self, text, draft=False):
-        """The text without marks.
 
-        Args:
-            draft: whether sentences that have lost their ground are marked, and not refused.
+def refuse(text):
+    """Stop at sentences that have lost their ground.
 
-        Raises:
-            ValueError: it names these sentences.
-        """
-        lost = []
-        for mark, why in self.broken.items():
-            if why and mark in text:
-                rest = re.sub(r"\ue000\d+\ue001", "", text.partition(mark)[2])
-                sentence = re.match(r".+?(?:\.(?=\s)|$)", rest, re.MULTILINE)[0]
-                lost.append(f"- {sentence}\n  {why}")
-            text = text.replace(mark, f"**[DRAFT: {why}]** " if why else "")
-        if lost and not draft:
-            raise ValueError(
-                "The evidence no longer says what these sentences conclude. Rewrite them in src/replication/report/"
-                "templates/, or render with --draft, which marks them:\n" + "\n".join(lost)
-            )
-        return text
+    Raises:
+        ValueError: it names these sentences.
+    """
+    mark = re.escape(LOST).replace(r"\{\}", "(.+?)")
+    lost = re.findall(rf"{mark}(?=(.+?(?:\.(?=\s)|$)))", text, re.MULTILINE)
+    if lost:
+        raise ValueError(
+            "The evidence no longer says what these sentences conclude. Rewrite them in src/replication/report/"
+            "templates/, or render with --draft, which marks them:"
+            + "".join(f"\n- {re.sub(mark, '', sentence)}\n  {why}" for why, sentence in lost)
+        )
 
 
 # Rendering
@@ -174,67 +144,58 @@ class Pins:
 
 def context(found):
     """What the templates may show, by name."""
-    tested, trained = found.tested.set_index("id"), found.trained("table3")
-    pins = Pins({**found.audited.set_index("key").verdict, **tested.verdict})
-    units = audit.size_units(found.numbers, params.read("variants", dict[str, dict])).to_dict("records")
+    tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
+    units, communication = audit.size_units(found.numbers), advantages.by_network(found.section1.communication)
     return {
-        "pins": pins,
-        "pinned": pins.pinned,
-        "checked": pins.checked,
+        "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
+        "checked": checked,
         "claims": tested.to_dict("index"),
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
-        "gain": lambda name: tables.interval(*tested.loc[name, ["effect", "low", "high"]]),
+        "gain": lambda name, digits=1: tables.interval(*tested.loc[name, ["effect", "low", "high"]], digits),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
         "change": tables.change,
-        "interval": tables.interval,
         "percent": tables.percent,
-        "figure": figure,
+        "figure": "![{1}](figures/{0}.svg)\n\n*{1}.*".format,
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
         "from_vanilla": lambda name: points(*difference(name, "squeezenet", trained)),
-        "fits": lambda size: tables.fits(size, limits(found)),
+        "fits": tables.fits,
+        "limit": tables.ON_CHIP[0],
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
         "runs": {name: found.trained(name) for name in found.runs},
         "recipe": trained.params.iloc[0]["train"],
-        "alexnet_rate": found.trained("alexnet").set_index("variant").learning_rate["alexnet"].iloc[0],
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
-        "table3": read_table("table3").to_dict("records"),
-        "others": read_table("others").to_dict("records"),
-        "communication": found.section1.communication.query("dtype == @advantages.PLAIN")
-        .groupby("variant")[["parameters", "bytes", "share"]]
-        .mean()
-        .sort_values("parameters")
-        .to_dict("index"),
+        "table3": paper.table("table3").to_dict("records"),
+        "others": paper.table("others").to_dict("records"),
+        "communication": communication.sort_values("parameters").to_dict("index"),
+        "line": advantages.fit(communication)[0],
         "audit": audit.counts(found.audited),
         "units": units,
-        "decimal_fits": max(row["fits"] for row in units if "10^6" in row["unit"]),
-        "limits": limits(found),
         "memory": memory(found).set_index("network").to_dict("index"),
-        "shown": advantages.SHOWN,
         "litert": found.section1.arenas.eval("x = litert / liveness").groupby(["network", "bits"]).x.max(),
         "briefly": lambda run: briefly(found.trained(run)),
-        "trained_here": len(found.own),
-        "own_images": int(found.own.train_images.max()) if len(found.own) else None,
-        "fit": advantages.fit(found.section1.communication.query("dtype == @advantages.PLAIN")),
-        "sizes": {name: network_of({"model": name}).count_params() for name in ("alexnet", "squeezenet")},
-        "files": authors_files(found),
-        "photographs": found.rows["imagenet"]["imagenette"]["squeezenet"]["images"],
+        "own": found.own,
+        "sizes": pd.Series(
+            {name: network_of(name).count_params() for name in ("alexnet", "squeezenet")}, name="parameters"
+        ),
+        "files": {file["file"]: file for file in authors["files"]},
         **found.rows,
     }
 
 
 def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
+    sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/(size|ratio)")]
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested, {run: briefly(found.trained(run)) for run in found.runs}),
-        "table1": audit.as_printed(found.numbers, found.audited, "Table 1").reset_index(names="layer"),
-        "sizes": tables.sizes(found.audited),
-        "compression": tables.compression({"squeezenet": found.runs["table3"], "alexnet": found.runs["alexnet"]}),
+        "table1": audit.table1(found.audited).reset_index(),
+        "sizes": sizes[["what", "printed", "unit", "ours", "reading", "verdict"]],
+        "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
         "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
@@ -244,18 +205,19 @@ def shown_tables(found):
     }
 
 
-def figure(name, caption):
-    return f"![{caption}](figures/{name}.svg)\n\n*{caption}.*"
-
-
 def render(found, template="report.md.j2", draft=False):
     """The report, or another template, as Markdown.
+
+    Args:
+        draft: whether sentences that have lost their ground are marked, and not refused.
 
     Raises:
         ValueError: a sentence concludes what the evidence no longer says, and this is no draft.
     """
-    shown = context(found)
-    return shown["pins"].settle(TEMPLATES.get_template(template).render(shown), draft)
+    text = TEMPLATES.get_template(template).render(context(found))
+    if not draft:
+        refuse(text)
+    return text
 
 
 def html(text, pictures):
@@ -282,7 +244,7 @@ def files(found):
         "claims": found.tested,
         "trainings": tables.trainings(found.runs),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(evidence.rates()),
+        "rates": tables.rates(recorded("rates")),
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,

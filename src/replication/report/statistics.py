@@ -131,8 +131,8 @@ def difference(upper, lower, trained):
     return found.value, *found.interval()
 
 
-def lengths(runs, bypasses, vanilla="squeezenet"):
-    """What each bypass gains at each training length: a frame of numbers.
+def lengths(runs, bypasses):
+    """What each bypass gains over `squeezenet` at each training length: a frame of numbers.
 
     Args:
         runs: trainings of one recipe.
@@ -141,7 +141,7 @@ def lengths(runs, bypasses, vanilla="squeezenet"):
     rows = []
     for trained in runs:
         for bypass in bypasses:
-            found = estimate({bypass: 1, vanilla: -1}, trained)
+            found = estimate({bypass: 1, "squeezenet": -1}, trained)
             rows.append((bypass, trained.epochs.iloc[0], found.seeds, found.value, *found.interval()))
     columns = ["bypass", "epochs", "seeds", "effect", "low", "high"]
     return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)

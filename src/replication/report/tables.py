@@ -5,13 +5,10 @@ from itertools import product
 import pandas as pd
 
 from replication.report import claims
-from replication.report.statistics import MOST, estimate, mean, points
+from replication.report.statistics import MOST, difference, mean, points
 
 NONE = "-"
-VERDICTS = (  # in the order of the table of claims
-    claims.REPLICATED, claims.MEASURED, claims.COMPUTED, claims.SUPPORTED, claims.OPPOSITE, claims.MEASURED_NOT,
-    claims.COMPUTED_NOT, claims.UNSUPPORTED, claims.UNDECIDED, claims.NOT_YET,
-)  # fmt: skip
+ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
     "Network Pruning": "none, retrained",
     "Deep Compression": "none, retrained and fine-tuned",
@@ -45,7 +42,7 @@ def accuracy(rows):
 
 def claims_by_verdict(tested, runs):
     """One line for each claim, those with one verdict together; `runs`: name -> what it is, in words."""
-    order = {verdict: i for i, verdict in enumerate(VERDICTS)}
+    order = {verdict: i for i, verdict in enumerate(claims.VERDICTS)}
     tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
     tested = tested.sort_values(["order", "verdict"], kind="stable")
     rows = []
@@ -58,7 +55,7 @@ def claims_by_verdict(tested, runs):
         ours = row.words
         if row.test in claims.STATISTICAL and pd.notna(row.effect):
             machines = "; machines differ" * row.words.endswith("machines")
-            estimated = " (estimate)" * (row.verdict not in VERDICTS)
+            estimated = " (estimate)" * (row.verdict not in claims.VERDICTS)
             ours = points(row.effect, row.low, row.high) + machines + estimated
         claim = f"{row.claim} ({row.where})"
         run = f"`{row.run}`" + f": {runs.get(row.run)}" * (row.run in runs) if row.run else NONE
@@ -67,21 +64,15 @@ def claims_by_verdict(tested, runs):
     return pd.DataFrame(rows, columns=columns)
 
 
-def sizes(audited):
-    """The sizes and ratios of Table 2, with ours and the readings in which they agree."""
-    found = audited[(audited["where"] == "Table 2") & audited.key.str.endswith(("/size", "/ratio"))]
-    return found[["what", "printed", "unit", "ours", "reading", "verdict"]]
-
-
 def change(found):
     return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
 
 
-def fits(size, limits):
-    """MB, and whether that is between the two limits or above both."""
+def fits(size):
+    """MB, and whether that is between the two limits of `ON_CHIP` or above both."""
     if pd.isna(size):
         return NONE
-    least, most = (1e6 * limit for limit in limits)
+    least, most = (1e6 * limit for limit in ON_CHIP)
     return f"{size / 1e6:.2f}" + ("" if size <= least else " (<10)" if size < most else " (no)")
 
 
@@ -109,8 +100,7 @@ def compression(runs):
             method, change, size = group.method.iloc[0], NONE, group.bytes.mean()
             if method in CONTROLS:
                 control = f"{network}/{CONTROLS[method].replace(' ', '_')}/32"
-                found = estimate({name: 1, control: -1}, trained)
-                change = points(found.value, *found.interval())
+                change = points(*difference(name, control, trained))
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
             words += f", {name.rpartition('/')[2]} bits, range coding" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
