@@ -250,12 +250,12 @@ CODE = ("*.py", "*.j2", "*.md", "*.css")
 # Lines at most: a measure of notions, not of characters. The goal of the design is 6,000 lines of src, 2,000 of them
 # the library, and 6,000 of tests; until it is reached these numbers may only fall.
 LIMITS = {
-    "the library": (2750, "src/squeezenet/**/*.py"),
+    "the library": (2520, "src/squeezenet/**/*.py"),
     "its networks": (300, "src/squeezenet/models.py"),
-    "the replication": (5500, *(f"src/replication/**/{end}" for end in CODE)),
-    "both": (8250, *(f"src/**/{end}" for end in CODE)),
+    "the replication": (5080, *(f"src/replication/**/{end}" for end in CODE)),
+    "both": (7600, *(f"src/**/{end}" for end in CODE)),
     "benchmarks": (600, "benchmarks/**/*.py"),
-    "tests": (7900, "tests/**/*.py"),
+    "tests": (7100, "tests/**/*.py"),
     "the pipeline": (300, "dvc.yaml"),
 }
 
