@@ -100,7 +100,7 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.
-PYTEST = pytest -n 2 --dist loadfile
+PYTEST = pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: venv
 	ruff format --check . && ruff check .

@@ -1,3 +1,8 @@
 from replication.train import devices
 
 devices.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later
+
+
+def pytest_collection_modifyitems(items):
+    """The pipeline comes first: while one worker waits for it, the other runs the rest."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
