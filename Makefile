@@ -12,7 +12,7 @@ NETWORKS ?= .*
 FIVE   = squeezenet|simple_bypass|complex_bypass|squeezenet_11|alexnet
 TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
-  $(addprefix export.,images=100 photographs=4 calls=5 calibration=20) \
+  $(addprefix export.,networks=[squeezenet_1_1] images=100 photographs=4 calls=5 calibration=20) \
   $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500) \
   $(addprefix advantages.variants.$(net).images.,dense=500 pruned=500 shared=500))
 

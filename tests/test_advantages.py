@@ -58,8 +58,7 @@ def test_memory_needs_a_size():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")
-@pytest.mark.parametrize("bypass", [False, "complex"])
-@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize(("bypass", "bits"), [(False, 32), ("complex", 8)])
 def test_liveness_is_what_litert_keeps(bypass, bits):
     """It keeps the image too, and starts each tensor at a multiple of 64 bytes; its planner leaves few gaps."""
     model = models.create("squeezenet", (32, 32, 3), 10, use_bypass=bypass, dropout_rate=None)
