@@ -77,7 +77,8 @@ def test_calibration_is_on_training_photographs_that_the_measurement_leaves_out(
     monkeypatch.setattr(imagenette, "find", lambda: None)
     monkeypatch.setattr(imagenette, "files", lambda path: reversed(archive))
     parts = load(30)
-    assert {name: len(part) for name, part in parts.items()} == {"clean": 20, "others": 90, "calibration": 30}
+    sizes = {name: len(part) for name, part in parts.items()}
+    assert sizes == {"clean": 20, "others": 86, "calibration": 30, "tuning": 4}
     contents = {part: [file.read() for _, file, _ in each] for part, each in parts.items()}
     assert len(set().union(*contents.values())) == len(archive)
     assert all(b"train" in content and b"ILSVRC" not in content for content in contents["calibration"])
