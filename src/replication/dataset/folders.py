@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -188,7 +189,9 @@ def sift(index, side):
     """
     paths = [index.folder / name for name in index.files]
     read = photographs.in_order(lambda path: photographs.try_read(path, side)[1], paths, 8 * photographs.THREADS)
-    reasons = list(tqdm(read, f"Reading {index.folder.name}", len(paths), mininterval=2, unit=" files"))
+    reasons = list(
+        tqdm(read, f"Reading {index.folder.name}", len(paths), mininterval=2, unit=" files", file=sys.stdout)
+    )
     good = np.array([reason is None for reason in reasons])
     bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
     if lost := set(index.labels) - set(index.labels[good]):

@@ -7,6 +7,7 @@ import concurrent.futures
 import hashlib
 import io
 import re
+import sys
 import tarfile
 import zlib
 
@@ -88,7 +89,7 @@ def fetch():
     path = find()
     try:
         with concurrent.futures.ThreadPoolExecutor(photographs.THREADS) as pool:
-            listed = tqdm(files(path), path.name, sum(COUNTS.values()), unit=" photographs")
+            listed = tqdm(files(path), path.name, sum(COUNTS.values()), unit=" photographs", file=sys.stdout)
             waiting = [(*named, pool.submit(_resized, content)) for *named, content in listed]
             found = sorted((*named, job.result()) for *named, job in waiting)
     except (EOFError, OSError, tarfile.TarError, zlib.error) as error:

@@ -3,6 +3,7 @@
 import functools
 import io
 import itertools
+import sys
 
 import keras
 import numpy as np
@@ -64,7 +65,9 @@ def predict(model, found, settings):
     def readable():
         read = functools.partial(photographs.try_read, side=settings.side)
         pixels = photographs.in_order(read, (file for _, file, _ in images), 2 * settings.batch_size)
-        for (name, _, label), (image, reason) in zip(images, tqdm(pixels, total=len(images)), strict=True):
+        for (name, _, label), (image, reason) in zip(
+            images, tqdm(pixels, total=len(images), file=sys.stdout), strict=True
+        ):
             if reason:
                 refused.append((name, reason))
             else:
