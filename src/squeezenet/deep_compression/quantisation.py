@@ -21,7 +21,7 @@ from squeezenet.deep_compression.pruning import is_kernel, precise
 from squeezenet.weights import check_finite, sqnt, tensors
 
 BATCH = 8
-DAMPING = 0.001  # of the mean second moment: how far to trust the inputs seen
+DAMPING = 0.0001  # of the mean second moment: how far to trust the inputs seen
 CUT_OFF = 0.1  # how much an output counts that a ReLU makes zero
 PROBE = 1 / 3  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
