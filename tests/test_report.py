@@ -3,8 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from replication import paths
 from replication.report import __main__, audit, claims, evidence, figures, page, paper, statistics, tables
@@ -156,6 +158,21 @@ def test_a_users_own_run_is_one_table_whatever_there_is_of_it(found, text, tmp_p
     assert rows == sorted(variants)
     assert ("82.0 (20 epochs)" in mine.partition("### Your run")[2]) == ("squeezenet" in variants)
     assert set(page.metrics(own)["accuracy"]) == set(variants) - {"sr_250"}
+
+
+def test_counting_the_withdrawn_claims_would_change_no_other_verdict(found):
+    claimed = found.tested[found.tested.p.notna()]
+    judged, together = claimed.p_holm.notna(), multipletests(claimed.p.astype(float), 0.05, "holm")[0]
+    assert (together == (claimed.p_holm < 0.05))[judged].all() and 0 < (~judged).sum() == 9
+
+
+def test_figure_3_is_in_the_papers_order_up_to_50_percent_of_3x3_filters(found):
+    trained, drawn = found.trained("figure3"), paper.table("figure3").set_index(["panel", "network"])["top-5 (%)"]
+    for panel, names in (("Figure 3(a)", slice(None)), ("Figure 3(b)", slice("pct_010", "sr_500"))):
+        theirs = drawn[panel].astype(float)[names]
+        assert trained.groupby("name").accuracy.mean()[theirs.index].corr(theirs, "spearman") == pytest.approx(1)
+    for name in drawn["Figure 3(b)"]["pct_625":].index:
+        assert np.prod(statistics.difference(name, "sr_500", trained)[1:]) < 0  # no significant difference
 
 
 # Tables and figures

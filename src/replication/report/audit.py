@@ -1,8 +1,7 @@
 """Every number that the paper prints about architecture, size and compression, held against ours.
 
-The released network is the standard, and the described one where none was released; what holds of the described network
-alone has a verdict of its own. A number is contradicted only if it fails in every fair reading. What the networks were
-built from proves nothing if it agrees and is left to the tests.
+The released network is the standard, and the described one where none was released. A number is contradicted only if it
+fails in every fair reading. What the networks were built from proves nothing if it agrees and is left to the tests.
 """
 
 import math
@@ -60,13 +59,9 @@ def _compare(row, readings, note, errata):
         value, reading, verdict = judge(row.printed, readings, CUTS.get(row.quantity))
     if row.source == "drawn":
         note, verdict = "read off the drawing", DRAWN
-    tried = "; ".join(f"{words}: {text(value)}" for value, _, words in (readings or [])[1:] and readings)
-    if verdict == DESCRIBED:
-        note = tried
-    if verdict in FAULTS:
-        note = ". ".join(
-            filter(None, (errata.get(row.key, "").rstrip("."), tried * (verdict == CONTRADICTED) and f"Tried {tried}"))
-        )
+    if verdict in (*FAULTS, DESCRIBED):
+        tried = "; ".join(f"{words}: {text(value)}" for value, _, words in readings[1:] and readings)
+        note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
     return text(value), reading, verdict, note
 
 

@@ -68,8 +68,7 @@ def assess(claims, runs, numbers, section1=None):
             better: `first` is above `second`;
             supported: the same of an intuition, for which the paper has no experiment;
             no worse: `first` is above `second` minus `margin` points;
-            smaller: how many times the file `first` is smaller than the file `second`, and what it loses against its
-                dense control `base`; only a written `verdict` judges it;
+            smaller: how many times smaller the file `first` is than `second`, and what it loses against `base`;
             smaller as printed: the 32-bit weights of `first` are smaller than the size that Table 2 prints of `second`;
             fits: the 32-bit weights of `first`, for ImageNet, take less than `margin` MB;
             proportional: an update's bytes grow as the first power of the parameters of `first`, within `margin`;
@@ -170,18 +169,6 @@ def _seeds_needed(row, family):
         return None
     tested, threshold = row.estimate
     return tested.seeds_needed(threshold, ALPHA / family / 2 / (row.fails or 1)) or f">{MOST}"
-
-
-def unfit(tested):
-    """How many claims on CIFAR-10 got no verdict though they were tested, and whether they would change the others'.
-
-    Args:
-        tested: of `assess`.
-    """
-    p = tested[tested.p.notna() & (tested.run != "photographs")]
-    judged = p.p_holm.notna()
-    together = multipletests(p.p.astype(float), ALPHA, method="holm")[0]
-    return (~judged).sum(), (together != (p.p_holm < ALPHA))[judged].any()
 
 
 # The paper's own numbers

@@ -31,10 +31,8 @@ def files(run, trained):
         for row in made["rows"]:
             name = f"{made['variant']}/{row['method'].replace(' ', '_')}/{row['bits']}"
             right = runs.unpack(made["correct"][row["file"]], row["n"])
-            tuned = made["params"]["compress"]["retrain"]["shared"]  # images that shared values are fine-tuned on
-            rows.append(
-                {"tuned": tuned, **origin.loc[(made["variant"], made["seed"])], **row, "name": name, "correct": right}
-            )
+            row |= made["params"]["compress"]["retrain"]  # images after pruning, and for the shared values
+            rows.append({**origin.loc[(made["variant"], made["seed"])], **row, "name": name, "correct": right})
     return pd.DataFrame(rows)
 
 

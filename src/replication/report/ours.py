@@ -65,12 +65,11 @@ def table1(printed, network, decoded):
     cells = {("input", "output"): [Reading(_by(network.input.shape[1:]), COMPUTED)]}
     for name in printed.index.unique(0).difference(["input", "total"]):
         shape = network.get_layer(name).output.shape[1:]
-        cells[name, "output"] = [Reading(_by((1,) * (3 - len(shape)) + shape), COMPUTED)]
+        cells[name, "output"] = [Reading(_by((1,) * (3 - len(shape)) + shape), COMPUTED, "as released")]
         cells[name, "bits"] = []  # no file of 6 bits was released
     cells["maxpool8", "output"] = [Reading(printed["fire9", "output"], PRINTED, "by the row below")]
     unpadded = _by(network_of("squeezenet").get_layer("conv10").output.shape[1:])
-    released = cells["conv10", "output"].pop()._replace(words="padded, as released")
-    cells["conv10", "output"] = [released, Reading(unpadded, IN_WORDS, "without padding")]
+    cells["conv10", "output"].append(Reading(unpadded, IN_WORDS, "without padding"))
     cells["conv10", "kernel"] = [Reading(printed["conv10", "filter"].partition("/")[0], PRINTED)]
     covered = printed["conv10", "output"].rpartition("x")[0]  # conv10's map is judged once
     cells["avgpool10", "filter"] = [Reading(f"{covered}/1", PRINTED, "over the printed map of conv10")]
@@ -93,11 +92,9 @@ def table1(printed, network, decoded):
     for column, row in zip(columns, table.itertuples(), strict=True):
         cells[column] = [Reading(100 * decoded.nonzero[row.Index] / decoded.weights[row.Index], COMPUTED, FILE)]
         fits = f"{corrected[row.module]:,}" == printed[row.module, "parameters after pruning"]
-        by_row = [Reading(100 * row.corrected, PRINTED, "by the row's parameters after pruning")] * fits
-        if row.Index in CORRECTED:
-            cells[column] = by_row + cells[column]
-        elif row.shares == 1:
-            cells[column] += by_row
+        if fits and (row.shares == 1 or row.Index in CORRECTED):
+            by_row = Reading(100 * row.corrected, PRINTED, "by the row's parameters after pruning")
+            cells[column].insert(row.Index not in CORRECTED, by_row)
     return cells
 
 
@@ -163,9 +160,8 @@ class Ours:
                     others = _gflops(network_of(row.against, as_released=True))
                     values = {words: others[words] / value for words, value in values.items()}
                 note = "; ".join(f"{words}: {value:.4g}" for words, value in values.items())
-                return [
-                    Reading(*each) for each in zip(values.values(), (COMPUTED, IN_WORDS), values, strict=True)
-                ], note
+                ways = zip(values.values(), (COMPUTED, IN_WORDS), values, strict=True)
+                return [Reading(*way) for way in ways], note
         return [], ""
 
     def bytes(self, name):

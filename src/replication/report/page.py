@@ -19,7 +19,6 @@ from replication.report import advantages, audit, claims, evidence, figures, pap
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
 from replication.train.runs import recorded
-from squeezenet import costs
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -76,30 +75,6 @@ def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
     bypasses = list(paper.table("table3").network[1:])
     return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
-
-
-def figure3_order(found):
-    """Whether ours rank as the paper's up to the knee of each panel, and none behind 50% of 3x3 filters differs."""
-    trained, paper_of = found.trained("figure3"), paper.table("figure3").astype({"top-5 (%)": float})
-    ours = paper_of.network.map(trained.groupby("name").accuracy.mean())
-    known = (paper_of.panel == "Figure 3(a)") | (paper_of["size (MB)"].astype(float) <= 13)
-    behind = [difference(name, "sr_500", trained) for name in paper_of.network[~known]]
-    rank = paper_of.assign(ours=ours)[known].groupby("panel")[["top-5 (%)", "ours"]].rank()
-    return bool((rank["top-5 (%)"] == rank.ours).all() and all(low < 0 < high for _, low, high in behind))
-
-
-def other_rates(found):
-    """The networks whose rate in the scan with the best validation accuracy is not that of their runs."""
-    scanned = recorded("rates")
-    best = scanned.loc[scanned.groupby("variant").validation_accuracy.idxmax()].set_index("variant").learning_rate
-    used = pd.concat(found.runs.values()).groupby("variant").learning_rate.max()[best.index]
-    return list(best.index[best != used])
-
-
-def widths(tested):
-    """Run -> half of the widest interval of its claims about networks, in points."""
-    about_networks = tested[tested.test.isin(claims.STATISTICAL) & ~tested["first"].str.contains("/")]
-    return ((about_networks.high - about_networks.low).astype(float) / 2).groupby(about_networks.run).max()
 
 
 def briefly(trained):
@@ -170,9 +145,7 @@ def refuse(text):
 def context(found):
     """What the templates may show, by name."""
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
-    released = {"squeezenet": "v1.0", "squeezenet_11": "v1.1"}
     units, communication = audit.size_units(found.numbers), advantages.by_network(found.section1.communication)
-    line = advantages.fit(communication)[0]
     return {
         "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
         "checked": checked,
@@ -181,23 +154,17 @@ def context(found):
         "gain": lambda name, digits=1: tables.interval(*tested.loc[name, ["effect", "low", "high"]], digits),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
         "change": tables.change,
-        "goal": tables.goal,
+        "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
         "interval": tables.interval,
-        "between": lambda upper, lower, run: difference(upper, lower, found.trained(run)),
+        "difference": difference,
+        "points": points,
         "top1": lambda name, run: round(100 * found.trained(run).query("name == @name").accuracy.mean(), 1),
-        "welch": statistics.welch("sr_500", "pct_010", found.trained("figure3")),
-        "figure3_order": figure3_order(found),
-        "ratios_agree": (
-            found.audited.verdict[found.audited.key.str.fullmatch("Table 2/.*/ratio")] == audit.SELF
-        ).all(),
-        "unfit": claims.unfit(found.tested),
-        "tuned": found.runs["table3"].tuned.max(),
-        "names": released,
+        "unfit": (found.tested.p.notna() & found.tested.p_holm.isna()).sum(),
+        "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
-        "from_vanilla": lambda name: points(*difference(name, "squeezenet", trained)),
         "fits": tables.fits,
         "limit": tables.ON_CHIP[0],
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
@@ -210,12 +177,7 @@ def context(found):
         "table3": paper.table("table3").to_dict("records"),
         "others": paper.table("others").to_dict("records"),
         "communication": communication.sort_values("parameters").to_dict("index"),
-        "line": line,
-        "constant": [line.params.Intercept / 1e6, *line.conf_int().loc["Intercept"] / 1e6],
-        "printed": found.numbers.drop_duplicates(["network", "quantity"]).set_index(["network", "quantity"]).printed,
-        "flops": {name: 2e-9 * costs.macs(network_of(name, as_released=True)) for name in released},
-        "other_rate": other_rates(found),
-        "widths": widths(found.tested),
+        "line": advantages.fit(communication)[0],
         "audit": audit.counts(found.audited),
         "units": units,
         "memory": memory(found).set_index("network").to_dict("index"),
@@ -232,19 +194,13 @@ def context(found):
 
 def shown_tables(found):
     """Name -> frame of texts, of every table that stands in the report."""
-    table2 = found.audited[found.audited["where"] == "Table 2"]
-    of = table2.what.str.rpartition(", ")[2].rename("of")
-    sizes = table2[of == "size"].assign(
-        network=lambda rows: rows.what.str.removesuffix(", size"), ratio=table2[of == "ratio"].printed.to_numpy()
-    )
+    sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/size")]
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
-        "sizes": sizes[["network", "printed", "ours", "reading", "verdict", "ratio"]].rename(
-            columns={"network": "MB of", "ratio": "printed ratio"}
-        ),
+        "sizes": sizes[["what", "printed", "ours", "reading", "verdict"]],
         "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
         "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),

@@ -53,26 +53,14 @@ def claims_by_verdict(tested):
             estimated = " (estimate)" * (row.verdict not in claims.VERDICTS)
             ours = points(row.effect, row.low, row.high) + machines + estimated
         run = f"`{row.run}`" if row.run else NONE
-        rows.append(
-            (
-                f"**{row.verdict}**{within}",
-                f"{row.claim} ({row.where.replace('Section ', '§')})",
-                run,
-                ours,
-                row.paper_words,
-            )
-        )
+        claim = f"{row.claim} ({row.where.replace('Section ', '§')})"
+        rows.append((f"**{row.verdict}**{within}", claim, run, ours, row.paper_words))
     columns = ["verdict", "claim", "run", "ours, points of top-1 on the run's images", "the paper's, on ImageNet"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def change(found):
     return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
-
-
-def goal(found):
-    """What a change says of our goal to lose less than a point."""
-    return "missed" if found["high"] < -1 else "met" if found["low"] > -1 else "undecided"
 
 
 def fits(size):
