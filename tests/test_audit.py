@@ -49,7 +49,7 @@ def test_every_printed_number_has_a_verdict_or_is_what_the_network_is_built_from
 def test_each_contradiction_has_its_sentence_and_each_sentence_its_contradiction(audited):
     faults, errata = audited[audited.verdict.isin(audit.FAULTS)], papers.table("errata").set_index("key").sentence
     assert set(faults.index) == set(errata.index)
-    assert faults.verdict.value_counts().to_dict() == {audit.CONTRADICTED: 5, audit.SELF_NOT: 3}
+    assert faults.verdict.value_counts().to_dict() == {audit.CONTRADICTED: 2, audit.SELF_NOT: 5}
     assert all(audited.note[key].startswith(sentence.rstrip(".")) for key, sentence in errata.items())
     assert list(audited.index[audited.verdict == audit.SLIP]) == ["Section 2.3/VGG, the shallowest/layers"]
     assert (papers.table("others").source.str.len() > 5).all()
@@ -88,7 +88,7 @@ def test_a_number_that_is_printed_in_several_places_counts_once(audited):
 def test_one_way_of_rounding_gives_the_three_numbers_of_the_readme(audited):
 
     rows = audited[audited.what.str.contains("computation")]
-    assert set(rows.verdict) == {audit.HOLDS} and len(rows) == 3
+    assert list(rows.verdict) == [audit.HOLDS, audit.DESCRIBED, audit.DESCRIBED]  # Caffe's pools round up
     last = [note.split("the last pool rounds down: ")[1] for note in rows.note]
     assert [audit.agree(*pair) for pair in zip(rows.printed, map(float, last), strict=True)] == ["to nearest"] * 3
     assert "Caffe's: 0.7755" in audited.note[V11] and "Caffe's: 2.221" in rows.note.iloc[-1]
@@ -119,16 +119,13 @@ def test_a_table_stands_as_printed_with_ours_behind_what_is_contradicted(audited
     [
         (468_000, 5, audit.HOLDS),
         (480_000, 5, audit.HOLDS),  # 0.47 times 1,000 KiB
-        (430_000, 12, audit.NOT_ATTAINED),  # loses two points, whatever the 8-bit one does
-        (530_000, 0, audit.NOT_ATTAINED),
+        (430_000, 12, audit.OPEN),  # loses two points
+        (530_000, 0, audit.OPEN),
     ],
 )
 def test_files_by_the_papers_method_decide_the_sizes_at_6_bits(paper, file, size, lost, verdict):
     rows = paper[paper.key.str.startswith(("Table", "Title"))]
-    made = [
-        {"file": f"paper_{bits}bit.sqnt", "bytes": count, "change": {"clean": dict(photographs=500, lost=x, gained=2)}}
-        for bits, count, x in ((8, 483_000, 2), (6, size, lost))
-    ]
+    made = [{"file": "paper_6bit.sqnt", "bytes": size, "change": {"clean": dict(photographs=500, lost=lost, gained=2)}}]
     found = audit.audit(rows, file | {"files": made}).set_index("key")
     assert found.verdict[SIX_BIT] == found.verdict[BOUND] == verdict and f"{size:,} bytes" in found.note[SIX_BIT]
     assert any(audit.agree(found.ours[SIX_BIT], size / unit) for unit in ours.UNITS.values())  # of no other file
@@ -143,8 +140,11 @@ def test_files_by_the_papers_method_decide_the_sizes_at_6_bits(paper, file, size
         ("Table 1/fire5/parameters", "49,441", audit.CONTRADICTED),
         ("Table 1/fire5/parameters after pruning", "24,743", audit.SELF_NOT),
         ("Table 1/fire5/kept expand3x3", "35", audit.CONTRADICTED),
-        ("Table 1/fire8/kept expand3x3", "30", audit.HOLDS),
+        ("Table 1/fire8/kept expand3x3", "30", audit.SELF),
+        ("Table 1/maxpool8/output", "13x13x512", audit.SELF),
         ("Table 1/conv10/output", "15x15x1000", audit.HOLDS),
+        ("Table 1/conv10/output", "13x13x1000", audit.DESCRIBED),  # unpadded
+        ("Table 1/conv10/output", "14x14x1000", audit.CONTRADICTED),
         ("Table 1/avgpool10/filter", "15x15/1", audit.SELF_NOT),
         ("Table 2/AlexNet, Network Pruning (Han et al. 2015b), 32 bit/size", "29", audit.SLIP),
         ("Table 2/AlexNet, Deep Compression (Han et al. 2015a), 5-8 bit/bits", "4-8", audit.SLIP),

@@ -138,7 +138,7 @@ def test_photographs_and_cifar10_are_a_family_each_and_what_is_not_yet_measured_
     trained = simulate({"squeezenet": 70, "simple_bypass": 70.9, "complex_bypass": 71})
     found = assess({"table3": trained, "photographs": trained}).dropna(subset="p_holm")
     families = [rows for _, rows in found.groupby(found.index.str.startswith("photographs"))]
-    assert [len(family) for family in families] == [11, 4]
+    assert [len(family) for family in families] == [9, 4]
     for family in families:
         np.testing.assert_allclose(family.p_holm, multipletests(family.p.fillna(1), method="holm")[1])
 
@@ -190,7 +190,8 @@ def test_compression_is_compared_with_the_dense_control():
     found = assess({"table3": world}, CLAIMED[CLAIMED.id.str.startswith("compression")])
     assert found.verdict["compression_8_bit"] == claims.REPLICATED
     assert found.verdict["compression_6_bit"] == claims.OPPOSITE
-    assert found.verdict["compression_ratio"] == claims.MEASURED
+    assert found.verdict["compression_ratio"] == "undecided at the paper's accuracy"
+    assert found.words["compression_ratio"].startswith("10.4x (range coding) at -5")
     assert found.effect["compression_ratio"] == pytest.approx(2900 / 280)
     assert found.lower["compression_8_bit"] == CONTROL
 
@@ -302,9 +303,9 @@ def test_seeds_needed_come_from_the_spread_between_seeds():
         found = statistics.estimate({"sr_250": 1, "squeezenet": -1}, trained)
         return found._replace(value=points).seeds_needed(0, 0.025)
 
-    assert 2 <= needed(1.5, 0.4) < needed(1, 0.6) < needed(1, 1.2) < np.inf
-    assert needed(1, 0.4, images=500) == np.inf  # more test images are needed, not more seeds
-    assert statistics.MOST < needed(0.5, 1.5) < np.inf  # more than anybody is told to train
+    assert 2 <= needed(1.5, 0.4) < needed(1, 0.6) < needed(1, 1.2) <= statistics.MOST
+    assert needed(1, 0.4, images=500) is None  # more test images are needed, not more seeds
+    assert needed(0.5, 1.5) is None  # more than anybody is told to train
 
 
 def test_the_seeds_needed_are_enough():

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from replication.report import ours, paper
-from replication.report.ours import CITED, CONTRADICTED, HOLDS, NOT_ATTAINED, SELF, SELF_NOT, SLIP
+from replication.report.ours import CITED, CONTRADICTED, DESCRIBED, HOLDS, OPEN, SELF, SELF_NOT, SLIP
 
 CUTS = {"size": "up", "ratio": "down", "kept in all": "down"}  # the directions in which the paper may have rounded
 
 DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = "drawn", "needs ImageNet", "needs a file of the authors", "an example"
 FAULTS = (CONTRADICTED, SELF_NOT)
 VERDICTS = (
-    HOLDS, CONTRADICTED, NOT_ATTAINED, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
+    HOLDS, DESCRIBED, CONTRADICTED, OPEN, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
 )  # fmt: skip
 NOT_TESTABLE = {"size": NEEDS_FILE, "bits": NEEDS_FILE, "example": EXAMPLE}  # the rest needs ImageNet
 BOUNDS = {"<": operator.lt, ">": operator.gt, ">=": operator.ge}
@@ -59,7 +59,7 @@ def _compare(row, readings, note, errata):
         value, reading, verdict = judge(row.printed, readings, CUTS.get(row.quantity))
     if row.source == "drawn":
         note, verdict = "read off the drawing", DRAWN
-    if verdict in FAULTS:
+    if verdict in (*FAULTS, DESCRIBED):
         tried = "; ".join(f"{words}: {text(value)}" for value, _, words in readings[1:] and readings)
         note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
     return text(value), reading, verdict, note

@@ -14,16 +14,17 @@ from statsmodels.stats.multitest import multipletests
 
 from replication.report import advantages
 from replication.report.ours import network_of
-from replication.report.statistics import estimate
+from replication.report.statistics import MOST, difference, estimate, points
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
 VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, for which the paper has no experiment
-    "replicated", "holds as measured", "holds by computation", "supported", "opposite found",
-    "does not hold as measured", "does not hold by computation", "not supported", "undecided", "not yet measured",
+    "replicated", "holds as measured", "holds by computation", "supported", "opposite found, at one shared rate",
+    "does not hold as measured", "does not hold by computation", "not supported",
+    "a loss; whether within one point, undecided", "undecided", "not yet measured",
 )  # fmt: skip
 REPLICATED, MEASURED, COMPUTED, SUPPORTED, OPPOSITE, *_ = VERDICTS
-*_, MEASURED_NOT, COMPUTED_NOT, UNSUPPORTED, UNDECIDED, NOT_YET = VERDICTS
+*_, MEASURED_NOT, COMPUTED_NOT, UNSUPPORTED, A_LOSS, UNDECIDED, NOT_YET = VERDICTS
 HOLD = (REPLICATED, SUPPORTED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse", "supported")
 SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}
@@ -67,7 +68,7 @@ def assess(claims, runs, numbers, section1=None):
             better: `first` is above `second`;
             supported: the same of an intuition, for which the paper has no experiment;
             no worse: `first` is above `second` minus `margin` points;
-            smaller: the file `first` is more than `margin` times smaller than the file `second`;
+            smaller: how many times smaller the file `first` is than `second`, and what it loses against `base`;
             smaller as printed: the 32-bit weights of `first` are smaller than the size that Table 2 prints of `second`;
             fits: the 32-bit weights of `first`, for ImageNet, take less than `margin` MB;
             proportional: an update's bytes grow as the first power of the parameters of `first`, within `margin`;
@@ -105,14 +106,13 @@ def _assess(claim, runs, numbers, section1):
         return _compare(claim, runs)
     if claim.test in SECTION1:
         return SECTION1[claim.test](claim, section1)
-    margin = float(claim.margin or 0)
     if claim.test == "smaller":
         size = runs[claim.run].groupby("name").bytes.mean()
         ratio = size[claim.second] / size[claim.first]
-        words = f"{size[claim.first]:,.0f} against {size[claim.second]:,.0f} bytes (range coding), {ratio:.2f}x"
-        return {"effect": ratio, "threshold": margin, "fails": ratio <= margin, "words": words}
+        loss = points(*difference(claim.first, claim.base, runs[claim.run]))
+        return {"effect": ratio, "words": f"{ratio:.1f}x (range coding) at {loss} points"}
     if claim.test in ("fits", "smaller as printed"):
-        size = 4 * network_of(claim.first).count_params() / 1e6
+        size, margin = 4 * network_of(claim.first).count_params() / 1e6, float(claim.margin)
         if claim.test == "fits":
             words = f"{size:.2f} MB of weights"
             return {"effect": size, "threshold": margin, "fails": size >= margin, "words": words}
@@ -155,7 +155,9 @@ def _verdict(row):
     if row.test == "supported":
         return SUPPORTED if row.p < ALPHA and not row.fails else UNSUPPORTED
     if row.test in STATISTICAL:
-        return UNDECIDED if row.p_holm >= ALPHA else OPPOSITE if row.fails else REPLICATED
+        if row.p_holm < ALPHA:
+            return OPPOSITE if row.fails else REPLICATED
+        return A_LOSS if row.test == "no worse" and row.high < 0 else UNDECIDED
     if pd.isna(row.fails):
         return UNDECIDED
     holds, fails = (COMPUTED, COMPUTED_NOT) if row.test in ("fits", "smaller as printed") else (MEASURED, MEASURED_NOT)
@@ -163,10 +165,10 @@ def _verdict(row):
 
 
 def _seeds_needed(row, family):
-    if row.verdict != UNDECIDED or row.test not in STATISTICAL:
+    if row.verdict not in (UNDECIDED, A_LOSS) or row.test not in STATISTICAL:
         return None
     tested, threshold = row.estimate
-    return tested.seeds_needed(threshold, ALPHA / family / 2 / (row.fails or 1))
+    return tested.seeds_needed(threshold, ALPHA / family / 2 / (row.fails or 1)) or f">{MOST}"
 
 
 # The paper's own numbers

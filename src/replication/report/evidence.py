@@ -31,6 +31,7 @@ def files(run, trained):
         for row in made["rows"]:
             name = f"{made['variant']}/{row['method'].replace(' ', '_')}/{row['bits']}"
             right = runs.unpack(made["correct"][row["file"]], row["n"])
+            row |= made["params"]["compress"]["retrain"]  # images after pruning, and for the shared values
             rows.append({**origin.loc[(made["variant"], made["seed"])], **row, "name": name, "correct": right})
     return pd.DataFrame(rows)
 

@@ -59,14 +59,14 @@ class Estimate(NamedTuple):
         """Seeds at which a true value like this passes the one-sided test at `alpha` with 80% power.
 
         Returns:
-            more than `MOST` if it takes so many, and infinity if the images' variance alone forbids it.
+            None if it takes more than `MOST`.
         """
-        seeds = np.append(np.arange(2, MOST + 1), 10**9)
+        seeds = np.arange(2, MOST + 1)
         df_seeds = self.df_seeds * (seeds - 1) / (self.seeds - 1)
         variance, df = _sum(self.by_seeds * self.seeds / seeds, self.by_images, df_seeds, self.df_images)
         size = np.minimum(abs(self.value - threshold) / np.sqrt(variance), 30)  # beyond, scipy gives nan
         enough = seeds[stats.nct.sf(stats.t.isf(alpha, df), df, size) >= POWER]
-        return int(enough[0]) if len(enough) else np.inf
+        return int(enough[0]) if len(enough) else None
 
 
 def _sum(by_seeds, by_images, df_seeds, df_images):

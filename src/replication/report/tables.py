@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 
 from replication.report import claims
-from replication.report.statistics import MOST, difference, mean, points
+from replication.report.statistics import difference, mean, points
 
 NONE = "-"
 ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
@@ -40,26 +40,21 @@ def accuracy(rows):
 # Claims and numbers
 
 
-def claims_by_verdict(tested, runs):
-    """One line for each claim, those with one verdict together; `runs`: name -> what it is, in words."""
+def claims_by_verdict(tested):
+    """One line for each claim, those with one verdict together."""
     order = {verdict: i for i, verdict in enumerate(claims.VERDICTS)}
     tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
     tested = tested.sort_values(["order", "verdict"], kind="stable")
     rows = []
     for row in tested.itertuples():
-        more = ""
-        if not pd.isna(row.seeds_needed):
-            settles = "confirm" if row.effect > row.threshold else "refute"
-            count = f"{row.seeds_needed:.0f}" if row.seeds_needed <= MOST else f"more than {MOST}"
-            more = f"; {count} seeds would {settles} it" if row.seeds_needed < 1e99 else "; more seeds would not do"
-        ours = row.words
+        within, ours = f", within {row.margin}" * (row.test == "proportional"), row.words
         if row.test in claims.STATISTICAL and pd.notna(row.effect):
             machines = "; machines differ" * row.words.endswith("machines")
             estimated = " (estimate)" * (row.verdict not in claims.VERDICTS)
             ours = points(row.effect, row.low, row.high) + machines + estimated
-        claim = f"{row.claim} ({row.where})"
-        run = f"`{row.run}`" + f": {runs.get(row.run)}" * (row.run in runs) if row.run else NONE
-        rows.append((f"**{row.verdict}**{more}", claim, run, ours, row.paper_words))
+        run = f"`{row.run}`" if row.run else NONE
+        claim = f"{row.claim} ({row.where.replace('Section ', '§')})"
+        rows.append((f"**{row.verdict}**{within}", claim, run, ours, row.paper_words))
     columns = ["verdict", "claim", "run", "ours, points of top-1 on the run's images", "the paper's, on ImageNet"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -102,7 +97,7 @@ def compression(runs):
                 control = f"{network}/{CONTROLS[method].replace(' ', '_')}/32"
                 change = points(*difference(name, control, trained))
             words = method.replace("none, ", "dense, ").replace("none", "as trained")
-            words += f", {name.rpartition('/')[2]} bits, range coding" * (method == "Deep Compression")
+            words += f", {name.rpartition('/')[2]} bits" * (method == "Deep Compression")
             rows.append((f"`{network}`", words, f"{size:,.0f}", f"{dense / size:.1f}x", accuracy(group), change))
     return pd.DataFrame(rows, columns=["network", "compression", "bytes", "smaller", "top-1, %", "change, points"])
 
