@@ -252,7 +252,7 @@ CODE = ("*.py", "*.j2", "*.md", "*.css")
 LIMITS = {
     "the library": (2520, "src/squeezenet/**/*.py"),
     "its networks": (300, "src/squeezenet/models.py"),
-    "the replication": (5080, *(f"src/replication/**/{end}" for end in CODE)),
+    "the replication": (5090, *(f"src/replication/**/{end}" for end in CODE)),
     "both": (7600, *(f"src/**/{end}" for end in CODE)),
     "benchmarks": (600, "benchmarks/**/*.py"),
     "tests": (7100, "tests/**/*.py"),
