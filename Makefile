@@ -10,11 +10,11 @@ COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 NETWORKS ?= .*
 # `make quick`: five networks, 3,000 images, and everything else in miniature.
 FIVE   = squeezenet|simple_bypass|complex_bypass|squeezenet_11|alexnet
-TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 \
+TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 imagenet.photographs=50 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
   $(addprefix export.,networks=[squeezenet_1_1] images=100 photographs=4 calls=5 calibration=20) \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500) \
-  $(addprefix advantages.variants.$(net).images.,dense=500 pruned=500 shared=500))
+  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500)) \
+  $(addprefix advantages.variants.squeezenet.images.,dense=500 pruned=500 shared=500) ~advantages.variants.alexnet
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src

@@ -11,22 +11,10 @@ import numpy as np
 import pytest
 
 from replication import paths
-from replication.authors import files, images
+from replication.authors import files
 from replication.authors.__main__ import change, load
 from replication.dataset import imagenette
 from squeezenet.weights import sqnt
-
-
-@pytest.fixture
-def photographs():
-    return np.random.default_rng(0).integers(0, 256, (4, 30, 40, 3), dtype=np.uint8)
-
-
-def test_crops_repeat_and_are_as_the_network_takes_them(photographs):
-    first, again, other = (images.crops(photographs[0], 3, seed) for seed in (0, 0, 1))
-    assert first.shape == (3, 227, 227, 3) and first.dtype == np.uint8
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
 
 
 @pytest.fixture(scope="module")

@@ -54,8 +54,8 @@ def test_imagenets_networks_are_exported_with_photographs_or_not_at_all(monkeypa
         {f"{name}, ImageNet": "Imagenette is not at hand" for name in ("squeezenet", "squeezenet_11")},
     )
 
-    def drawn(clean=True):
-        files = [io.BytesIO() for _ in range(5)]
+    def drawn(count, clean=True):
+        files = [io.BytesIO() for _ in range(count)]
         for i, file in enumerate(files):
             Image.new("RGB", (9, 9), (10 * i, 0, 0)).save(file, "PNG")
         return [(f"{i}.png", file, i) for i, file in enumerate(files)], []
@@ -63,5 +63,5 @@ def test_imagenets_networks_are_exported_with_photographs_or_not_at_all(monkeypa
     monkeypatch.setattr(evaluation, "of_imagenette", drawn)
     (subject,), left_out = networks.of_imagenet(settings, imagenet)
     assert left_out == {"squeezenet, ImageNet": "no weights"} and subject.network == "a network"
-    assert subject.test.shape == (3, 227, 227, 3) and subject.labels.tolist() == [0, 2, 4]
-    assert len(subject.calibration) == 2 and np.ptp(subject.test[:, 0, 0, 2]) == 40
+    assert subject.test.shape == (3, 227, 227, 3) and subject.labels.tolist() == [0, 1, 2]
+    assert len(subject.calibration) == 2 and np.ptp(subject.test[:, 0, 0, 2]) == 20

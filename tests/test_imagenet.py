@@ -77,7 +77,7 @@ def test_the_clean_photographs_of_imagenette_are_imagenets_validation_photograph
     with tarfile.open(tmp_path / "imagenette.tar", "w") as tar:
         tar.add(tmp_path / "imagenette2-160", "imagenette2-160")
     monkeypatch.setattr(imagenette, "find", lambda: tmp_path / "imagenette.tar")
-    clean, others = evaluation.of_imagenette(), evaluation.of_imagenette(clean=False)
+    clean, others = (evaluation.of_imagenette(5, clean=clean) for clean in (True, False))
     names = [f"ILSVRC2012_val_{i:08}.JPEG" for i in (1, 2)]
     assert [(name, label) for name, _, label in clean[0]] == list(zip(names, (0, 701), strict=True))
     assert [name for name, *_ in others[0]] == ["n01440764_1.JPEG"]
@@ -128,7 +128,7 @@ def test_the_notebook_runs_without_weights_and_photographs_and_finds_yours_from_
     exec(code, names)
     plt.close("all")
     result = json.loads((tmp_path / "imagenet/imagenet.json").read_text())
-    assert result == {"missing": {"squeezenet": "no weights"}, "imagenette": {}, "evaluated": {}, "agreement": {}}
+    assert result == {"missing": {"squeezenet": "no weights"}, "imagenette": {}, "evaluated": {}}
     assert "a.png" in names["shown"] and len(names["shown"]) == 7
     told = capsys.readouterr().out
     assert "notes.txt is left out" in told and "not run: Imagenette is not at hand" in told

@@ -59,8 +59,8 @@ def clone(folder):
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["dataset"] |= {"name": "cifar10", "limit": 300, "validation": 5000}
     params["train"] |= {"epochs": 2, "seed": 1}
-    params["authors"] |= {"ours": params["authors"]["ours"][:1], "calibration": 2}
-    params["imagenet"]["agreement"] = 4
+    params["authors"]["calibration"] = 2
+    params["imagenet"]["photographs"] = 4
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
     params["export"] |= {
         "networks": ["squeezenet_1_0_simple"],

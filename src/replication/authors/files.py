@@ -18,7 +18,7 @@ PAPER, LOSSLESS, OURS = "the paper's method", "without loss", "ours"  # the kind
 class Authors(Section):
     """The section authors of params.yaml."""
 
-    ours: list[PositiveInt]
+    ours: PositiveInt
     calibration: PositiveInt
     imagenette_calibration: PositiveInt
     imagenette: dict[str, list[PositiveInt]]

@@ -91,10 +91,9 @@ def of_imagenet(settings, imagenet):
 
 
 def _photographs(count, imagenet, clean=True):
-    found, _ = evaluation.of_imagenette(clean)
-    chosen = [found[i] for i in splits.spread(len(found), count)]
-    pixels = [photographs.centre(photographs.read(file, imagenet.side), imagenet.crop) for _, file, _ in chosen]
-    return preprocess_input(np.stack(pixels)), np.array([label for *_, label in chosen])
+    found, _ = evaluation.of_imagenette(count, clean)
+    pixels = [photographs.centre(photographs.read(file, imagenet.side), imagenet.crop) for _, file, _ in found]
+    return preprocess_input(np.stack(pixels)), np.array([label for *_, label in found])
 
 
 def measure(subject, folder, calls):

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from replication import measures, paths
-from replication.dataset import folders, imagenette, photographs
+from replication.dataset import folders, imagenette, photographs, splits
 from squeezenet import preprocess_input, preprocessing
 
 
@@ -22,10 +22,11 @@ def of_folder(settings):
     return [(str(name), index.folder / name, label) for name, label in files], index.refused
 
 
-def of_imagenette(clean=True):
+def of_imagenette(count, clean=True):
     """ImageNet photographs of ten classes, as Imagenette has them.
 
     Args:
+        count: how many at most, spread over them.
         clean: the 500 that are ImageNet's validation photographs, which no released network was trained on; or else
             all others.
 
@@ -38,11 +39,9 @@ def of_imagenette(clean=True):
     """
     label_of = {wnid: label for label, (wnid, _) in enumerate(preprocessing.labels())}
     files = sorted((name, wnid, content) for _, wnid, name, content in imagenette.files(imagenette.find()))
-    return [
-        (name, io.BytesIO(content), label_of[wnid])
-        for name, wnid, content in files
-        if bool(imagenette.CLEAN.match(name)) == clean
-    ], []
+    files = [file for file in files if bool(imagenette.CLEAN.match(file[0])) == clean]
+    chosen = [files[i] for i in splits.spread(len(files), count)]
+    return [(name, io.BytesIO(content), label_of[wnid]) for name, wnid, content in chosen], []
 
 
 def predict(model, found, settings):

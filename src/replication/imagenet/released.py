@@ -19,7 +19,7 @@ class ImageNet(Section):
     side: PositiveInt
     crop: PositiveInt
     batch_size: PositiveInt
-    agreement: PositiveInt
+    photographs: PositiveInt
     threads: PositiveInt
 
     @model_validator(mode="after")
