@@ -91,22 +91,16 @@ def live_activations(model, keep_input=False):
     return rows
 
 
-MERGES = (layers.Add, layers.Concatenate)
-
-
-def peak_memory(model, weight_bytes=4, activation_bytes=4, in_place=False):
+def peak_memory(model, weight_bytes=4, activation_bytes=4):
     """Bytes of inference on one image: all weights, and the most that ever lives of the activations.
 
     Args:
         model: as for `live_activations`.
         weight_bytes: of a weight; of a compressed network its file's bytes by the number of weights.
         activation_bytes: of an activation.
-        in_place: whether sums and concatenations take no memory beside their inputs'.
 
     Raises:
         ValueError: the input has no fixed size.
     """
-    live = live_activations(model)
-    if in_place:
-        live = [each for each in live if not isinstance(model.get_layer(each.layer), MERGES)]
-    return model.count_params() * weight_bytes + max(each.activations for each in live) * activation_bytes
+    live = max(each.activations for each in live_activations(model))
+    return model.count_params() * weight_bytes + live * activation_bytes

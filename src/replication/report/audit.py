@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from replication.report import ours, paper
-from replication.report.ours import CITED, CONTRADICTED, DESCRIBED, HOLDS, OPEN, SELF, SELF_NOT, SLIP
+from replication.report.ours import CITED, CONTRADICTED, DESCRIBED, HOLDS, OPEN, ROUNDED, SELF, SELF_NOT, SLIP
 
 CUTS = {"size": "up", "ratio": "down", "kept in all": "down"}  # the directions in which the paper may have rounded
 
 DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE = "drawn", "needs ImageNet", "needs a file of the authors", "an example"
 FAULTS = (CONTRADICTED, SELF_NOT)
 VERDICTS = (
-    HOLDS, DESCRIBED, CONTRADICTED, OPEN, SELF, SELF_NOT, CITED, SLIP, DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
+    HOLDS, DESCRIBED, ROUNDED, CONTRADICTED, OPEN, SELF, SELF_NOT, CITED, SLIP,
+    DRAWN, NEEDS_IMAGENET, NEEDS_FILE, EXAMPLE,
 )  # fmt: skip
 NOT_TESTABLE = {"size": NEEDS_FILE, "bits": NEEDS_FILE, "example": EXAMPLE}  # the rest needs ImageNet
 BOUNDS = {"<": operator.lt, ">": operator.gt, ">=": operator.ge}
@@ -59,10 +60,13 @@ def _compare(row, readings, note, errata):
         value, reading, verdict = judge(row.printed, readings, CUTS.get(row.quantity))
     if row.source == "drawn":
         note, verdict = "read off the drawing", DRAWN
-    if verdict in (*FAULTS, DESCRIBED):
+    if verdict in FAULTS:
         tried = "; ".join(f"{words}: {text(value)}" for value, _, words in readings[1:] and readings)
         note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
-    return text(value), reading, verdict, note
+    shown = text(value)
+    if verdict in (DESCRIBED, ROUNDED):
+        shown += f" (as released: {text(readings[0].value)})"
+    return shown, reading, verdict, note
 
 
 def judge(printed, readings, cut=None):

@@ -157,6 +157,9 @@ def context(found):
         "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
         "interval": tables.interval,
         "difference": difference,
+        "loss": lambda name, run: points(*difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])),
+        "welch": statistics.welch,
+        "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
         "top1": lambda name, run: round(100 * found.trained(run).query("name == @name").accuracy.mean(), 1),
         "unfit": (found.tested.p.notna() & found.tested.p_holm.isna()).sum(),
@@ -179,14 +182,13 @@ def context(found):
         "communication": communication.sort_values("parameters").to_dict("index"),
         "line": advantages.fit(communication)[0],
         "audit": audit.counts(found.audited),
+        "verdicts": audit,
         "units": units,
         "memory": memory(found).set_index("network").to_dict("index"),
         "litert": found.section1.arenas.eval("x = litert / liveness").groupby(["network", "bits"]).max(),
         "briefly": lambda run: briefly(found.trained(run)),
         "own": found.own,
-        "sizes": pd.Series(
-            {name: network_of(name).count_params() for name in ("alexnet", "squeezenet")}, name="parameters"
-        ),
+        "sizes": memory(found).set_index("network").weights.div(4).rename("parameters"),
         "files": {file["file"]: file for file in authors["files"]},
         **found.rows,
     }
@@ -197,6 +199,7 @@ def shown_tables(found):
     sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/size")]
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
+    audited["note"] = audited.note.str.replace(r"(\. )?Tried .*|pools round up.*", "", regex=True)
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
@@ -205,7 +208,7 @@ def shown_tables(found):
         "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
-        "apart": audited[audited.index.isin([audit.DESCRIBED, audit.SLIP, audit.OPEN])],
+        "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
         "counts": pd.DataFrame(filter(all, audit.counts(found.audited).items()), columns=["verdict", "numbers"]),
         "own": tables.own(found.own, {name: found.trained(name) for name in found.runs}),
     }
