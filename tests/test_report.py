@@ -73,7 +73,7 @@ def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(found):
     with pytest.raises(ValueError, match="--draft") as error:
         page.render(other)
     why = "pct3x3_plateau is now 'replicated', not 'no verdict: not every network at its own best rate'"
-    for sentence in ("Whether accuracy then levels off", "Neither plateau gets a verdict, as"):  # of both
+    for sentence in ("Whether larger values add more", "Neither plateau gets a verdict, as"):  # of both
         assert re.search(rf"\n- {sentence}[^\n]+\n  {re.escape(why)}", str(error.value))
     assert str(error.value).count("\n- ") == 2
     draft = page.render(other, draft=True)

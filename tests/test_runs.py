@@ -94,6 +94,10 @@ def test_a_row_of_no_training_of_its_run_is_refused_by_name(elsewhere):
         (("table3", "squeezenet", 99), r"runs\.table3 has no 'squeezenet' of seed 99 and rate any"),
         (("rates", "squeezenet", 0, 9.0), r"runs\.rates has no 'squeezenet' of seed 0 and rate 9\.0"),
         (("laptop", "resnet"), r"variants has no 'resnet'"),
+        (
+            ("laptop", "squeezenet", 0, 0.06),
+            r"the laptop.s seed and learning_rate are train",
+        ),
     ],
 )
 def test_a_training_that_is_not_planned_is_one_clear_error(arguments, message):
@@ -185,6 +189,12 @@ def test_the_command_lists_what_has_no_row_seed_by_seed(listed, row):
     assert listed("table3", "--variant", "squeezenet", "--seed", "0") == planned("table3")[:1]
 
 
+def test_a_run_of_another_backend_says_so(listed, capsys):
+    with pytest.raises(SystemExit):
+        listed("figure3", "--variant", "sr_250")
+    assert "run figure3 is trained on jax: set KERAS_BACKEND=jax" in capsys.readouterr().err
+
+
 def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(paths, "DATASET", tmp_path / "data/dataset")
@@ -206,4 +216,4 @@ def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
 )
 def test_a_network_that_is_not_there_says_what_to_run(elsewhere, run, message):
     with pytest.raises(FileNotFoundError, match=message):
-        runs.training(run, "squeezenet", 3).load()
+        runs.training(run, "squeezenet", 3 * (run != "laptop")).load()

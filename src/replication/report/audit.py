@@ -63,10 +63,8 @@ def _compare(row, readings, note, errata):
     if verdict in FAULTS:
         tried = "; ".join(f"{words}: {text(value)}" for value, _, words in readings[1:] and readings)
         note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
-    shown = text(value)
-    if verdict in (DESCRIBED, ROUNDED):
-        shown += f" (as released: {text(readings[0].value)})"
-    return shown, reading, verdict, note
+    released = f" (as released: {text(readings[0].value)})" if verdict in (DESCRIBED, ROUNDED) else ""
+    return text(value) + released, reading, verdict, note
 
 
 def judge(printed, readings, cut=None):

@@ -26,8 +26,7 @@ DESCRIBED, ROUNDED = "holds as described, not as released", "holds only if the l
 OPEN = "open: our 6-bit file was not fine-tuned"
 # How ours is known: the verdict if a reading fits, and if none does
 COMPUTED = HOLDS, CONTRADICTED  # from the network, or decoded from the authors' file
-# From the network as described, or with a pool unlike Caffe's, where the released one differs
-IN_WORDS, BY_A_POOL = (DESCRIBED, CONTRADICTED), (ROUNDED, CONTRADICTED)
+IN_WORDS, BY_A_POOL = (DESCRIBED, CONTRADICTED), (ROUNDED, CONTRADICTED)  # from a network unlike the released one
 MEASURED, LOSSY = (HOLDS, OPEN), (OPEN, OPEN)  # on a file of ours, which may lose accuracy
 PRINTED = SELF, SELF_NOT  # from other printed numbers
 SOURCE = CITED, SLIP  # from what the paper cites

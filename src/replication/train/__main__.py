@@ -31,6 +31,9 @@ def main():
     paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     try:
         planned = {name: runs.trainings(name) for name in chosen.run or runs.plan()}
+        for name in chosen.run:
+            if (backend := planned[name][0].backend) != keras.backend.backend():
+                parser.error(f"run {name} is trained on {backend}: set KERAS_BACKEND={backend}")
         if chosen.variant:  # a training that is asked for by name has to be there
             runs.training(chosen.run[0], chosen.variant, chosen.seed)
     except ValueError as error:

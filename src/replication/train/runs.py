@@ -113,9 +113,11 @@ def training(run, variant, seed=0, learning_rate=0.0):
         seed, learning_rate: of a recorded run's; the rate only where the run tries several of this network.
 
     Raises:
-        ValueError: the run has no such training.
+        ValueError: the run has no such training, or the laptop's is asked for by seed or rate.
     """
     if run == LAPTOP:
+        if seed or learning_rate:
+            raise ValueError("params.yaml: the laptop's seed and learning_rate are train.seed and train.learning_rate")
         options, recipe = variant_of(variant)
         return Training(run, variant, options, recipe, read("dataset", Dataset))
     for each in trainings(run):
