@@ -19,8 +19,6 @@ import resource
 import signal
 import sys
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -34,14 +32,14 @@ import pytest
 import test_weights
 import test_weights_sqnt
 import test_weights_torchvision
-from damage import damaged
+from damage import damaged, members, zipped
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from replication.dataset import photographs
 from squeezenet import SqueezeNet_11, deep_compression, weights
-from squeezenet.weights import released, sqnt
+from squeezenet.weights import released
 
 ROOM = 2**30  # bytes of addresses beyond those of the process before its first file
 SLOW = 30  # seconds for a file
@@ -82,33 +80,16 @@ def altered(draw, document):
 @st.composite
 def rezipped(draw, data):
     """A .keras file of which one member is damaged before it is zipped, so that no checksum tells."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    name = draw(st.sampled_from(sorted(members)))
+    files = members(data)
+    name = draw(st.sampled_from(sorted(files)))
     odd = name.endswith(".json") and draw(st.booleans())
-    members[name] = draw(altered(json.loads(members[name])) if odd else damaged(members[name]))
-    return zipped(members)
-
-
-def zipped(members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, member in members.items():
-            archive.writestr(name, member)
-    return content.getvalue()
-
-
-def with_header(data, header):
-    """A .sqnt file with another header, which is deflated JSON, and a checksum that fits."""
-    sections = sqnt._sections(data) | {"header": header}
-    body = sqnt.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
-    return test_weights_sqnt.reseal(data[:12] + body)
+    files[name] = draw(altered(json.loads(files[name])) if odd else damaged(files[name]))
+    return zipped(files)
 
 
 def headers(*files):
-    documents = [json.loads(zlib.decompress(sqnt._sections(data)["header"])) for data in files]
-    pairs = zip(files, documents, strict=True)
-    return st.one_of(*(altered(d).map(lambda h, f=f: with_header(f, zlib.compress(h))) for f, d in pairs))
+    pairs = [(data, test_weights_sqnt.header_of(data)) for data in files]
+    return st.one_of(*(altered(d).map(lambda h, f=f: test_weights_sqnt.with_header(f, h)) for f, d in pairs))
 
 
 def saved(save, suffix):

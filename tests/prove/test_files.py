@@ -7,17 +7,15 @@ import concurrent.futures
 import io
 import json
 import os
-import struct
 import subprocess
 import sys
-import zipfile
-import zlib
 
 import h5py
 import keras
 import pytest
 import readers
 import test_weights_sqnt
+from damage import members, zipped
 
 from squeezenet.weights import caffe
 
@@ -66,70 +64,32 @@ def test_mutations(campaigns, reader, record_property):
     assert not said["faults"] and sum(ended.values()) >= MUTATIONS, said
 
 
-def assert_refused(reader, path, record_property):
-    said = read(reader, path.parent / "read", path)
-    assert said == {"ended": {"refused": 1}, "faults": {}}, said
-    record_property("outcome", "refused in 1 GiB")
-
-
-def change(data, member, content):
-    """A .keras file with another member: bytes, or pieces of them that are never held together."""
-    changed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            if name != member:
-                new.writestr(name, old.read(name))
-        with new.open(member, "w", force_zip64=True) as file:
-            for piece in [content] if isinstance(content, bytes) else content:
-                file.write(piece)
-    return changed.getvalue()
-
-
 def keras_file():
     return readers.saved(readers.tiny().save, ".keras")
 
 
 def configured(**changes):
     """A .keras file whose dense layer, the last one, has another configuration."""
-    data = keras_file()
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        config = json.loads(archive.read("config.json"))
+    files = members(keras_file())
+    config = json.loads(files["config.json"])
     config["config"]["layers"][-1] |= changes
-    return change(data, "config.json", json.dumps(config).encode())
+    return zipped(files | {"config.json": json.dumps(config)})
 
 
 def layer(kind, module="keras.layers", /, **config):
     return {"module": module, "class_name": kind, "config": config, "registered_name": None}
 
 
-def gigabytes():
-    return (bytes(2**24) for _ in range(2**8))
-
-
 def hdf5_bomb():
     """A kernel that inflates to 2^32 numbers, in place of one of 54."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(keras_file())) as archive:
-        content.write(archive.read("model.weights.h5"))
+    files = members(keras_file())
+    content = io.BytesIO(files["model.weights.h5"])
     with h5py.File(content, "r+") as file:
         found = []
         file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
         del file[found[-1]]
         file.create_dataset(found[-1], (2**16, 2**16), "f4", chunks=(2**10, 2**10), compression="gzip", fillvalue=1)
-    return change(keras_file(), "model.weights.h5", content.getvalue())
-
-
-def png(side):
-    """White, one bit a pixel."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    row = b"\0" + b"\xff" * -(-side // 8)
-    deflate = zlib.compressobj(1)
-    lines = b"".join(deflate.compress(row * 100) for _ in range(side // 100)) + deflate.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    return zipped(files | {"model.weights.h5": content.getvalue()})
 
 
 def varint(value):
@@ -150,45 +110,22 @@ def huge_blob():
     return net.SerializeToString()
 
 
-def sqnt_bomb():
-    deflate = zlib.compressobj(9)
-    return readers.with_header(
-        test_weights_sqnt.FILES[0], b"".join(map(deflate.compress, gigabytes())) + deflate.flush()
-    )
-
-
 def sqnt_of_layers(*layers):
     """A .sqnt file of a network by Keras' configuration of it."""
     data = test_weights_sqnt.FILES[0]
     model = keras.Sequential([keras.Input((4,))])
     config = keras.saving.serialize_keras_object(model)
     config["config"]["layers"] += layers
-    header = json.loads(zlib.decompress(test_weights_sqnt.sqnt._sections(data)["header"]))
-    return readers.with_header(data, zlib.compress(json.dumps(header | {"architecture": {"keras": config}}).encode()))
+    header = test_weights_sqnt.header_of(data) | {"architecture": {"keras": config}}
+    return test_weights_sqnt.with_header(data, json.dumps(header).encode())
 
 
-BOMBS = {
-    "a zip that inflates to 4 GiB of configuration": (
-        ".keras",
-        lambda: change(keras_file(), "config.json", gigabytes()),
-    ),
-    "a zip that inflates to 4 GiB of weights": (
-        ".keras",
-        lambda: change(keras_file(), "model.weights.h5", gigabytes()),
-    ),
+BOMBS = {  # beside those of the unit tests
     "HDF5 that inflates to 16 GiB": (".keras", hdf5_bomb),
-    "PNG of 50,000 x 50,000": ("images", lambda: png(50_000)),
-    "PNG of 13,000 x 13,000": ("images", lambda: png(13_000)),
     "protobuf of nested lengths": (".caffemodel", lambda: nested(100, 2_000)),
     "protobuf of 100,000 nested groups": (".caffemodel", lambda: b"\x0b" * 100_000),
     "protobuf that claims 2^62 bytes": (".caffemodel", lambda: varint(100 << 3 | 2) + varint(2**62)),
     "protobuf of a blob of 2^124 weights": (".caffemodel", huge_blob),
-    ".sqnt that claims 2^62 weights": (".sqnt", lambda: test_weights_sqnt.forge(shape=[2**31, 2**31])),
-    ".sqnt whose header inflates to 4 GiB": (".sqnt", sqnt_bomb),
-    ".sqnt that describes 2^40 weights": (
-        ".sqnt and its network",
-        lambda: sqnt_of_layers(layer("Dense", units=2**40, name="d")),
-    ),
 }
 
 
@@ -198,7 +135,9 @@ def test_bombs(name, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
     reader, make = BOMBS[name]
     (tmp_path / "bomb").write_bytes(make())
-    assert_refused(reader, tmp_path / "bomb", record_property)
+    said = read(reader, tmp_path / "read", tmp_path / "bomb")
+    assert said == {"ended": {"refused": 1}, "faults": {}}, said
+    record_property("outcome", "refused in 1 GiB")
 
 
 def hostile_layers():
@@ -226,12 +165,3 @@ def test_hostile_layers(reader, tmp_path, monkeypatch, record_property):
     assert said == {"ended": {ended: len(paths)}, "faults": {}}, said
     record_property("tried", len(paths))
     record_property("outcome", f"{ended}, nothing run")
-
-
-def test_postscript(tmp_path, record_property):
-    """An image that is PostScript, which PIL would give to Ghostscript"""
-    path = tmp_path / "image"
-    path.write_bytes(
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(harm) (w) file\nshowpage\n%%EOF\n"
-    )
-    assert_refused("images", path, record_property)
