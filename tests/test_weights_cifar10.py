@@ -9,7 +9,7 @@ import pytest
 from test_library import NETWORKS, build
 
 from replication import paths, release
-from squeezenet import AlexNet, SqueezeNet, models, preprocess_input, weights
+from squeezenet import SqueezeNet, models, preprocess_input, weights
 from squeezenet.weights import sqnt
 
 NAMES = [name for name in NETWORKS if name != "alexnet"]
@@ -47,23 +47,6 @@ def test_accuracy_is_the_cards(name):
     measured, told = release.measure(build(name, weights="cifar10"), "test"), card(name)
     assert measured["test_images"] == told["test_images"]
     assert measured["accuracy"] == pytest.approx(told["accuracy"], abs=0.001)  # other processors round otherwise
-
-
-@pytest.mark.parametrize(
-    ("model", "arguments", "message"),
-    [
-        (SqueezeNet, {"nb_classes": 100}, r'weights="cifar10" are for nb_classes=10; .* Received: nb_classes=100'),
-        (SqueezeNet, {"classes": 1000}, r'weights="cifar10" are for nb_classes=10'),
-        (SqueezeNet, {"input_shape": (64, 64, 3)}, r"64 pixels is True .* weights='cifar10', input_shape=\(64, 64"),
-        (SqueezeNet, {"as_released": True}, "as_released is False in the file and True here"),
-        (AlexNet, {}, r"weights of AlexNet must be a .keras or .sqnt file. Received: 'cifar10'"),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_what_the_files_are_not_for_is_one_line(model, arguments, message):
-    with pytest.raises(ValueError, match=message) as error:
-        model(weights="cifar10", **arguments)
-    assert "\n" not in str(error.value)
 
 
 def test_folding_changes_no_answer():

@@ -118,13 +118,6 @@ def test_answers_are_those_of_torchvisions_preprocessing(networks, tmp_path, ver
     np.testing.assert_array_equal(parallel.get_weights()[0], ours.get_weights()[0])
 
 
-def test_the_authors_release_and_torchvisions_differ_in_the_padding_of_conv10():
-    released = {value: SqueezeNet(SIDE, as_released=value) for value in (False, True, "torchvision")}
-    assert {value for value, network in released.items() if "pad10" in [x.name for x in network.layers]} == {True}
-    with pytest.raises(ValueError, match=r"as_released must be .* Received: 'pytorch'"):
-        SqueezeNet(SIDE, as_released="pytorch")
-
-
 def test_strides_offsets_and_precisions(tmp_path):
     array = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
     cases = [
