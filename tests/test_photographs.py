@@ -276,13 +276,6 @@ def test_results_come_in_order_and_few_are_under_way():
     assert seen == list(range(100))
 
 
-def test_sift_reads_every_file_once_and_names_what_is_left_out(by_class):
-    (by_class / WNIDS[1] / "notes.txt").write_text("no image")
-    index = folders.sift(folders.index(by_class), 32)
-    assert index.labels.tolist() == [0, 0, 1, 1, 2, 2]
-    assert index.refused == [(f"{WNIDS[1]}/notes.txt", photographs.UNREADABLE)]
-
-
 def test_a_class_of_which_nothing_can_be_read_is_an_error(by_class):
     for path in (by_class / WNIDS[2]).iterdir():
         path.write_bytes(path.read_bytes()[:300])
