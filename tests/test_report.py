@@ -198,18 +198,6 @@ def test_compressed_files_change_in_the_table_what_their_claims_say(found):
     assert made["`squeezenet`", "dense, retrained"] == "-"
 
 
-def test_one_table_says_how_small_the_file_is(found, text):
-    six = next(file for file in found.rows["authors"]["files"] if file["file"] == "paper_6bit.sqnt")
-    for row in (
-        "the authors' file | 675,763 | 361x | 100 | 0 (exact)",
-        "without loss, range coding | 533,521 | 457x | 100 | 0 (exact)",
-        "the paper's method, `paper_8bit.sqnt` | 548,309 | 445x",
-        f"the paper's method, `paper_6bit.sqnt` | {six['bytes']:,} | {243_860_896 / six['bytes']:.0f}x",
-    ):
-        assert f"\n| `squeezenet` | {row} | " in text
-    assert f"| {tables.change(six['change']['clean'])} | - |" in text
-
-
 def test_numbers_are_aligned_right_and_nothing_is_a_dash():
     row = {"name": "1", "n": "1,234", "interval": "1.0 [0.5, 1.5]", "text": "a 1", "none": None}
     _, align, row = tables.markdown(pd.DataFrame([row])).splitlines()
