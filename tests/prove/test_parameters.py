@@ -16,7 +16,6 @@ from replication.export import networks
 from replication.imagenet.released import ImageNet
 from replication.train import recipe, runs
 from replication.transfer.fine_tuning import Transfer
-from squeezenet import models
 
 VALUES = yaml.safe_load(paths.PARAMS.read_text())
 SECTIONS = {
@@ -82,22 +81,3 @@ def test_every_key(name, tmp_path, record_property):
     record_property("tried", counts.total())
     record_property("outcome", f"{counts[False]} refused by a line that names the key, {counts[True]} are valid")
     assert counts[False] and not wrong, "\n".join(wrong)
-
-
-@pytest.mark.parametrize(
-    "option", ["model", "use_bypass", "squeeze_ratio", "pct3x3", "compression", "pools", "unknown"]
-)
-def test_variants(option, record_property):
-    """Wrong values of a variant's keywords"""
-    wrong, refused = [], 0
-    for odd in ODD + NO_NUMBERS:
-        try:
-            options = {"model": "squeezenet", option: odd}
-            models.create(input_shape=(32, 32, 3), nb_classes=10, **options)
-        except (TypeError, ValueError) as error:
-            refused += 1
-            if "\n" in str(error) or option not in str(error):
-                wrong.append(f"{option} {odd!r}: {type(error).__name__}: {error}")
-    record_property("tried", len(ODD + NO_NUMBERS))
-    record_property("outcome", f"{refused} refused by a line that names the keyword")
-    assert not wrong, "\n".join(wrong)
