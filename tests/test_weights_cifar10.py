@@ -13,7 +13,7 @@ from squeezenet import SqueezeNet, models, preprocess_input, weights
 from squeezenet.weights import sqnt
 
 NAMES = [name for name in NETWORKS if name != "alexnet"]
-needs_images = pytest.mark.skipif(not (paths.DATASET / "cifar10.npz").exists(), reason="stage dataset has not run")
+needs_images = pytest.mark.skipif(not (paths.DATASET / "cifar10").exists(), reason="stage dataset has not run")
 
 
 def card(name):
