@@ -190,6 +190,7 @@ DAMAGE = {  # code that damages a message, and what is said
     "conv1.name = 'conv0'": "conv0/kernel is .3, 3, 3, 64. in the file and absent here",
     "kernel.shape.dim[:] = kernel.shape.dim[::-1]": "conv1/kernel is .3, 64, 3, 3. in the file",
     "kernel.shape.dim[:] = [len(kernel.data)]": "conv1 must have a kernel",
+    "kernel.shape.dim[:] = [2**31] * 4": "network.caffemodel holds no weights",
     "net.layer.add(name='sum', type='Eltwise')": "bypass is .'fire3_bypass'.* here|without bypass",
     "kernel.data[0] = np.nan": "conv1/kernel has values that are not finite",
     "del net.layer[1:]": "it has no layer with weights",
@@ -203,6 +204,17 @@ def test_damaged_caffemodels_are_refused(as_released, tmp_path, damage):
     exec(damage, {"net": net, "conv1": conv1, "kernel": conv1.blobs[0], "np": np})
     path.write_bytes(net.SerializeToString())
     with pytest.raises(ValueError, match=DAMAGE[damage]):
+        SqueezeNet_11(SIDE, weights=path)
+
+
+NESTED, LONG = b"\x0b" * 100_000, b"\xa2\x06" + b"\x80" * 8 + b"\x40"  # groups in groups; a field of 2^62 bytes
+
+
+@pytest.mark.parametrize("content", [NESTED, LONG], ids=["nested", "long"])
+def test_messages_that_nest_or_claim_too_much_are_refused(content, tmp_path):
+    path = tmp_path / "network.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"network\.caffemodel holds no weights: "):
         SqueezeNet_11(SIDE, weights=path)
 
 
@@ -340,18 +352,25 @@ def test_what_a_failed_download_leaves_is_said(suffix, content, message, tmp_pat
             deep_compression.load(path)
 
 
-def test_weights_outside_of_the_file_are_refused(own, tmp_path):
-    """HDF5 may keep the numbers of a dataset in another file."""
-    path, secret, kernel = tmp_path / "external.keras", tmp_path / "secret", "layers/conv2d/vars/0"
-    secret.write_bytes(bytes(4 * 3 * 3 * 3 * 16))
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ({"shape": 2, "external": [("secret", 0, 8)]}, "its weights are not in the file"),
+        ({"shape": (2**12, 2**12), "chunks": True, "compression": "gzip"}, "claims more weights than the file holds"),
+    ],
+)
+def test_weights_outside_of_the_file_or_larger_than_it_are_refused(own, tmp_path, monkeypatch, stored, message):
+    """HDF5 may keep the numbers of a dataset in another file, and inflates what was never written."""
+    monkeypatch.chdir(tmp_path)
+    path, kernel = tmp_path / "network.keras", "layers/conv2d/vars/0"
+    (tmp_path / "secret").write_bytes(bytes(8))
     files = members((own[1] / "bare.keras").read_bytes())
     content = io.BytesIO(files["model.weights.h5"])
     with h5py.File(content, "r+") as file:
-        shape = file[kernel].shape
         del file[kernel]
-        file.create_dataset(kernel, shape, "f4", external=[(str(secret), 0, 4 * np.prod(shape))])
+        file.create_dataset(kernel, dtype="f4", **stored)
     path.write_bytes(zipped(files | {"model.weights.h5": content.getvalue()}))
-    with pytest.raises(ValueError, match="its weights are not in the file"):
+    with pytest.raises(ValueError, match=message):
         SqueezeNet_11(**SMALL, weights=path)
 
 

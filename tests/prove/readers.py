@@ -1,9 +1,9 @@
-"""One process that reads files of one kind, many of them damaged, within bounds: test_files.py starts it.
+"""One process that reads COUNT damaged files of one kind, within bounds: test_files.py starts it.
 
-    python readers.py READER COUNT FOLDER [FILE]
+    python readers.py READER COUNT FOLDER
 
 It prints how many files were read and refused, and what must not happen: another error than the documented ones, memory
-beyond the limit, a file written, a process or connection begun. Without FILE it makes COUNT damaged ones of its own.
+beyond the limit, a file written, a process or connection begun.
 """
 
 import collections
@@ -188,7 +188,7 @@ def lack_of_memory(error):
     return False
 
 
-def main(name, count, folder, *files):
+def main(name, count, folder):
     os.chdir(folder)
     reader = READERS[name]()
     path, ended, faults, watched = Path(f"input{reader.suffix}").resolve(), collections.Counter(), {}, []
@@ -242,16 +242,12 @@ def main(name, count, folder, *files):
     room = psutil.Process().memory_info().vms + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     sys.addaudithook(audit)
-    if files:
-        for file in files:
-            attempt(Path(file).read_bytes())
-    else:
-        options = {"database": None, "deadline": None, "derandomize": True, "phases": [Phase.generate]}
-        campaign = given(reader.damage)(attempt)
-        settings(max_examples=count, suppress_health_check=list(HealthCheck), **options)(campaign)()
+    options = {"database": None, "deadline": None, "derandomize": True, "phases": [Phase.generate]}
+    campaign = given(reader.damage)(attempt)
+    settings(max_examples=count, suppress_health_check=list(HealthCheck), **options)(campaign)()
     path.unlink()
     print(json.dumps({"ended": ended, "faults": faults}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
