@@ -154,7 +154,6 @@ def of_layer(described):
         ({"weights": "imagenet"}, "not an architecture"),
         ({"nb_classes": 10**9}, "more weights than the file holds"),
         ({"base_e": 10**6}, "more weights than the file holds"),
-        ({"keras": {"class_name": "Lambda", "config": {}}}, "not an architecture"),
         ({"keras": 5}, "int is no model"),
         ({"keras": layer("Conv2D", filters=1, kernel_size=1) | {"build_config": {"input_shape": []}}}, "not an arch"),
         (of_layer(layer("Dense", units=2**40, name="last")), "more weights than the file holds"),
