@@ -113,14 +113,17 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
 
 
-@pytest.mark.parametrize("variant", params.read("variants", dict))
-def test_every_tap_of_every_filter_meets_the_input(variant):
+def test_every_variant_is_a_network_of_its_own_and_every_tap_of_its_filters_meets_the_input():
     """Else conclusions about 3x3 filters were about padding."""
-    options, settings = recipe.variant_of(variant)
-    network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
-    for layer in network.layers:
-        for within in initial.taps(layer):
-            assert within.any(axis=0).all(), layer.name
+    variants, built = params.read("variants", dict), set()
+    for variant in variants:
+        options, settings = recipe.variant_of(variant)
+        network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
+        built.add((network.count_params(), *(layer.name for layer in network.layers[1:])))
+        for layer in network.layers:
+            for within in initial.taps(layer):
+                assert within.any(axis=0).all(), (variant, layer.name)
+    assert len(built) == len(variants)
 
 
 def test_taps_are_those_of_a_convolution_of_ones():
