@@ -1,6 +1,23 @@
-"""Damaged copies of files, for hypothesis."""
+"""Damaged copies of files, for hypothesis; zips taken apart and put together."""
+
+import io
+import zipfile
 
 from hypothesis import strategies as st
+
+
+def members(data):
+    """Name -> bytes of each file in a zip."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(files, compression=zipfile.ZIP_STORED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
 
 
 @st.composite

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
+from test_compress import small
 
 from replication import params
 from replication.advantages import arena, updates, versions
 from replication.compress.steps import Compress
-from replication.dataset.splits import Split
 from replication.report import advantages, claims, paper, tables
-from replication.train import recipe, runs
+from replication.train import runs
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
 
@@ -49,11 +49,6 @@ def test_peak_memory_counts_weights_and_the_most_that_lives():
     x = keras.Input((4, 4, 2))
     joined = keras.Model(x, layers.Concatenate()([layers.Conv2D(3, 1)(x), layers.Conv2D(5, 1)(x)]))
     assert costs.peak_memory(joined, 0, 1) == 16 * (3 + 5 + 8)
-
-
-def test_memory_needs_a_size():
-    with pytest.raises(ValueError, match="images of a fixed size"):
-        costs.live_activations(models.create("squeezenet", (None, None, 3), 10))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")
@@ -120,13 +115,8 @@ def test_the_general_tool_round_trips(old, byte):
 
 def test_the_next_versions_of_a_network():
     """Each form, trained on within it and compressed anew; what keeps its codes is the smallest to send."""
-    settings = params.read("compress", Compress)
-    options, train = {"model": "squeezenet", "compression": 0.5}, params.read("train", recipe.Train)
-    training = runs.Training("laptop", "squeezenet", options, train.model_copy(update={"batch_size": 20}), None)
-    rng = np.random.default_rng(0)
-    split = Split(rng.integers(0, 256, (60, 32, 32, 3), np.uint8), rng.integers(0, 10, 60))
-    statistics = {"kind": "cifar10", "image_shape": [32, 32, 3], "classes": list("abcdefghij")}
-    model = recipe.build(options, training.recipe, statistics | {"mean": [127.0] * 3, "std": [74.0] * 3})
+    settings, (model, recipe, split) = params.read("compress", Compress), small()
+    training = runs.Training("laptop", "squeezenet", {"model": "squeezenet", "compression": 0.25}, recipe, None)
     pruned = deep_compression.prune_network(weights.tensors(model.layers[-1]), settings.variants["squeezenet"].kept)
     plan = versions.Plan(bits=[4], images={"dense": 40, "pruned": 40, "shared": 20}, arenas={})
     made = versions.Versions(training, model, pruned, plan, settings, (split, split))

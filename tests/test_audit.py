@@ -4,7 +4,6 @@ import copy
 import json
 
 import keras
-import pandas as pd
 import pytest
 
 from replication import params, paths
@@ -100,19 +99,6 @@ def test_nothing_drawn_contradicts(audited, paper):
     drawn = audited[audited.verdict == audit.DRAWN]
     assert list(drawn.index) == list(paper.key[paper.source == "drawn"]) and len(drawn) == 16
     assert (drawn.reading != "").sum() == 8  # all sizes agree
-
-
-def test_the_papers_mb_is_mib_rounded_up(paper):
-    units = audit.size_units(paper)
-    assert len(units) == 6 and units["MiB", "up"].all() and units["MiB", "to nearest"].sum() == 3
-    assert units.drop(columns=[("MiB", "up")]).sum().max() < 6
-
-
-def test_a_table_stands_as_printed_with_ours_behind_what_is_contradicted(audited):
-    table = audit.table1(audited.reset_index())
-    assert table.loc["maxpool8", "output"] == "13x12x512 (ours: 13x13x512)"
-    assert table.loc["fire2"].tolist()[:6] == ["55x55x128", "", "2", "16", "64", "64"]
-    assert table.index.tolist() == pd.read_csv(paths.PAPER / "table1.csv").layer.tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,12 @@
 """The authors' weights in other files: the paper's method, what a file changes on photographs, and a missing file."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections import Counter
 
+import keras
 import numpy as np
 import pytest
+from test_house import notebook_code
 
 from replication import paths
 from replication.authors import files
@@ -80,31 +78,16 @@ def test_a_file_that_changes_a_weight_is_refused(pruned, monkeypatch):
         files.coded(pruned, "range")
 
 
-def test_without_the_file_the_notebook_ends_well_and_says_what_to_do(tmp_path):
-    """In a copy of the project, from where nothing can be downloaded."""
-    shutil.copytree(paths.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copy(paths.PARAMS, tmp_path)
-    (tmp_path / "data/evidence").mkdir(parents=True)
-    shutil.copy(paths.EVIDENCE / "authors.json", tmp_path / "data/evidence")
-    environment = {
-        "PYTHONPATH": str(tmp_path / "src"),
-        "KERAS_HOME": str(tmp_path),
-        "https_proxy": "http://127.0.0.1:9",
-    }
-    notebook = str(paths.NOTEBOOKS / "authors.ipynb")
-    command = [
-        sys.executable,
-        "-m",
-        "nbconvert",
-        "--execute",
-        "--to",
-        "notebook",
-        "--output-dir",
-        str(tmp_path),
-        notebook,
-    ]
-    result = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, text=True, capture_output=True)
-    assert result.returncode == 0, result.stderr
+def test_without_the_file_the_notebook_ends_well_and_says_what_to_do(tmp_path, monkeypatch):
+    """From where nothing can be downloaded."""
+
+    def missing(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(keras.utils, "get_file", missing)
+    for name, place in {"ROOT": "", "EXTERNAL": "data/external", "AUTHORS": "data/authors"}.items():
+        monkeypatch.setattr(paths, name, tmp_path / place)
+    exec(notebook_code("authors"), {})
     found = json.loads((tmp_path / "data/authors/authors.json").read_text())
     assert found["available"] is False
     assert "Download https://" in found["reason"] and "to data/external/compressed_SqueezeNet.net" in found["reason"]

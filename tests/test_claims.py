@@ -279,18 +279,6 @@ def test_equal_networks_differ_no_more_often_than_they_may():
     assert np.mean(variances) == pytest.approx(np.mean(np.square(values)), rel=0.15)  # neither part counted twice
 
 
-def test_two_points_are_found_with_three_seeds():
-    """Among a dozen claims, after Holm's correction, in nine worlds of ten."""
-    found = []
-    for i in range(12):
-        world = dict.fromkeys(NETWORKS, 75) | {"simple_bypass": 77}
-        found.append(assess(simulate(world, images=10_000, rng=i), by_test()).verdict)
-    found = pd.DataFrame(found)
-    assert (found.simple_bypass == claims.REPLICATED).mean() >= 0.9
-    nothing = found[["complex_bypass", "squeeze_ratio", "pct3x3"]]
-    assert nothing.isin([claims.REPLICATED, claims.OPPOSITE]).mean(axis=None) <= 0.05
-
-
 def test_networks_that_nothing_tells_apart():
     trained = simulate({"a": 75}, spread=0.4)
     found = statistics.estimate({"a": 1, "b": -1}, pd.concat([trained, trained.assign(name="b")]))

@@ -53,11 +53,17 @@ def test_a_few_images_of_many_classes_are_of_all_of_them():
         ({"limit": 5}, "5 images are less than one of each of 10 classes"),
         ({"validation": 300}, r"dataset\.validation must be less than the 300 training images"),
         ({"name": "folder", "folder": splits.Folder()}, "folder/arrays.npz is missing: `dvc repro dataset` makes it"),
+        (
+            {"validation": 50},
+            r"cifar10 holds out 100 .* in place of 50: run notebooks/dataset\.ipynb with name = 'cifar10'",
+        ),
     ],
 )
 def test_a_split_that_cannot_be_is_one_clear_error(two, wrong, message):
+    data = CIFAR10.model_copy(update=wrong)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        splits.load("train", CIFAR10.model_copy(update=wrong), two)
+        splits.load("train", data, two)
+        splits.describe(data, two)
 
 
 @pytest.mark.parametrize("missing", ["train", "validation"])
@@ -79,14 +85,6 @@ def test_cifar10_comes_from_the_first_source_that_serves(monkeypatch, capsys):
         cifar10.fetch()
     monkeypatch.setattr(cifar10, "verify", lambda arrays: None)
     assert cifar10.fetch() == (zeros, "keras") and "not served: no network" in capsys.readouterr().out
-
-
-def test_images_held_out_otherwise_than_asked_for_are_refused(two):
-    message = (
-        r"cifar10 holds out 100 training images in place of 50: run notebooks/dataset\.ipynb with name = 'cifar10'"
-    )
-    with pytest.raises(ValueError, match=message):
-        splits.describe(CIFAR10.model_copy(update={"validation": 50}), two)
 
 
 def test_imagenette_holds_out_as_many_of_each_class_and_always_the_same():

@@ -1,15 +1,17 @@
 """Pruning, sharing and SVD against their definitions; k-means against scikit-learn; files of any Keras model."""
 
 import hashlib
+import json
 
 import keras
 import numpy as np
 import pytest
+from damage import members, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from squeezenet import AlexNet, SqueezeNet, deep_compression
+from squeezenet import AlexNet, SqueezeNet, deep_compression, weights
 from squeezenet.weights import set_tensors, sqnt, tensors
 
 ARCHITECTURE = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "compression": 0.25}
@@ -127,13 +129,15 @@ def test_factors_come_back_multiplied(tmp_path):
         set_tensors(network, factors)
 
 
-def of_keras(kind, **config):
-    """Keras' description of a model of one layer, or of the layer alone."""
-    layer = {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
-    if kind == "Conv2D":
-        return {"keras": layer | {"build_config": {"input_shape": []}}}
+def layer(kind, module="keras.layers", /, **config):
+    """Keras' description of a layer."""
+    return {"module": module, "class_name": kind, "config": config, "registered_name": None}
+
+
+def of_layer(described):
+    """Keras' description of a model of one layer."""
     model = keras.saving.serialize_keras_object(keras.Sequential([keras.Input((4,))]))
-    model["config"]["layers"].append(layer)
+    model["config"]["layers"].append(described)
     return {"keras": model}
 
 
@@ -150,10 +154,9 @@ def of_keras(kind, **config):
         ({"weights": "imagenet"}, "not an architecture"),
         ({"nb_classes": 10**9}, "more weights than the file holds"),
         ({"base_e": 10**6}, "more weights than the file holds"),
-        ({"keras": {"class_name": "Lambda", "config": {}}}, "not an architecture"),
         ({"keras": 5}, "int is no model"),
-        (of_keras("Conv2D", filters=1, kernel_size=1), "not an architecture"),
-        (of_keras("Dense", units=2**40, name="last"), "more weights than the file holds"),
+        ({"keras": layer("Conv2D", filters=1, kernel_size=1) | {"build_config": {"input_shape": []}}}, "not an arch"),
+        (of_layer(layer("Dense", units=2**40, name="last")), "more weights than the file holds"),
     ],
 )
 def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):
@@ -161,6 +164,32 @@ def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, 
     deep_compression.save(path, tensors(network), ARCHITECTURE | change)
     with pytest.raises(ValueError, match=message):
         deep_compression.load(path)
+
+
+SYSTEM = {"class_name": "function", "config": "system", "module": "os", "registered_name": "function"}
+HOSTILE = [  # layers that would run code or read a file
+    keras.saving.serialize_keras_object(keras.layers.Lambda(lambda x: exec("open('harm', 'w')") or x)),
+    layer("Dense", units=3, name="d", activation=SYSTEM),
+    layer("Popen", "subprocess", args=["touch", "harm"]),
+    layer("run", "subprocess", args=["touch", "harm"]),
+    layer("StringLookup", vocabulary="/etc/passwd", name="s"),
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile["class_name"])
+def test_hostile_layers_are_not_built(hostile, tmp_path, monkeypatch):
+    """Nor are they of .keras files, of which the weights are read."""
+    monkeypatch.chdir(tmp_path)
+    deep_compression.save("network.sqnt", {}, of_layer(hostile))
+    with pytest.raises(ValueError, match="not an architecture"):
+        deep_compression.load("network.sqnt")
+    path = tmp_path / "network.keras"
+    dense(units=1).save(path)
+    files = members(path.read_bytes())
+    config = json.loads(files["config.json"])
+    config["config"]["layers"][-1] |= hostile
+    path.write_bytes(zipped(files | {"config.json": json.dumps(config)}))
+    assert weights.read(path).tensors and {file.name for file in tmp_path.iterdir()} == {"network.sqnt", path.name}
 
 
 def other():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import squeezenet
-from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, initialise, standardise, weights
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, weights
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ["sklearn", "statsmodels", "pydantic", "pandas", "scipy", "constriction", "papermill", "dvc", "google.protobuf"]
@@ -180,34 +180,6 @@ def test_classifier_activation(name):
     np.testing.assert_allclose(sigmoid(images(2, 64, 64, 3)), keras.ops.sigmoid(raw), rtol=1e-4, atol=1e-6)
     scores = np.random.default_rng(0).normal(0, 9, (64, 10)).astype("float32")
     np.testing.assert_array_equal(softmax.layers[-1](scores), keras.layers.Softmax()(scores))  # as in 0.2.0, by bits
-
-
-def gratings(count, seed):
-    """Noisy stripes in one of four directions, and the number of the direction."""
-    rng, labels = np.random.default_rng(seed), np.arange(count) % 4
-    rows, columns = np.mgrid[:32, :32]
-    angle, phase = (x[:, None, None] for x in (np.pi * labels / 4, rng.uniform(0, 2 * np.pi, count)))
-    waves = np.sin((rows * np.cos(angle) + columns * np.sin(angle)) * 0.9 + phase)[..., None]
-    images = 128 + 60 * waves * rng.uniform(0.5, 1, (count, 1, 1, 3)) + rng.normal(0, 25, (count, 32, 32, 3))
-    return np.clip(images, 0, 255).astype("uint8"), labels
-
-
-def test_a_network_learns_from_a_few_hundred_images():
-    """As README says, with Keras' own `fit`."""
-    keras.utils.set_random_seed(0)
-    network = initialise(SqueezeNet(input_shape=(32, 32, 3), nb_classes=4, use_bypass=True))
-    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    images, labels = gratings(320, seed=0)
-    network.fit(standardise(images), labels, epochs=6, verbose=0)
-    unseen, right = gratings(200, seed=1)
-    assert network.evaluate(standardise(unseen), right, verbose=0)[1] > 0.6  # chance is a quarter
-
-
-def test_initial_weights_need_a_rule_and_a_size():
-    with pytest.raises(ValueError, match=r"rule must be .* Received: 'zeros'"):
-        initialise(SqueezeNet((32, 32, 3), 4), "zeros")
-    with pytest.raises(ValueError, match="network must take images of a fixed size"):
-        initialise(SqueezeNet(include_top=False))
 
 
 BACKENDS = """

@@ -1,15 +1,13 @@
 """Exact parameters and graphs: shape tests alone do not see a bypass in the wrong place."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-import yaml
 
-from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, models
+from replication import paths
+from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, initial, models
 from squeezenet.models import create, fire_widths
 
 FIGURE_3A = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
@@ -58,7 +56,7 @@ def test_table_1_module_by_module():
 
 def test_the_network_is_built_as_table_1_and_figure_2_print():
     network = SqueezeNet((227, 227, 3))
-    table = pd.read_csv(Path(__file__).parents[1] / "data/paper/table1.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(paths.PAPER / "table1.csv", dtype=str, keep_default_na=False)
     for row in table.iloc[1:-1].itertuples():
         layer = network.get_layer(row.layer)
         parts = [each for each in network.layers if each.name.startswith(f"{row.layer}_") and each.count_params()]
@@ -122,6 +120,7 @@ def test_simple_bypass_attaches_around_fire_3_5_7_9():
     starts = {3: "fire2", 5: "maxpool4", 7: "fire6", 9: "maxpool8"}
     for i, start in starts.items():
         assert neighbours(model, f"fire{i}_bypass") == [start, f"fire{i}"]
+    assert model.get_layer("drop9").input._keras_history.operation.name == "fire9_bypass"
 
 
 def test_complex_bypass_convolves_around_fire_2_4_6_8_in_addition():
@@ -143,43 +142,29 @@ def test_compression_scales_every_width():
         assert [model.get_layer(f"fire{i}_{kind}").filters for kind in kinds] == [w // 2 for w in widths]
 
 
-def test_every_variant_of_params_is_a_network_of_its_own():
-    variants = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["variants"]
-    for options in variants.values():
-        options.pop("learning_rate", None)  # of its training
-    networks = [create(input_shape=(32, 32, 3), nb_classes=10, **options) for options in variants.values()]
-    built = {(network.count_params(), *(layer.name for layer in network.layers[1:])) for network in networks}
-    assert len(built) == len(variants)
-    counts = dict(zip(variants, (network.count_params() for network in networks), strict=True))
-    assert counts["simple_bypass"] == counts["squeezenet"]  # and no pool has a parameter
-
-
-def test_dropout_follows_the_last_sum():
-    model = SqueezeNet(use_bypass=True, dropout_rate=0.5)
-    assert model.get_layer("drop9").input._keras_history.operation.name == "fire9_bypass"
-
-
+ODD = [0, -1, np.nan, np.inf, None, "", "half", [], {"a": 1}]
 BAD = {
     "input_shape": [(224, 224), (8, 8, 3), (None, None, None)],
     "base_e": [0],
     "incr_e": [-1],
     "freq": [1.5],
     "version": ["1.2", 1.1],
-    "pools": ["conv1", ["fire10"]],
+    "pools": ["conv1", ["fire10"], "", {}, True, 1.5, np.nan],
     "nb_classes": [0, 1],
-    "use_bypass": ["both", ["simple"]],
+    "use_bypass": ["both", ["simple"], "", {}, None, 1.5, np.nan],
     "dropout_rate": [1.0, "0.5"],
-    "compression": [0, "half"],
-    "squeeze_ratio": [2],
-    "pct3x3": [-0.1],
+    "compression": ODD,
+    "squeeze_ratio": [2, *ODD],
+    "pct3x3": [2, *ODD],
     "pooling": ["avg", "mean"],
 }
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
 def test_bad_arguments_say_what_was_received(name, value):
-    with pytest.raises(ValueError, match=f"{name} must .* Received: "):
+    with pytest.raises(ValueError, match=f"{name} must .* Received: ") as error:
         SqueezeNet(**{name: value})
+    assert "\n" not in str(error.value)
 
 
 def test_expand_filters_follow_section_5():
@@ -201,7 +186,7 @@ def test_pools_are_where_they_are_put(model):
     assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in own.layers[1:]]
 
 
-@pytest.mark.parametrize("size", [(64, 64), (75, 98), (98, 75), (113, 131), (227, 227)], ids=str)
+@pytest.mark.parametrize("size", [(64, 64), (75, 98), (113, 131)], ids=str)
 @pytest.mark.parametrize("model", [SqueezeNet, SqueezeNet_11, AlexNet])
 def test_pools_round_up_for_images_of_any_size(model, size):
     """A network of no fixed size against the network of this size."""
@@ -211,11 +196,6 @@ def test_pools_round_up_for_images_of_any_size(model, size):
     static.set_weights(dynamic.get_weights())
     images = np.random.default_rng(0).normal(0, 50, (2, *size, 3)).astype("float32")
     np.testing.assert_array_equal(dynamic(images), static(images))
-    if model is not AlexNet:
-        whole = model((None, None, 3), 10, dropout_rate=None)
-        fixed = model((*size, 3), 10, dropout_rate=None)
-        fixed.set_weights(whole.get_weights())
-        np.testing.assert_array_equal(whole(images), fixed(images))
 
 
 @pytest.mark.parametrize("side", range(65, 73))
@@ -228,22 +208,15 @@ def test_names_tell_the_variants_apart_and_fit_into_one_graph():
     x = keras.Input((32, 32, 3))
     options = [{}, {"use_bypass": True}, {"use_bypass": "complex"}, {"name": "mine"}, {"version": "1.1"}]
     networks = [SqueezeNet((32, 32, 3), 10, **each) for each in options]
-    assert [network.name for network in networks] == [
-        "squeezenet_1_0",
-        "squeezenet_1_0_simple",
-        "squeezenet_1_0_complex",
-        "mine",
-        "squeezenet_1_1",
-    ]
+    assert [network.name for network in networks[3:]] == ["mine", "squeezenet_1_1"]
     ensemble = keras.Model(x, keras.layers.Average()([network(x) for network in networks]))
     assert ensemble.count_params() == sum(network.count_params() for network in networks)
 
 
 def test_classes_are_another_name_and_one_is_for_a_sigmoid():
-    for model in (SqueezeNet, SqueezeNet_11, AlexNet):
+    for model in (SqueezeNet, AlexNet):
         assert model((64, 64, 3), nb_classes=7, classes=7).output_shape == (None, 7)
         assert model((64, 64, 3), classes=1, classifier_activation="sigmoid").output_shape == (None, 1)
-        assert model(include_top=True).output_shape == (None, 1000)
 
 
 SIGMOID = r'for one class give classifier_activation="sigmoid". Received: 1'
@@ -251,13 +224,19 @@ ONE_LINE = [
     *((model, {"classes": 1}, SIGMOID) for model in (SqueezeNet, SqueezeNet_11, AlexNet)),
     (AlexNet, {"nb_classes": 1000, "classes": 10}, "another name of nb_classes: give one. Received: 10 and 1000"),
     (SqueezeNet, {"freq": 1, "use_bypass": True}, "use_bypass goes around fire3, which must keep the width"),
+    (SqueezeNet, {"as_released": "pytorch"}, "as_released must be .* Received: 'pytorch'"),
     (SqueezeNet_11, {"use_bypass": True}, r'or "1.1" without bypass. Received: .1.1., True'),
     (SqueezeNet_11, {"version": "1.0"}, "SqueezeNet_11 must be of version 1.1.* Received: version='1.0'"),
     (SqueezeNet_11, {"nb_classes": 10, "weights": "imagenet"}, "for other classes give include_top=False. Received: "),
+    (
+        SqueezeNet,
+        {"nb_classes": 100, "weights": "cifar10"},
+        'weights="cifar10" are for nb_classes=10; .* nb_classes=100',
+    ),
     (SqueezeNet, {"weights": "imagenet-8bit"}, 'weights="imagenet-8bit" are for SqueezeNet_11 alone'),
     *(
         (AlexNet, {"weights": each}, "weights of AlexNet must be a .keras or")
-        for each in ("imagenet", "a.pth", "a.net")
+        for each in ("imagenet", "cifar10", "a.pth", "a.net")
     ),
     (AlexNet, {"input_shape": (None, None, 3)}, "fc6 needs a fixed size, or include_top=False"),
     (SqueezeNet, {"input_tensor": np.zeros((1, 64, 64, 3))}, "input_tensor must come from"),
@@ -268,16 +247,20 @@ ONE_LINE = [
     ),
     (SqueezeNet, {"input_shape": 32}, r"input_shape must be \(height, width, channels\).* Received: \(32,\)"),
     (SqueezeNet, {"input_shape": (32, 32, 3), "pools": [f"fire{i}" for i in range(2, 10)]}, "too small for maxpool6"),
-    (lambda **_: costs.macs(SqueezeNet(include_top=False)), {}, "need images of a fixed size"),
-    (create, {"model": "resnet", "input_shape": (32, 32, 3), "nb_classes": 10}, "model must be one of .* Received: "),
-    (create, {"model": ["squeezenet"], "input_shape": (32, 32, 3), "nb_classes": 10}, "model must be one of"),
+    *(
+        (lambda of=of: of(SqueezeNet(include_top=False)), {}, "images of a fixed size")
+        for of in (costs.macs, costs.live_activations, initial.initialise)
+    ),
+    (lambda: initial.initialise(SqueezeNet((32, 32, 3), 4), "zeros"), {}, "rule must be .* Received: 'zeros'"),
+    *((lambda of=of: create(of, (32, 32, 3), 10), {}, "model must be one of .* Rec") for of in ("no", [], {}, None)),
 ]
 
 
 @pytest.mark.parametrize(("call", "arguments", "message"), ONE_LINE)
 def test_one_line_says_what_to_do(call, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         call(**arguments)
+    assert "\n" not in str(error.value)
 
 
 def test_channels_first_is_refused(monkeypatch):

@@ -198,18 +198,6 @@ def test_compressed_files_change_in_the_table_what_their_claims_say(found):
     assert made["`squeezenet`", "dense, retrained"] == "-"
 
 
-def test_one_table_says_how_small_the_file_is(found, text):
-    six = next(file for file in found.rows["authors"]["files"] if file["file"] == "paper_6bit.sqnt")
-    for row in (
-        "the authors' file | 675,763 | 361x | 100 | 0 (exact)",
-        "without loss, range coding | 533,521 | 457x | 100 | 0 (exact)",
-        "the paper's method, `paper_8bit.sqnt` | 548,309 | 445x",
-        f"the paper's method, `paper_6bit.sqnt` | {six['bytes']:,} | {243_860_896 / six['bytes']:.0f}x",
-    ):
-        assert f"\n| `squeezenet` | {row} | " in text
-    assert f"| {tables.change(six['change']['clean'])} | - |" in text
-
-
 def test_numbers_are_aligned_right_and_nothing_is_a_dash():
     row = {"name": "1", "n": "1,234", "interval": "1.0 [0.5, 1.5]", "text": "a 1", "none": None}
     _, align, row = tables.markdown(pd.DataFrame([row])).splitlines()
@@ -225,17 +213,6 @@ def test_figures_can_be_read_on_a_small_screen(written):
     assert [len(dots.get_offsets()) for dots in right.collections] == [5, 5, 5]
     for axis, sums in zip(drawn["figure2_macroarchitectures"].axes, (0, 4, 8), strict=True):
         assert [text.get_text() for text in axis.texts].count("+") == sums
-
-
-def test_who_fits_on_chip(found, text):
-    large = page.memory(found).set_index("network")
-    maps = 4 * 55 * 55
-    image = 4 * 227 * 227 * 3
-    assert large.activations["squeezenet"] == image + maps * 2 * 256  # fire4: both halves and their concatenation
-    assert large.activations["complex_bypass"] == image + maps * 3 * 256  # and the bypass
-    assert large.bits_32["squeezenet"] == 4 * 1_248_424 + image + maps * 512
-    assert "| `squeezenet` | 4.99 | 6.81 | 11.81 (no) | 2.95 |" in text
-    assert "| `squeezenet_11` | 4.94 | 4.69 | 9.63 (<10) | 2.41 | - |" in text
 
 
 # README.md and the notebook

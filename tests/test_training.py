@@ -113,14 +113,17 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
 
 
-@pytest.mark.parametrize("variant", params.read("variants", dict))
-def test_every_tap_of_every_filter_meets_the_input(variant):
+def test_every_variant_is_a_network_of_its_own_and_every_tap_of_its_filters_meets_the_input():
     """Else conclusions about 3x3 filters were about padding."""
-    options, settings = recipe.variant_of(variant)
-    network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
-    for layer in network.layers:
-        for within in initial.taps(layer):
-            assert within.any(axis=0).all(), layer.name
+    variants, built = params.read("variants", dict), set()
+    for variant in variants:
+        options, settings = recipe.variant_of(variant)
+        network = models.create(input_shape=(settings.crop, settings.crop, 3), nb_classes=10, **options)
+        built.add((network.count_params(), *(layer.name for layer in network.layers[1:])))
+        for layer in network.layers:
+            for within in initial.taps(layer):
+                assert within.any(axis=0).all(), (variant, layer.name)
+    assert len(built) == len(variants)
 
 
 def test_taps_are_those_of_a_convolution_of_ones():
@@ -146,24 +149,26 @@ def test_xavier_is_caffes():
     assert (first != second).all()
 
 
+def updated(settings, start, updates, **changes):
+    """A layer's weights after updates by the recipe, each of so many gradients, and the rate of each update."""
+    model = keras.Sequential([keras.Input(start.shape), keras.layers.Dense(1, use_bias=False)])
+    model.layers[0].kernel.assign(start[:, None])
+    recipe.compile_for(model, settings.train.model_copy(update=changes), len(updates))
+    rates = []
+    for gradients in updates.astype("float32"):
+        rates.append(float(model.optimizer.learning_rate))
+        for gradient in gradients:
+            model.optimizer.apply([keras.ops.convert_to_tensor(gradient[:, None])], model.trainable_variables)
+    assert int(model.optimizer.iterations) == len(updates)
+    return np.asarray(model.layers[0].kernel)[:, 0], rates
+
+
 @pytest.mark.jax
 def test_accumulated_updates_equal_those_of_the_whole_batch(settings):
     """Clipping, decay, momentum and the schedule see the mean gradient, once an update."""
-    gradients = np.random.default_rng(0).normal(0, 3, (5, 4, 6)).astype("float32")
-    values = []
-    for accumulate in (1, 4):
-        changed = settings.train.model_copy(update={"accumulate": accumulate, "warmup": 0.3})
-        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, use_bias=False)])
-        model.layers[0].kernel.assign(np.ones((6, 1)))
-        recipe.compile_for(model, changed, updates=5)
-        rates = []
-        for of_update in gradients if accumulate > 1 else gradients.mean(1, keepdims=True):
-            rates.append(float(model.optimizer.learning_rate))
-            for gradient in of_update:
-                model.optimizer.apply([keras.ops.convert_to_tensor(gradient[:, None])], model.trainable_variables)
-        assert int(model.optimizer.iterations) == 5
-        values.append((np.asarray(model.layers[0].kernel), rates))
-    (whole, rates), (accumulated, same_rates) = values
+    gradients = np.random.default_rng(0).normal(0, 3, (5, 4, 6))
+    whole, rates = updated(settings, np.ones(6), gradients.mean(1, keepdims=True), accumulate=1, warmup=0.3)
+    accumulated, same_rates = updated(settings, np.ones(6), gradients, accumulate=4, warmup=0.3)
     np.testing.assert_allclose(accumulated, whole, rtol=1e-5)
     assert rates == same_rates and len(set(rates)) > 3
 
@@ -172,20 +177,14 @@ def test_accumulated_updates_equal_those_of_the_whole_batch(settings):
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_the_solver_is_caffes_by_hand(settings, clip):
     """Clip, then decay, then momentum: v = m v - lr (g + d w), base_lr (1 - t / T). The paper does not clip."""
-    changed = {"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": clip, "weight_decay": 0.02}
-    changed = settings.train.model_copy(update=changed | {"centralise": False})
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
-    weight, velocity = np.array([3.0, -4.0]), np.zeros(2)
-    model.layers[0].kernel.assign(weight[:, None])
-    recipe.compile_for(model, changed, updates=10)
-    for step, gradient in enumerate(np.random.default_rng(0).normal(0, 2, (10, 2))):
-        model.optimizer.apply(
-            [keras.ops.convert_to_tensor(gradient[:, None].astype("float32"))], model.trainable_variables
-        )
+    solver = {"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": clip, "weight_decay": 0.02}
+    weight, velocity, gradients = np.array([3.0, -4.0]), np.zeros(2), np.random.default_rng(0).normal(0, 2, (10, 2))
+    ours, _ = updated(settings, weight, gradients[:, None], **solver, centralise=False)
+    for step, gradient in enumerate(gradients):
         clipped = gradient / max(1, np.linalg.norm(gradient) / clip) if clip else gradient
         velocity = 0.9 * velocity - 0.04 * (1 - step / 10) * (clipped + 0.02 * weight)
         weight = weight + velocity
-    np.testing.assert_allclose(np.asarray(model.layers[0].kernel)[:, 0], weight, rtol=1e-4)
+    np.testing.assert_allclose(ours, weight, rtol=1e-4)
 
 
 def test_fewer_images_than_an_update_takes_is_an_error(settings):

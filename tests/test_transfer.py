@@ -93,13 +93,6 @@ def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recip
     np.testing.assert_allclose(shared, saved, atol=0.1)
 
 
-def test_from_scratch_repeats_to_the_bit(settings, recipe):
-    train, test = drawn(9), drawn(6)
-    first, again = (fine_tuning.from_scratch(settings, recipe, list(COLOURS), train, test) for _ in range(2))
-    assert [row["epoch"] for row in first[1]] == [1] and first[1] == again[1]
-    np.testing.assert_array_equal(*(model.predict(test.images, verbose=0) for model, _ in (first, again)))
-
-
 def run(monkeypatch, *arguments):
     """The exit status, or the message, of the command."""
     monkeypatch.setattr(sys, "argv", ["transfer", *map(str, arguments)])

@@ -1,9 +1,9 @@
-"""One process that reads files of one kind, many of them damaged, within bounds: test_files.py starts it.
+"""One process that reads COUNT damaged files of one kind, within bounds: test_files.py starts it.
 
-    python readers.py READER COUNT FOLDER [FILE]
+    python readers.py READER COUNT FOLDER
 
 It prints how many files were read and refused, and what must not happen: another error than the documented ones, memory
-beyond the limit, a file written, a process or connection begun. Without FILE it makes COUNT damaged ones of its own.
+beyond the limit, a file written, a process or connection begun.
 """
 
 import collections
@@ -19,8 +19,6 @@ import resource
 import signal
 import sys
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -30,18 +28,17 @@ sys.path.insert(1, str(Path(__file__).parents[1]))
 import keras
 import numpy as np
 import psutil
-import pytest
 import test_weights
 import test_weights_sqnt
 import test_weights_torchvision
-from damage import damaged
+from damage import damaged, members, zipped
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from replication.dataset import photographs
 from squeezenet import SqueezeNet_11, deep_compression, weights
-from squeezenet.weights import released, sqnt
+from squeezenet.weights import released
 
 ROOM = 2**30  # bytes of addresses beyond those of the process before its first file
 SLOW = 30  # seconds for a file
@@ -82,33 +79,16 @@ def altered(draw, document):
 @st.composite
 def rezipped(draw, data):
     """A .keras file of which one member is damaged before it is zipped, so that no checksum tells."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    name = draw(st.sampled_from(sorted(members)))
+    files = members(data)
+    name = draw(st.sampled_from(sorted(files)))
     odd = name.endswith(".json") and draw(st.booleans())
-    members[name] = draw(altered(json.loads(members[name])) if odd else damaged(members[name]))
-    return zipped(members)
-
-
-def zipped(members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, member in members.items():
-            archive.writestr(name, member)
-    return content.getvalue()
-
-
-def with_header(data, header):
-    """A .sqnt file with another header, which is deflated JSON, and a checksum that fits."""
-    sections = sqnt._sections(data) | {"header": header}
-    body = sqnt.LENGTHS.pack(*map(len, sections.values())) + b"".join(sections.values())
-    return test_weights_sqnt.reseal(data[:12] + body)
+    files[name] = draw(altered(json.loads(files[name])) if odd else damaged(files[name]))
+    return zipped(files)
 
 
 def headers(*files):
-    documents = [json.loads(zlib.decompress(sqnt._sections(data)["header"])) for data in files]
-    pairs = zip(files, documents, strict=True)
-    return st.one_of(*(altered(d).map(lambda h, f=f: with_header(f, zlib.compress(h))) for f, d in pairs))
+    pairs = [(data, test_weights_sqnt.header_of(data)) for data in files]
+    return st.one_of(*(altered(d).map(lambda h, f=f: test_weights_sqnt.with_header(f, h)) for f, d in pairs))
 
 
 def saved(save, suffix):
@@ -162,8 +142,8 @@ def in_keras():
 
 def in_state_dict():
     network = SqueezeNet_11((64, 64, 3), nb_classes=3, compression=0.125, as_released=True)
-    save = test_weights_torchvision.torch.__wrapped__(pytest.MonkeyPatch())
-    data = saved(lambda path: save(path, test_weights_torchvision.to_state_dict(network, "1.1")), ".pth")
+    tensors = test_weights_torchvision.to_state_dict(network, "1.1")
+    data = saved(lambda path: test_weights_torchvision.save(tensors, path), ".pth")
     return Reader(".pth", [data], st.one_of(damaged(data), rezipped(data)), lambda path: weights.read(path, "1.1"))
 
 
@@ -208,7 +188,7 @@ def lack_of_memory(error):
     return False
 
 
-def main(name, count, folder, *files):
+def main(name, count, folder):
     os.chdir(folder)
     reader = READERS[name]()
     path, ended, faults, watched = Path(f"input{reader.suffix}").resolve(), collections.Counter(), {}, []
@@ -262,16 +242,12 @@ def main(name, count, folder, *files):
     room = psutil.Process().memory_info().vms + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     sys.addaudithook(audit)
-    if files:
-        for file in files:
-            attempt(Path(file).read_bytes())
-    else:
-        options = {"database": None, "deadline": None, "derandomize": True, "phases": [Phase.generate]}
-        campaign = given(reader.damage)(attempt)
-        settings(max_examples=count, suppress_health_check=list(HealthCheck), **options)(campaign)()
+    options = {"database": None, "deadline": None, "derandomize": True, "phases": [Phase.generate]}
+    campaign = given(reader.damage)(attempt)
+    settings(max_examples=count, suppress_health_check=list(HealthCheck), **options)(campaign)()
     path.unlink()
     print(json.dumps({"ended": ended, "faults": faults}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
