@@ -1,6 +1,7 @@
 """Facts that live in two files agree; README.md keeps its word: its snippets print what it says, its links lead on."""
 
 import functools
+import json
 import os
 import re
 import warnings
@@ -89,6 +90,11 @@ def test_quiet_lets_nothing_through_but_errors(capfd):
 
 
 # README.md
+
+
+def test_of_make_train_the_readme_expects_what_its_row_has():
+    row = json.loads((paths.EVIDENCE / "photographs/squeezenet-0.json").read_text())
+    assert f"{row['accuracy']:.0%} of {row['test_images']:,} test photographs" in README
 
 
 @pytest.mark.parametrize("code, printed", SNIPPETS)
