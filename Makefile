@@ -8,13 +8,15 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 # A regular expression: networks that `make repro` trains.
 NETWORKS ?= .*
-# `make quick`: five networks, 3,000 images, and everything else in miniature.
+# `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature, of AlexNet its training alone.
 FIVE   = squeezenet|simple_bypass|complex_bypass|squeezenet_11|alexnet
-TENTH  = dataset.limit=3000 dataset.validation=500 authors.calibration=12 imagenet.photographs=50 \
+SMALL  = dataset.limit=3000 dataset.validation=500 train.epochs=1 authors.calibration=4 imagenet.photographs=50 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
-  $(addprefix export.,networks=[squeezenet_1_1] images=100 photographs=4 calls=5 calibration=20) \
-  $(foreach net,squeezenet alexnet,$(addprefix compress.variants.$(net).retrain.,pruned=1000 shared=500)) \
-  $(addprefix advantages.variants.squeezenet.images.,dense=500 pruned=500 shared=500) ~advantages.variants.alexnet
+  $(addprefix export.,networks=[squeezenet_1_1] images=100 photographs=4 calls=5 calibration=4) \
+  $(addprefix compress.variants.squeezenet.,retrain.pruned=1000 retrain.shared=500) \
+  $(addprefix advantages.variants.squeezenet.,bits=[6] images.dense=500 images.pruned=500 images.shared=500) \
+  $(addprefix ~advantages.variants.squeezenet.arenas.,squeezenet_11 simple_bypass complex_bypass) \
+  $(addsuffix .variants.alexnet,~compress ~advantages)
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -94,7 +96,7 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
-	  && { dvc exp run -q $(addprefix -S ,$(TENTH)) code dataset > data/logs/dataset.log 2>&1 \
+	  && { dvc exp run -q $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 25 data/logs/dataset.log >&2; exit 1; }; } \
 	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
