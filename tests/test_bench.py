@@ -1,6 +1,7 @@
 """The benchmarks: whole rows or none, what is measured is left alone, the page is that of the committed rows."""
 
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
@@ -94,10 +95,9 @@ def test_the_networks_in_pytorch_have_the_same_parameters():
     subprocess.run([sys.executable, "-c", SAME], cwd=paths.ROOT, env=environment, check=True)
 
 
-SEND = """
-import socket, threading
-from benchmarks.communication import loopback
-
+SEND = f"""
+import socket, threading, psutil
+{inspect.getsource(communication.loopback)}
 server = socket.create_server(("127.0.0.1", 0))
 before = loopback()
 sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))

@@ -104,8 +104,8 @@ def test_where_the_experiment_cannot_decide_the_effect_is_an_estimate():
 def test_a_rise_needs_each_of_its_steps():
     steps = dict(zip(("squeezenet", "sr_250", "sr_500", "sr_750"), (65, 74, 74, 74), strict=True))
     claim = row("squeeze_ratio_steps")
-    verdicts = [assess(simulate(steps, rng=i), claim).verdict.item() for i in range(50)]
-    assert verdicts.count(claims.REPLICATED) <= 1 and verdicts.count(claims.OPPOSITE) <= 3
+    verdicts = [assess(simulate(steps, rng=i), claim).verdict.item() for i in range(30)]
+    assert verdicts.count(claims.REPLICATED) <= 1 and verdicts.count(claims.OPPOSITE) <= 2
     differences = claims.differences_of(next(claim.itertuples()))
     assert [(each.lower, each.upper) for each in differences] == list(pairwise(steps))
     trained = simulate(steps)
