@@ -105,6 +105,7 @@ def test_a_folder_without_a_single_image_is_an_error(tmp_path):
         evaluation.evaluate(ByColour(), photographs_of(tmp_path), SETTINGS)
 
 
+@pytest.mark.filterwarnings("ignore:the commit is not recorded")
 def test_the_notebook_runs_without_weights_and_photographs_and_finds_yours_from_the_root(tmp_path, monkeypatch, capsys):
     """JupyterLab starts its kernel in notebooks/, `jupyter nbconvert --execute` takes a SystemExit for a failure."""
 

@@ -248,6 +248,7 @@ def test_a_format_that_is_not_read_is_refused_with_those_that_are(tmp_path, name
     assert image is None and re.search(r"JPEG, PNG, .*HEIC, AVIF and JPEG 2000 files must be converted", reason)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("side", "words"), [(10, "10 x 10 pixels"), (20, "exceeds limit")])  # PIL warns, or refuses
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_read(tmp_path, monkeypatch, side, words):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)

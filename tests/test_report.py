@@ -167,6 +167,7 @@ def test_counting_the_withdrawn_claims_would_change_no_other_verdict(found):
 
 
 def test_figure_3_is_in_the_papers_order_up_to_50_percent_of_3x3_filters(found):
+    """What Section 5 of the report says of the order."""
     trained, drawn = found.trained("figure3"), paper.table("figure3").set_index(["panel", "network"])["top-5 (%)"]
     for panel, names in (("Figure 3(a)", slice(None)), ("Figure 3(b)", slice("pct_010", "sr_500"))):
         theirs = drawn[panel].astype(float)[names]
