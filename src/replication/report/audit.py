@@ -64,7 +64,7 @@ def _compare(row, readings, note, errata):
         tried = "; ".join(f"{words}: {text(value)}" for value, _, words in readings[1:] and readings)
         note = ". ".join(filter(None, (errata.get(row.key, "").rstrip("."), tried and f"Tried {tried}")))
     released = f" (as released: {text(readings[0].value)})" if verdict in (DESCRIBED, ROUNDED) else ""
-    return text(value) + released, reading, verdict, note
+    return text(value) + released, reading, verdict, "" if released else note
 
 
 def judge(printed, readings, cut=None):

@@ -112,7 +112,7 @@ class Ours:
         self.sizes = sizes.astype(float)  # as Table 2 prints them, which stands first
         made = {each["file"]: each for each in file["files"]}
         self.made = made["paper_6bit.sqnt"]  # by the paper's method
-        self.fits = made.get("squeezenet_470000.sqnt", self.made)  # by our quantiser
+        self.fits = made["squeezenet_470000.sqnt"]  # by our quantiser
         decoded = pd.DataFrame(self.decoded["layers"]).T
         self.weights, self.nonzero = decoded.sum()[["weights", "nonzero"]]
         printed = numbers[numbers["where"] == "Table 1"].set_index(["subject", "quantity"]).printed

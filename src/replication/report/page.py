@@ -146,6 +146,7 @@ def context(found):
     """What the templates may show, by name."""
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
     units, communication = audit.size_units(found.numbers), advantages.by_network(found.section1.communication)
+    inference = memory(found).set_index("network")
     return {
         "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
         "checked": checked,
@@ -157,7 +158,7 @@ def context(found):
         "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
         "interval": tables.interval,
         "difference": difference,
-        "loss": lambda name, run: points(*difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])),
+        "effect_in": lambda name, run: points(*difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])),
         "welch": statistics.welch,
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
@@ -184,11 +185,11 @@ def context(found):
         "audit": audit.counts(found.audited),
         "verdicts": audit,
         "units": units,
-        "memory": memory(found).set_index("network").to_dict("index"),
+        "memory": inference.to_dict("index"),
         "litert": found.section1.arenas.eval("x = litert / liveness").groupby(["network", "bits"]).max(),
         "briefly": lambda run: briefly(found.trained(run)),
         "own": found.own,
-        "sizes": memory(found).set_index("network").weights.div(4).rename("parameters"),
+        "sizes": inference.weights.div(4).rename("parameters"),
         "files": {file["file"]: file for file in authors["files"]},
         **found.rows,
     }
@@ -199,7 +200,7 @@ def shown_tables(found):
     sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/size")]
     audited = found.audited[found.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
-    audited["note"] = audited.note.str.replace(r"(\. )?Tried .*|pools round up.*", "", regex=True)
+    audited["note"] = audited.note.str.replace(r"(\. )?Tried .*", "", regex=True)
     return {
         "claims": tables.claims_by_verdict(found.tested),
         "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
