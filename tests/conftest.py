@@ -1,3 +1,6 @@
+import keras
+import pytest
+
 from replication.train import devices
 
 devices.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later
@@ -6,3 +9,9 @@ devices.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threa
 def pytest_collection_modifyitems(items):
     """The pipeline comes first: while one worker waits for it, the other runs the rest."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Networks run without being compiled, which takes longer than a few steps."""
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))

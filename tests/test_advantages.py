@@ -113,7 +113,7 @@ def test_the_general_tool_round_trips(old, byte):
     assert updates.inflate(updates.deflate(new, old), old) == new
 
 
-def test_the_next_versions_of_a_network():
+def test_the_next_versions_of_a_network(eager):
     """Each form, trained on within it and compressed anew; what keeps its codes is the smallest to send."""
     settings, (model, recipe, split) = params.read("compress", Compress), small()
     training = runs.Training("laptop", "squeezenet", {"model": "squeezenet", "compression": 0.25}, recipe, None)

@@ -40,7 +40,7 @@ def small(seed=0, **changes):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_retraining_stays_within_zeros_and_shared_values(shared):
+def test_retraining_stays_within_zeros_and_shared_values(eager, shared):
     model, recipe, split = small(weight_decay=0.0)
     network = model.layers[-1]
     before = deep_compression.share_network(deep_compression.prune_network(weights.tensors(network), quality=0.8), 3)
@@ -73,7 +73,7 @@ def test_epochs_of_retraining_see_the_same_images_in_other_orders(monkeypatch):
     assert model.optimizer.get_config()["learning_rate"]["config"]["total"] == 6  # one schedule over all epochs
 
 
-def test_a_step_that_is_repeated_leaves_the_same(tmp_path):
+def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):
     """As when a cell of the notebook is run twice."""
     model, recipe, split = small()
     settings = read("compress", Compress)

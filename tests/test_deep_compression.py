@@ -369,7 +369,7 @@ def test_what_is_written_can_be_read(tmp_path):
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
-def test_agreement_is_measured_where_there_are_images(network, tmp_path):
+def test_agreement_is_measured_where_there_are_images(eager, network, tmp_path):
     images = np.random.default_rng(0).normal(0, 50, (40, 32, 32, 3))
     done = [deep_compression.compress(network, tmp_path / "a", images=images, **o) for o in ({}, {"quality": 2.0})]
     assert (done[0].removed, done[0].agreement) == (0, 1)

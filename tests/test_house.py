@@ -234,11 +234,14 @@ def test_a_notebook_tells_and_src_computes(notebook):
         assert not (cell.outputs or cell.execution_count), "committed clean"
 
 
-def test_a_fresh_clone_says_what_has_changed(tmp_path):
+def test_a_fresh_clone_says_what_is_not_there_and_has_nothing_left_to_run(tmp_path):
     subprocess.run(["git", "clone", "-q", paths.ROOT, tmp_path / "clone"], check=True)
-    command = [sys.executable, "-m", "dvc", "status"]
-    told = subprocess.run(command, cwd=tmp_path / "clone", capture_output=True, text=True)
-    assert told.returncode == 0 and "train@squeezenet:" in told.stdout, told.stdout + told.stderr
+    status, planned = (
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=tmp_path / "clone", capture_output=True, text=True)
+        for command in (["status"], ["repro", "--dry", "--allow-missing"])
+    )
+    assert status.returncode == 0 and "train@squeezenet:" in status.stdout, status.stdout + status.stderr
+    assert planned.returncode == 0 and "Running stage" not in planned.stdout, planned.stdout + planned.stderr
 
 
 def lines(path):

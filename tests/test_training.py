@@ -214,7 +214,7 @@ def folder(tmp_path_factory):
 def folder_settings(settings, folder):
     places = {"train": folder / "train", "validation": folder / "val", "truth": None, "side": 40}
     data = DATASET.model_dump() | {"name": "folder", "folder": places, "validation": 12}
-    changed = {"batch_size": 6, "accumulate": 2, "dropout": 0.2, "crop": 32, "shift": 4, "epochs": 5}
+    changed = {"batch_size": 6, "accumulate": 2, "dropout": 0.2, "crop": 32, "shift": 4, "epochs": 3}
     return Settings(settings.options, settings.train.model_copy(update=changed), splits.Dataset.model_validate(data))
 
 
@@ -241,29 +241,27 @@ def test_a_folder_is_listed_and_split(listed, folder_settings):
 
 @pytest.mark.jax
 def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_path, monkeypatch):
-    whole = check_resumption(
-        folder_settings, listed, tmp_path, monkeypatch, updates=10
-    )  # 2 epochs of 60 images, 12 to an update
-    history = pd.read_csv(tmp_path / "whole/half_width/history.csv")
-    metrics = json.loads((tmp_path / "whole/half_width/metrics.json").read_text())
-    assert whole.input_shape == (None, 32, 32, 3) and len(whole.layers) == 2
+    """And its network takes raw pixels, and gives the predictions beside it."""
+    # An epoch of 60 images, 12 to an update.
+    model = check_resumption(folder_settings, listed, tmp_path, monkeypatch, updates=5)
+    folder, test = tmp_path / "whole/half_width", splits.load("test", folder_settings.dataset, listed)
+    history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
+    assert metrics["parameters"] == model.layers[-1].count_params() and model.input_shape == (None, 32, 32, 3)
+    images = np.stack([test.images.crop(i, 32) for i in range(len(test.labels))])
+    with np.load(folder / "predictions.npz") as predictions:
+        of_pixels = keras.models.load_model(folder / "model.keras").predict(images, verbose=0)
+        np.testing.assert_allclose(of_pixels, predictions["probabilities"], atol=1e-5)
+        assert metrics["accuracy"] == (predictions["probabilities"].argmax(1) == test.labels).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.jax
 @pytest.mark.parametrize("device", [None, "a device"] if keras.backend.backend() == "jax" else [None])
 def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path, monkeypatch, device):
-    """And its network takes raw pixels, and gives the predictions beside it."""
     monkeypatch.setattr(records, "accelerator", lambda: device)
     check_resumption(settings, noise, tmp_path, monkeypatch, updates=14)  # 2 epochs of 200 images in batches of 32
-    folder, test = tmp_path / "whole/half_width", splits.load("test", settings.dataset, noise)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    model = keras.models.load_model(folder / "model.keras")
-    with np.load(folder / "predictions.npz") as predictions:
-        np.testing.assert_allclose(model.predict(test.images, verbose=0), predictions["probabilities"], atol=1e-5)
-        assert metrics["accuracy"] == (predictions["probabilities"].argmax(1) == test.labels).mean()
-    assert metrics["parameters"] == model.layers[-1].count_params()
 
 
 @pytest.mark.jax

@@ -75,7 +75,7 @@ def test_the_first_network_is_the_linear_classifier(settings):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(settings, recipe, tmp_path):
+def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings, recipe, tmp_path):
     train, test = drawn(24), drawn(6)
     for name in ("a", "b"):
         keras.utils.clear_session()  # which numbers the layers
@@ -102,7 +102,7 @@ def run(monkeypatch, *arguments):
         return error.code
 
 
-def test_your_own_classes_from_the_command_line(photographs, tmp_path, monkeypatch, capsys):
+def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(__main__, "SIDE", 64)
     assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None
     assert "15 photographs of 3 classes for training, 3 for testing" in capsys.readouterr().out

@@ -96,6 +96,9 @@ def draw(found):
     drawn["figure1_fire_module"] = figures.fire_module(network_of("squeezenet"))
     networks = {row.architecture: network_of(row.network) for row in table3.itertuples()}
     drawn["figure2_macroarchitectures"] = figures.macroarchitectures(networks)
+    for figure in drawn.values():  # what is drawn once more, as by the notebook, stays where it is
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return drawn
 
 
@@ -275,7 +278,7 @@ def metrics(found):
 
 
 def write(found, drawn, folder=paths.REPORTS, draft=False):
-    """Write README.md, report.html, figures/, tables/ and metrics.json, after all of them could be made.
+    """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, after all could be made.
 
     Args:
         drawn: figures by name, as `draw` makes them.
@@ -283,10 +286,12 @@ def write(found, drawn, folder=paths.REPORTS, draft=False):
     Raises:
         ValueError: as of `render`.
     """
-    text, encoded = render(found, draft=draft), {name: figures.encode(figure) for name, figure in drawn.items()}
+    text, own = render(found, draft=draft), render(found, "your_run.md.j2")
+    encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}
-    page = html(text, {name: kinds["svg"] for name, kinds in encoded.items()})
-    texts = {"README.md": text, "report.html": page, "metrics.json": json.dumps(metrics(found), indent=2) + "\n"}
+    page = html(f"{text}\n\n##{own}", {name: kinds["svg"] for name, kinds in encoded.items()})
+    texts = {"README.md": text, "your_run.md": own, "report.html": page}
+    texts["metrics.json"] = json.dumps(metrics(found), indent=2) + "\n"
     for name, frame in files(found).items():
         texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     for name, data in (made | {name: text.encode() for name, text in texts.items()}).items():
