@@ -67,7 +67,8 @@ def test_any_finite_tensor_round_trips(tensor, coder):
 def test_codes_and_masks_cost_their_entropy():
     rng = np.random.default_rng(0)
     kernel = np.rint(rng.normal(0, 5, 200_000)).reshape(400, 500) * (rng.random((400, 500)) < 0.3)
-    table = sqnt.byte_table(sqnt.encode({"k": kernel.astype(np.float32)}, {}))
+    data = sqnt.encode({"k": kernel.astype(np.float32)}, {})
+    table = sqnt.byte_table(data)
 
     def entropy(values):
         counts = np.unique(values, return_counts=True)[1]
@@ -75,6 +76,7 @@ def test_codes_and_masks_cost_their_entropy():
 
     assert table["codes"] == pytest.approx(entropy(kernel[kernel != 0]), rel=0.01)
     assert table["masks"] == pytest.approx(entropy(kernel != 0), rel=0.01)
+    assert len(data) < len(sqnt.encode({"k": kernel.astype(np.float32)}, {}, "huffman"))
 
 
 FILES = [sqnt.encode(example(), ARCHITECTURE, coder) for coder in sqnt.CODERS]
