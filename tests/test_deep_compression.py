@@ -118,7 +118,6 @@ def of_layer(described):
         ({"input_shape": [10**9, 10**9, 3]}, "are not those of"),
         ({"input_shape": []}, "not an architecture"),
         ({"weights": "imagenet"}, "not an architecture"),
-        ({"base_e": 10**6}, "more weights than the file holds"),
         ({"keras": 5}, "int is no model"),
         ({"keras": layer("Conv2D", filters=1, kernel_size=1) | {"build_config": {"input_shape": []}}}, "not an arch"),
         (of_layer(layer("Dense", units=2**40, name="last")), "more weights than the file holds"),

@@ -58,7 +58,10 @@ def test_feedback_lowers_the_error_of_outputs_that_it_has_not_seen(network, monk
     outputs = []
     head = keras.Model(network.input, network.get_layer("avgpool10").output)
     for feedback in (False, True):
-        set_tensors(network, quantiser._quantise(steps, feedback))
+        quantised = quantiser._quantise(steps, feedback)
+        for name in (f"{layer}/kernel" for layer in steps):
+            assert not quantised[name][original[name] == 0].any() and len(np.unique(quantised[name])) < 99, name
+        set_tensors(network, quantised)
         outputs.append(head.predict(unseen, verbose=0))
     set_tensors(network, original)
     rounding, fed_back = (np.linalg.norm(output - head.predict(unseen, verbose=0)) for output in outputs)

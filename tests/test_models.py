@@ -106,8 +106,6 @@ ODD = [0, -1, np.nan, np.inf, None, "", "half", [], {"a": 1}]
 BAD = {
     "input_shape": [(224, 224), (8, 8, 3), (None, None, None)],
     "base_e": [0],
-    "incr_e": [-1],
-    "freq": [1.5],
     "version": ["1.2", 1.1],
     "pools": ["conv1", ["fire10"], "", {}, True, 1.5, np.nan],
     "nb_classes": [0, 1],
@@ -141,9 +139,6 @@ def test_pools_are_where_they_are_put(model):
     assert pools == ["maxpool2", "maxpool9"]
     assert network.get_layer("maxpool2").input._keras_history.operation.name.startswith(("fire2", "maxpool2_ceil"))
     assert sizes(network, "fire2", "fire9")[0] == sizes(network, "conv1")[0]
-    own = model((64, 64, 3), 10)
-    again = model((64, 64, 3), 10, pools=models.VARIANTS[own.name].pools)
-    assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in own.layers[1:]]
 
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 98), (113, 131)], ids=str)
@@ -186,7 +181,6 @@ ONE_LINE = [
     (SqueezeNet, {"freq": 1, "use_bypass": True}, "use_bypass goes around fire3, which must keep the width"),
     (SqueezeNet, {"as_released": "pytorch"}, "as_released must be .* Received: 'pytorch'"),
     (SqueezeNet_11, {"use_bypass": True}, r'or "1.1" without bypass. Received: .1.1., True'),
-    (SqueezeNet_11, {"version": "1.0"}, "SqueezeNet_11 must be of version 1.1.* Received: version='1.0'"),
     (SqueezeNet_11, {"nb_classes": 10, "weights": "imagenet"}, "for other classes give include_top=False. Received: "),
     (
         SqueezeNet,
