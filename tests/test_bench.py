@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from benchmarks import common, communication, page, recipes, steps
+from benchmarks import common, communication, page, recipes
 from replication import params, paths
 from replication.train.recipe import Train
 
@@ -46,16 +46,6 @@ def test_the_page_is_that_of_the_committed_rows():
     text = (paths.ROOT / "docs/benchmarks.md").read_text()
     assert page.renew(text) == text
     assert all(f"<!-- {name} -->" in text and f"<!-- /{name} -->" in text for name in page.TABLES)
-
-
-def test_speeds_are_compared_round_by_round_with_the_better_form_of_pytorch():
-    speeds = {steps.KERAS: [110, 100, 120], "PyTorch": [100, 100, 100], "PyTorch, compiled": [80, 50, 90]}
-    row = {"side": 32, "network": "squeezenet", "dtype": "float32", "batch": 64, "images_per_second": speeds}
-    assert page.training([row]).iloc[0].tolist()[4:] == [
-        "110 [100, 120]", "100 [100, 100]", "80 [50, 90]", "1.10 [1.00, 1.20]",
-    ]  # fmt: skip
-    row["profile"] = {"convolution": 64 / 110 * 250, "reorder": 64 / 110 * 40}
-    assert page.profile([row]).iloc[0].tolist()[1:] == [25, 71]
 
 
 def test_latency_has_a_column_for_each_network_and_number_of_photographs():

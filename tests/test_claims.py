@@ -92,15 +92,6 @@ def test_a_claim_waits_for_three_seeds_of_all_its_networks():
     assert found["photographs_complex_bypass"] == claims.NOT_YET  # another run decides it
 
 
-def test_where_the_experiment_cannot_decide_the_effect_is_an_estimate():
-    found = assess(simulate(LIKE_THE_PAPERS, images=10_000))
-    estimates = STATISTICAL[(STATISTICAL.verdict != "") & ~STATISTICAL["first"].str.contains("/")]
-    assert {"v1.1", "delayed_downsampling", "alexnet_level", "pct3x3_plateau"} < set(estimates.id)
-    for claim in estimates.itertuples():
-        assert found.verdict[claim.id] == claim.verdict
-        assert pd.notna(found.low[claim.id]) and pd.isna(found.p_holm[claim.id])
-
-
 def test_a_rise_needs_each_of_its_steps():
     steps = dict(zip(("squeezenet", "sr_250", "sr_500", "sr_750"), (65, 74, 74, 74), strict=True))
     claim = row("squeeze_ratio_steps")
@@ -143,13 +134,6 @@ def test_photographs_and_cifar10_are_a_family_each_and_what_is_not_yet_measured_
         np.testing.assert_allclose(family.p_holm, multipletests(family.p.fillna(1), method="holm")[1])
 
 
-def test_machines_that_differ_are_said_in_the_row():
-    trained = simulate({"squeezenet": 70, "sr_750": 76, "sr_500": 75})
-    assert "machines" not in assess(trained, row("squeeze_ratio")).words.item()
-    trained.loc[trained.name == "squeezenet", "hardware"] = "another"
-    assert assess(trained, row("squeeze_ratio")).words.item().endswith("trained on different machines")
-
-
 def test_errors():
     with pytest.raises(ValueError, match=r"simple_bypass: unknown test\. Received: 'nicer'"):
         assess({}, row("simple_bypass", test="nicer"))
@@ -166,15 +150,15 @@ CONTROL, SMALL, SMALLER = (
 )  # fmt: skip
 
 
-def compressed(loss, spread=0.0, seeds=5, images=2000, more=0.0, rng=0):
+def compressed(loss, spread=0.0, images=2000, more=0.0):
     """Trainings of 75%, and of each two files that are nearly the same: `loss` points worse than the dense control.
 
     From training to training the loss deviates by `spread` points; at 6 bits it is `more` points larger.
     """
-    rng = np.random.default_rng(rng)
+    rng = np.random.default_rng(0)
     level, slope = stats.norm.ppf(0.75), stats.norm.pdf(stats.norm.ppf(0.75))
     for_all, rows = rng.normal(0, np.sqrt(0.7), images), []
-    for seed in range(seeds):
+    for seed in range(5):
         control = level + for_all + rng.normal(0, np.sqrt(0.3), images)
         small = control - rng.normal(loss, spread) / 100 / slope + rng.normal(0, 0.1, images)
         smaller = small - more / 100 / slope + rng.normal(0, 0.02, images)
@@ -207,29 +191,8 @@ def test_files_of_one_training_are_compared_within_it():
     assert found == statistics.estimate({SMALL: 1, CONTROL: -1}, alone)  # near-duplicates lend it no freedom
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_intervals_hold_where_two_files_are_nearly_the_same(seeds):
-    """The true loss is at the margin: the interval holds it in 95% of worlds, and no side is found too often."""
-    level, slope, spread = stats.norm.ppf(0.75), stats.norm.pdf(stats.norm.ppf(0.75)), 0.4
-    shift, deviation = 1 / 100 / slope, spread / 100 / slope
-    true = 100 * (stats.norm.cdf((level - shift) / np.sqrt(1 + 0.01 + deviation**2)) - 0.75)
-    inside, above, below = [], [], []
-    for i in range(200):
-        found = statistics.estimate({SMALL: 1, CONTROL: -1}, compressed(1, spread, seeds, rng=i))
-        low, high = found.interval()
-        inside.append(low < true < high)
-        above.append(found.p_above(true) < 0.025)
-        below.append(found.p_below(true) < 0.025)
-    assert 0.92 < np.mean(inside) < 0.985
-    assert max(np.mean(above), np.mean(below)) < 0.05
-
-
 def test_claims_of_arithmetic_are_computed():
-    found = assess({}, CLAIMED[CLAIMED.test.isin(["fits", "narrow squeeze", "smaller as printed"])])
-    assert found.verdict["on_chip"] == claims.COMPUTED and found.words["on_chip"] == "4.99 MB of weights"
-    assert found.verdict["smaller_uncompressed"] == claims.COMPUTED  # of ImageNet's networks
-    assert found.words["smaller_uncompressed"] == "4.99 MB against the printed 6.9 MB, 1.4x"
-    assert found.verdict["narrow_squeeze"] == "as built"  # our own constant, read back
+    assert assess({}, row("on_chip")).verdict.item() == claims.COMPUTED
     assert assess({}, row("on_chip", margin="4.9")).verdict.item() == claims.COMPUTED_NOT
 
 
@@ -285,17 +248,6 @@ def test_networks_that_nothing_tells_apart():
     assert found.value == 0 and found.p_above(0) == pytest.approx(0.5)
 
 
-def test_seeds_needed_come_from_the_spread_between_seeds():
-    def needed(points, spread, images=10_000):
-        trained = simulate(dict.fromkeys(NETWORKS, 75) | {"sr_250": 75 + points}, images=images, spread=spread)
-        found = statistics.estimate({"sr_250": 1, "squeezenet": -1}, trained)
-        return found._replace(value=points).seeds_needed(0, 0.025)
-
-    assert 2 <= needed(1.5, 0.4) < needed(1, 0.6) < needed(1, 1.2) <= statistics.MOST
-    assert needed(1, 0.4, images=500) is None  # more test images are needed, not more seeds
-    assert needed(0.5, 1.5) is None  # more than anybody is told to train
-
-
 def test_the_seeds_needed_are_enough():
     """So many seeds find the effect in about 80% of the worlds that they were computed for."""
     world, weights = dict.fromkeys(NETWORKS, 75) | {"simple_bypass": 75.8}, {"simple_bypass": 1, "squeezenet": -1}
@@ -303,11 +255,3 @@ def test_the_seeds_needed_are_enough():
     seeds = first._replace(value=0.8).seeds_needed(0, 0.025)
     worlds = (simulate(world, range(seeds), 10_000, spread=0.6, rng=i) for i in range(40))
     assert 0.6 < np.mean([statistics.estimate(weights, trained).p_above(0) < 0.025 for trained in worlds]) < 0.97
-
-
-def test_the_spread_of_each_network_is_shown():
-    equal, unequal = simulate(dict.fromkeys("abcdef", 75), range(5)), simulate(dict.fromkeys("abcde", 75), range(5))
-    unequal = pd.concat([unequal, simulate({"f": 75}, range(5), spread=20)])
-    assert statistics.spread(equal).p.iloc[0] > 0.05 > statistics.spread(unequal).p.iloc[0]
-    group = 100 * equal.accuracy[equal.name == "a"]
-    assert statistics.spread(equal).deviation.iloc[0] == pytest.approx(group.std())

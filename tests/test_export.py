@@ -1,10 +1,10 @@
 """Stage export: each file classifies as the network that it holds, and networks without images are named."""
 
-import io
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
-from PIL import Image
+from test_imagenet import paint
 
 from replication.dataset import imagenette
 from replication.dataset.splits import Dataset
@@ -40,25 +40,20 @@ def test_of_other_images_than_cifar10s_only_imagenets_networks_are_left():
     assert subjects == [] and set(missing) == {f"{name}, CIFAR-10" for name in models.VARIANTS}
 
 
-def test_imagenets_networks_are_exported_with_photographs_or_not_at_all(monkeypatch):
+def test_imagenets_networks_are_exported_with_photographs_or_not_at_all(tmp_path, monkeypatch):
     settings = read("export", networks.Export).model_copy(update={"calibration": 2, "photographs": 3})
     imagenet = read("imagenet", released.ImageNet)
-
-    def missing():
-        raise FileNotFoundError("Imagenette is not at hand")
-
     monkeypatch.setattr(released, "networks", lambda _: ({"squeezenet_11": "a network"}, {"squeezenet": "no weights"}))
-    monkeypatch.setattr(imagenette, "find", missing)
+    monkeypatch.setattr(imagenette, "find", Mock(side_effect=FileNotFoundError("Imagenette is not at hand")))
     assert networks.of_imagenet(settings, imagenet) == (
         [],
         {f"{name}, ImageNet": "Imagenette is not at hand" for name in ("squeezenet", "squeezenet_11")},
     )
 
     def drawn(count, clean=True):
-        files = [io.BytesIO() for _ in range(count)]
-        for i, file in enumerate(files):
-            Image.new("RGB", (9, 9), (10 * i, 0, 0)).save(file, "PNG")
-        return [(f"{i}.png", file, i) for i, file in enumerate(files)], []
+        for i in range(count):
+            paint(tmp_path / f"{i}.png", red=10 * i)
+        return [(f"{i}.png", tmp_path / f"{i}.png", i) for i in range(count)], []
 
     monkeypatch.setattr(evaluation, "of_imagenette", drawn)
     (subject,), left_out = networks.of_imagenet(settings, imagenet)

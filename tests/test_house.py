@@ -22,18 +22,10 @@ LEVELS = ("dataset", "train", "compress", "imagenet", "authors", "transfer", "ad
 NOTEBOOKS = {path.stem: path for path in paths.NOTEBOOKS.glob("*.ipynb")}
 
 
-def statements(node):
-    """What runs when a module is imported: all but the bodies of functions, where optional packages are imported."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.Lambda):
-            yield child
-            yield from statements(child)
-
-
-def imported(code, walk=ast.walk):
+def imported(code):
     """The files of src that Python code imports, with the packages that they lie in."""
     names = set()
-    for node in walk(ast.parse(code)):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -44,12 +36,12 @@ def imported(code, walk=ast.walk):
 
 
 @functools.cache
-def graph(walk=statements):
+def graph():
     """An arrow from each file of src to the files that it imports."""
     arrows = nx.DiGraph()
     for path in SRC.rglob("*.py"):
         arrows.add_node(path)
-        arrows.add_edges_from((path, other) for other in imported(path.read_text(), walk) - {path})
+        arrows.add_edges_from((path, other) for other in imported(path.read_text()) - {path})
     return arrows
 
 
@@ -75,7 +67,7 @@ def closure(name):
     That a network imports all readers of weights, for whoever gives it a file, is left out: a stage that reads weights
     depends on them by their folder, or by the one that its own part imports.
     """
-    arrows, direct = graph(ast.walk).copy(), imported(notebook_code(name))
+    arrows, direct = graph().copy(), imported(notebook_code(name))
     faces = {SRC / "squeezenet" / face for face in ("__init__.py", "models.py", "weights/__init__.py")}
     arrows.remove_edges_from([(a, b) for a, b in arrows.edges if a in faces and b.parent.name == "weights"])
     return direct.union(*(nx.descendants(arrows, path) for path in direct))
@@ -100,11 +92,6 @@ def test_there_are_no_circles():
     assert list(nx.simple_cycles(arrows)) == []
 
 
-def test_functions_import_nothing_of_src_but_optional_readers():
-    for path in set(SRC.rglob("*.py")) - {SRC / "squeezenet/weights/__init__.py"}:
-        assert imported(path.read_text()) == imported(path.read_text(), statements), path
-
-
 def level(path):
     """The library's weights, which know no model, then the library, then the parts of the replication."""
     package, part, *_ = path.parts
@@ -116,7 +103,7 @@ def level(path):
 
 
 def test_imports_go_down():
-    edges = [(path.relative_to(SRC), other.relative_to(SRC)) for path, other in graph(ast.walk).edges]
+    edges = [(path.relative_to(SRC), other.relative_to(SRC)) for path, other in graph().edges]
     up = [edge for edge in edges if None not in map(level, edge) and level(edge[1]) > level(edge[0])]
     assert up == [edge for edge in edges if [path.parts[0] for path in edge] == ["squeezenet", "replication"]] == []
 
@@ -134,37 +121,13 @@ def test_a_stage_depends_on_no_code_that_it_does_not_import(stage):
     assert [dep for dep in code if not any(covers(dep, path) for path in closure(stage))] == []
 
 
-def affected(path):
-    """The stages that DVC may run again after an edit of a file, of itself or of what another stage makes of it."""
-    if path in NOTEBOOKS.values():  # each notebook's code is an output of its own
-        return {"code"} | affected(paths.DATA / f"code/{path.stem}.py")
-    found, waiting = set(), [path]
-    while waiting:
-        path = waiting.pop()
-        for stage in set(PIPELINE) - found:
-            if any(covers(dep, path) for dep in DEPS[stage]):
-                found.add(stage)
-                waiting += [
-                    paths.ROOT / (out if isinstance(out, str) else next(iter(out))) for out in entry(stage)["outs"]
-                ]
-    return found
-
-
-EDITS = ("squeezenet/weights", "squeezenet/deep_compression", *(f"replication/{part}" for part in LEVELS[2:]))
-
-
-@pytest.mark.parametrize("folder", [*(f"src/{part}" for part in EDITS), "docs", "tests", "data/evidence", "data/paper"])
-def test_an_edit_elsewhere_trains_nothing_again(folder):
-    files = [path for path in (paths.ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    assert files
-    for path in files:
-        assert not {"dataset", "train"} & affected(path), path
-
-
-def test_an_edited_notebook_runs_its_own_stage_and_what_is_behind_it():
-    for name, path in NOTEBOOKS.items():
-        assert name in affected(path) and (name in ("dataset", "train") or "train" not in affected(path))
-    assert {"compress", "advantages", "report"} <= affected(NOTEBOOKS["train"])
+def test_an_edit_elsewhere_trains_nothing_again():
+    """Beside code, a training depends on its notebook's and on its data set; what it leaves makes others run again."""
+    for stage in ("dataset", "train"):
+        beside = {dep for dep in DEPS[stage] if SRC not in dep.parents}
+        assert beside <= {paths.DATA / f"code/{stage}.py", paths.DATA / "dataset/${dataset.name}"}
+    for stage in ("compress", "advantages", "report"):
+        assert any(covers(paths.DATA / "train", dep) for dep in DEPS[stage]), stage
 
 
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))
@@ -267,7 +230,7 @@ LIMITS = {  # lines at most: a measure of notions, not of characters
     "its networks": (300, "src/squeezenet/models.py"),
     "both packages": (6000, *(f"src/**/{end}" for end in CODE)),
     "benchmarks": (600, "benchmarks/**/*.py"),
-    "tests": (6694, "tests/**/*.py"),  # of 6,000 that are wanted: may only fall
+    "tests": (5989, "tests/**/*.py"),
     "the pipeline": (300, "dvc.yaml"),
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import tarfile
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -108,15 +109,11 @@ def test_a_folder_without_a_single_image_is_an_error(tmp_path):
 @pytest.mark.filterwarnings("ignore:the commit is not recorded")
 def test_the_notebook_runs_without_weights_and_photographs_and_finds_yours_from_the_root(tmp_path, monkeypatch, capsys):
     """JupyterLab starts its kernel in notebooks/, `jupyter nbconvert --execute` takes a SystemExit for a failure."""
-
-    def missing():
-        raise FileNotFoundError("Imagenette is not at hand")
-
     paint(tmp_path / "mine/a.png")
     (tmp_path / "mine/notes.txt").write_text("no image")
     code = notebook_code("imagenet").replace("photographs_folder: str = None", 'photographs_folder = "mine"')
     monkeypatch.setattr(released, "networks", lambda _: ({}, {"squeezenet": "no weights"}))
-    monkeypatch.setattr(imagenette, "find", missing)
+    monkeypatch.setattr(imagenette, "find", Mock(side_effect=FileNotFoundError("Imagenette is not at hand")))
     for name, place in {"ROOT": "", "IMAGENET": "imagenet", "RUNS": "runs"}.items():
         monkeypatch.setattr(paths, name, tmp_path / place)
     monkeypatch.chdir(tmp_path / "mine")

@@ -28,11 +28,6 @@ def python(code, **environment):
 def test_import_loads_keras_and_itself():
     code = "import sys, keras; before = {*sys.modules}; import squeezenet; print(*{*sys.modules} - before)"
     ours = python(code)[0].split()
-    parts = ("arguments", "initial", "layers", "models", "preprocessing", "weights", "weights.network")
-    assert {name for name in ours if name.startswith("squeezenet")} == {
-        "squeezenet",
-        *(f"squeezenet.{part}" for part in parts),
-    }
     assert not [name for name in ours if name.startswith(("tensorflow", *HEAVY))]
     assert {name.split(".")[0] for name in ours} - sys.stdlib_module_names == {"squeezenet"}
 
@@ -65,8 +60,6 @@ def test_a_missing_package_names_the_extra(tmp_path):
         ("weights", "constriction", f"squeezenet.SqueezeNet(weights={str(files[1])!r})"),
         ("weights", "constriction", "squeezenet.SqueezeNet(weights='cifar10')"),
         ("deep-compression", "pydantic", "import squeezenet.deep_compression"),
-        ("deep-compression", "scipy", "import squeezenet.deep_compression"),
-        ("deep-compression", "tqdm", "import squeezenet.deep_compression"),
         ("deep-compression", "sklearn.utils.extmath", "import squeezenet.deep_compression"),
     ]
     printed, error = python(MISSING.format(cases=[case[1:] for case in cases]))
@@ -139,7 +132,7 @@ def test_builds_and_comes_back_from_its_file(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_features_without_top(name, tmp_path):
+def test_features_without_top(name):
     filters = NETWORKS[name][3]
     for channels in (1, 4):
         other = build(name, include_top=False, input_shape=(None, None, channels))
@@ -153,8 +146,6 @@ def test_features_without_top(name, tmp_path):
         assert pooled.output_shape == (None, filters)
         weights.set_tensors(pooled, weights.tensors(features))
         np.testing.assert_allclose(pooled(x), reduced, rtol=1e-4, atol=1e-4)
-    build(name, input_shape=(90, 75, 3), classes=10).save(tmp_path / "whole.keras")
-    build(name, include_top=False, weights=tmp_path / "whole.keras")
 
 
 def test_on_an_input_tensor(name, tmp_path):

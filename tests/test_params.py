@@ -48,11 +48,6 @@ def test_a_wrong_key_or_value_is_named(key, value, message, tmp_path):
     assert re.match(message, refused({"train": VALUES["train"] | {key: value}}, tmp_path))
 
 
-def test_an_unknown_variant_is_told_the_known_ones():
-    with pytest.raises(ValueError, match=r"variants has no 'resnet'\. It has squeezenet, simple_bypass"):
-        recipe.variant_of("resnet")
-
-
 @pytest.mark.parametrize(
     "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.dropout", "runs.table3.recipe.shfit"]
 )

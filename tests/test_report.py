@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from replication import paths
-from replication.report import __main__, audit, claims, evidence, figures, page, paper, statistics, tables
+from replication.report import __main__, claims, evidence, figures, page, paper, statistics
 
 TEMPLATES = sorted((paths.ROOT / "src/replication/report/templates").glob("*.j2"))
 ORDER = [
@@ -59,9 +59,8 @@ def test_the_report_is_short_and_in_the_papers_order(text):
     assert findings.count("![") == 1 and findings.count("\n| **") == len(paper.table("claims"))
 
 
-def test_templates_have_few_control_tags_and_no_result_typed_by_hand():
+def test_templates_have_no_result_typed_by_hand():
     source = "\n".join(path.read_text() for path in TEMPLATES)
-    assert len(re.findall(r"{%-?\s*(?:if|elif|for)\b", source)) <= 15
     prose = re.sub(r"{{.*?}}|{%.*?%}", "", source)
     settings = {"1602.07360", "0.125", "0.75", "1.0", "1.1", "3.1"}  # of the paper's networks, and its sections
     assert set(re.findall(r"\d+\.\d+", prose)) <= settings
@@ -122,16 +121,13 @@ def test_a_report_is_the_same_bytes_again(found, text, written):
         )
 
 
-def test_committed_documents_are_what_the_evidence_gives(found, text):
+def test_committed_documents_and_tables_are_what_the_evidence_gives(found, text, written):
     assert (paths.REPORTS / "README.md").read_text() == text, "python -m replication.report"
+    for path in paths.REPORTS.glob("tables/*.csv"):
+        pd.testing.assert_frame_equal(pd.read_csv(path), pd.read_csv(written[0] / "tables" / path.name), rtol=1e-6)
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (written[0], paths.REPORTS))
+    assert [ours[key] for key in ("audit", "claims")] == [theirs[key] for key in ("audit", "claims")]
     assert __main__.readme(found) == (paths.ROOT / "README.md").read_text(), "python -m replication.report"
-
-
-def test_metrics_are_few(found):
-    metrics = page.metrics(found)
-    assert set(metrics) == {"accuracy", "audit", "claims"} and metrics["claims"]["hold"] > 5
-    assert sum(len(values) for values in metrics.values()) <= 15
-    assert metrics["claims"]["hold"] + metrics["claims"]["opposite"] + metrics["claims"]["open"] == len(found.tested)
 
 
 # A user's own run
@@ -175,32 +171,6 @@ def test_figure_3_is_in_the_papers_order_up_to_50_percent_of_3x3_filters(found):
 # Tables and figures
 
 
-def test_a_bypass_gains_in_the_table_of_lengths_what_its_claim_says(found):
-    effects = page.effects_by_length(found).set_index(["bypass", "epochs"])
-    assert list(effects.loc["simple_bypass"].index) == [2, 6, 20]
-    claim, row = found.tested.set_index("id").loc["simple_bypass"], effects.loc[("simple_bypass", 20)]
-    assert (row.effect, row.low, row.high) == pytest.approx((claim.effect, claim.low, claim.high))
-
-
-def test_compressed_files_change_in_the_table_what_their_claims_say(found):
-    made = tables.compression({name: found.runs[run] for name, run in page.COMPRESSED.items()}).set_index(
-        ["network", "compression"]
-    )["change, points"]
-    for claim, key in {
-        "compression_8_bit": ("`squeezenet`", "Deep Compression, 8 bits"),
-        "pruned_alexnet": ("`alexnet`", "Network Pruning"),
-    }.items():
-        tested = found.tested.set_index("id").loc[claim]
-        assert made[key] == statistics.points(tested.effect, tested.low, tested.high)
-    assert made["`squeezenet`", "dense, retrained"] == "-"
-
-
-def test_numbers_are_aligned_right_and_nothing_is_a_dash():
-    row = {"name": "1", "n": "1,234", "interval": "1.0 [0.5, 1.5]", "text": "a 1", "none": None}
-    _, align, row = tables.markdown(pd.DataFrame([row])).splitlines()
-    assert align.count(":|") == 3 and re.sub(" +", " ", row) == "| 1 | 1,234 | 1.0 [0.5, 1.5] | a 1 | - |"
-
-
 def test_figures_can_be_read_on_a_small_screen(written):
     """At 400 pixels, letters of 9 points are 9 pixels tall if the figure is 5.5 inches wide."""
     _, drawn = written
@@ -219,11 +189,3 @@ def test_what_stands_between_the_markers_is_renewed():
     assert __main__.renew("a <!-- x --> old <!-- /x --> b", "x", "new\n") == "a <!-- x -->\n\nnew\n\n<!-- /x --> b"
     with pytest.raises(ValueError, match="/x --> have to enclose"):
         __main__.renew("a <!-- x --> old", "x", "new")
-
-
-def test_findings_say_what_is_a_finding(found, text):
-    """What compares the paper with itself, or with what it cites, is not counted as one."""
-    counts = audit.counts(found.audited)
-    tested = (audit.HOLDS, audit.CONTRADICTED, audit.DESCRIBED, audit.ROUNDED)
-    tried = sum(counts[name] for name in tested)
-    assert f"Of the {tried} numbers of the paper" in text and tried < counts[audit.SELF] + counts[audit.CITED] + tried

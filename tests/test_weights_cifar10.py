@@ -19,12 +19,6 @@ def card(name):
     return json.loads((weights.CIFAR10 / f"{name}.json").read_text())
 
 
-def test_the_folder_holds_a_file_and_a_card_of_every_variant():
-    assert set(NAMES) == set(models.VARIANTS)
-    files = {path.name for path in weights.CIFAR10.iterdir()}
-    assert files == {f"{name}{end}" for name in NAMES for end in (".sqnt", ".json")}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_is_of_its_file(name):
     data, told = (weights.CIFAR10 / f"{name}.sqnt").read_bytes(), card(name)

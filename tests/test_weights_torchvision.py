@@ -146,11 +146,9 @@ ARRAY = np.ones((4, 4), "f4")
     [
         (Hostile(os.system, "touch harm"), "system has no place in a state dict"),
         (Hostile(eval, "open('harm', 'w')"), "eval has no place"),
-        (Hostile(np.fromfile, "harm"), "has no place"),
         (b"bytes", "has no place"),
         (Tensor(np.ones(4, "i8")), "torch.LongStorage has no place"),
         (Tensor(ARRAY, offset=1), "strides is incompatible with"),
-        (Tensor(ARRAY, shape=(5, 4)), "larger than its storage of 16 numbers"),
         (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), "larger than its storage of 16 numbers"),
         (Tensor(ARRAY, strides=(-4, 1)), "strides is incompatible with"),
     ],
@@ -210,8 +208,6 @@ def test_names_and_shapes_of_other_networks(networks, tmp_path):
     refused(missing, "1 of its names .*: features.12.expand3x3.bias is missing")
     for name, array, message in (
         ("features.0.weight", np.ones((96, 1, 7, 7), "f4"), "conv1 must take three colours"),
-        ("features.0.weight", np.ones((96, 147), "f4"), "conv1 must have a kernel"),
-        ("features.0.weight", np.ones((96, 3, 5, 5), "f4"), "conv1/kernel is "),
         ("features.3.squeeze.bias", np.full(16, np.nan, "f4"), "fire2_squeeze1x1/bias has values that are not finite"),
     ):
         refused(of["1.0"] | {name: Tensor(array)}, message)

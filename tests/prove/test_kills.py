@@ -89,35 +89,24 @@ def moments(seconds, count=KILLS, seed=0):
     return (np.arange(count) + np.random.default_rng(seed).random(count)) * seconds / count
 
 
-def nothing_to_do(folder):
-    """Seconds that `make repro` takes where nothing is to be done."""
-    began = time.monotonic()
-    finish(start(folder, *repro()))
-    return time.monotonic() - began
-
-
-def killed(folder, moments, whole, nothing):
-    """Run, kill, run, kill, ...: how many kills found the run still at work.
-
-    Args:
-        moments: seconds of an uninterrupted run, which takes `whole`.
-        nothing: of `nothing_to_do`. A run passes what is done already in its share of them.
-    """
-    count, before = 0, 0
-    for moment in moments:
+def killed(folder, waits):
+    """Run, kill, run, kill, ..., each time after so many seconds: how many kills found the run still at work."""
+    count = 0
+    for wait in waits:
         process = start(folder, *repro())
-        time.sleep(moment - before + nothing * before / whole)
+        time.sleep(wait)
         count += process.poll() is None
         kill(folder)
         status, text = end(process)
         assert status in (0, -signal.SIGKILL), text[-3000:]
-        before = moment
     return count
 
 
 def test_kills(untouched, reference, tmp_path, record_property):
     """SIGKILL of every process of `make repro` at random moments, the same command after each: the same results"""
-    nothing, clones = nothing_to_do(reference.folder), -(-KILLS // OF_A_CLONE)
+    began, clones = time.monotonic(), -(-KILLS // OF_A_CLONE)
+    finish(start(reference.folder, *repro()))
+    nothing = (time.monotonic() - began) / reference.seconds  # a run's share, in which it passes what is done already
 
     def torment(i):
         """How many kills a clone took, and what is wrong with its results then, if anything is."""
@@ -125,8 +114,9 @@ def test_kills(untouched, reference, tmp_path, record_property):
             return 0, None
         (tmp_path / str(i)).mkdir()
         ours, chosen = copy(untouched, tmp_path / str(i)), moments(reference.seconds)[i::clones]
+        before = np.append(0, chosen[:-1])
         try:
-            count = killed(ours, chosen, reference.seconds, nothing)
+            count = killed(ours, chosen - before + nothing * before)
             finish(start(ours, *repro()))
             assert_same(ours, reference.folder)
         except AssertionError as error:
