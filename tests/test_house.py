@@ -227,7 +227,7 @@ LIMITS = {  # lines at most: a measure of notions, not of characters
     "its networks": (300, "src/squeezenet/models.py"),
     "both packages": (6000, *(f"src/**/{end}" for end in CODE)),
     "benchmarks": (600, "benchmarks/**/*.py"),
-    "tests": (5989, "tests/**/*.py"),
+    "tests": (5990, "tests/**/*.py"),
     "the pipeline": (300, "dvc.yaml"),
 }
 
