@@ -48,11 +48,6 @@ def test_the_page_is_that_of_the_committed_rows():
     assert all(f"<!-- {name} -->" in text and f"<!-- /{name} -->" in text for name in page.TABLES)
 
 
-def test_latency_has_a_column_for_each_network_and_number_of_photographs():
-    rows = [{"network": name, "batch": 1, "ms": {"LiteRT": [7.5, 7, 9]}} for name in ("squeezenet", "squeezenet_11")]
-    assert page.latency(rows).iloc[0].tolist() == ["LiteRT", "7.5 [7.0, 9.0]", "7.5 [7.0, 9.0]"]
-
-
 def test_our_schedules_reach_their_accuracy_on_every_seed():
     rows = {(row["recipe"], row["epochs"], row["seed"]): row for row in common.load("recipes")}
     assert set(rows) == {tuple(cell.values()) for cell in recipes.cells()}

@@ -150,12 +150,12 @@ CONTROL, SMALL, SMALLER = (
 )  # fmt: skip
 
 
-def compressed(loss, spread=0.0, images=2000, more=0.0):
+def compressed(loss, spread=0.0, images=2000, more=0.0, rng=0):
     """Trainings of 75%, and of each two files that are nearly the same: `loss` points worse than the dense control.
 
     From training to training the loss deviates by `spread` points; at 6 bits it is `more` points larger.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(rng)
     level, slope = stats.norm.ppf(0.75), stats.norm.pdf(stats.norm.ppf(0.75))
     for_all, rows = rng.normal(0, np.sqrt(0.7), images), []
     for seed in range(5):
@@ -189,6 +189,22 @@ def test_files_of_one_training_are_compared_within_it():
     assert found.value / np.sqrt(found.by_seeds) == pytest.approx(test.statistic) and found.df_seeds == 4
     alone = world[world.name.isin([SMALL, CONTROL])]
     assert found == statistics.estimate({SMALL: 1, CONTROL: -1}, alone)  # near-duplicates lend it no freedom
+
+
+def test_intervals_hold_where_two_files_are_nearly_the_same():
+    """The true loss is at the margin: the interval holds it in 95% of worlds, and no side is found too often."""
+    level, slope, spread = stats.norm.ppf(0.75), stats.norm.pdf(stats.norm.ppf(0.75)), 0.4
+    shift, deviation = 1 / 100 / slope, spread / 100 / slope
+    true = 100 * (stats.norm.cdf((level - shift) / np.sqrt(1 + 0.01 + deviation**2)) - 0.75)
+    inside, above, below = [], [], []
+    for i in range(200):
+        found = statistics.estimate({SMALL: 1, CONTROL: -1}, compressed(1, spread, rng=i))
+        low, high = found.interval()
+        inside.append(low < true < high)
+        above.append(found.p_above(true) < 0.025)
+        below.append(found.p_below(true) < 0.025)
+    assert 0.92 < np.mean(inside) < 0.985
+    assert max(np.mean(above), np.mean(below)) < 0.05
 
 
 def test_claims_of_arithmetic_are_computed():

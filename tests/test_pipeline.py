@@ -166,6 +166,17 @@ def test_one_edited_variant_reruns_alone(project):
         run(project, "git", "checkout", "-q", "params.yaml")
 
 
+def test_an_edit_elsewhere_trains_nothing_again(project):
+    """Of a reader of weights, of an exporter, of the report's words. Of a notebook's prose: test_house.py."""
+    for name in ("squeezenet/weights/caffe.py", "replication/export/formats.py", "replication/report/page.py"):
+        with (project / "src" / name).open("a") as file:
+            file.write("# edited\n")
+    try:
+        assert set(planned(project)) == {"imagenet", "transfer", "export", "report"}
+    finally:
+        run(project, "git", "checkout", "-q", "src")
+
+
 def test_a_stage_runs_the_code_of_its_own_folder(tmp_path):
     """As in `dvc exp run --temp`, which works in a copy, whatever PYTHONPATH or the installed package name."""
     shutil.copytree(ROOT / "src", tmp_path / "src")

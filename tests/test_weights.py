@@ -381,13 +381,6 @@ def test_the_packaged_imagenet_weights_are_those_of_the_card():
             assert np.linalg.norm(tensor - exact[name]) <= 0.02 * np.linalg.norm(exact[name]), name
 
 
-def test_a_file_of_another_model_is_refused(tmp_path):
-    path = tmp_path / "other.keras"
-    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")]).save(path)
-    with pytest.raises(ValueError, match=r"weights must be of a network like this one: .* in the file and "):
-        SqueezeNet_11(**SMALL, weights=path)
-
-
 def test_pixels_become_bgr_without_the_mean():
     pixels = np.array([[[255, 0, 10]]], np.uint8)
     expected = [[[10 - 104, 0 - 117, 255 - 123]]]
@@ -417,8 +410,6 @@ def test_labels_are_keras_own():
     assert [entry[2] for entry in best] == sorted(probabilities[0], reverse=True)[:4]
     assert cat == ("n02123045", "tabby", 1)
     assert [len(row) for row in decode_predictions(probabilities)] == [5, 5]
-    wnids = [wnid for wnid, _, _ in decode_predictions(probabilities[:1], top=1000)[0]]
-    assert len(set(wnids)) == 1000 and all(len(wnid) == 9 and wnid[0] == "n" for wnid in wnids)
 
 
 @pytest.mark.parametrize("shape", [(1000,), (2, 10), (1, 2, 1000)])

@@ -95,6 +95,22 @@ def test_damage_is_one_clear_error(data):
             sqnt.decode(data)
 
 
+@settings(max_examples=300, deadline=None)
+@given(damaged(*FILES))
+def test_hostile_files_end_in_the_same_error_within_bounds(data):
+    """With the right checksum, damage may decode to other values, but to nothing else than tensors or that error."""
+    tracemalloc.start()
+    try:
+        _, tensors = sqnt.decode(reseal(data))
+        assert all(np.isfinite(tensor).all() for tensor in tensors.values())
+    except ValueError as error:
+        assert str(error).startswith("damaged network file: ")
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 16 * (sqnt.MOST_EXPANSION * len(data) + sqnt.ROOM) + 8 * sqnt.MOST_HEADER
+
+
 def header_of(data):
     return json.loads(zlib.decompress(sqnt._sections(data)["header"]))
 

@@ -199,19 +199,12 @@ def another_user(home):
 
 
 class Reference(NamedTuple):
-    """An uninterrupted run, with another beside it as the proofs of kills have it.
+    """An uninterrupted run, with another beside it as the proofs of kills have it."""
 
-    Attributes:
-        folder: the clone, in a path that shells split.
-        seconds: that it took.
-        other: the process beside it, in another clone: one training at a time, by another user.
-        words: before that user's command.
-    """
-
-    folder: Path
+    folder: Path  # the clone, in a path that shells split
     seconds: float
-    other: subprocess.Popen
-    words: list
+    other: subprocess.Popen  # the one beside it, in another clone: one training at a time, by another user
+    words: list  # before that user's command
 
 
 @pytest.fixture(scope="session")
