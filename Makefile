@@ -77,7 +77,7 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	  && $(STAGES) | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && $(STAGES) | grep advantages@ | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$($(STAGES) | wc -l)"
-	@echo "The report: reports/README.md, as a page reports/report.html"
+	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
 	python -m replication.train $(RUN) > .dvc/tmp/evidence
@@ -99,7 +99,7 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	  && { dvc exp run -q $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 25 data/logs/dataset.log >&2; exit 1; }; } \
 	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
-	@echo "The quick run's reports: $(COPY)/reports/README.md, $(COPY)/reports/report.html"
+	@echo "All of it lies in $(COPY)"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.
 PYTEST = pytest -n 2 --dist loadfile --no-loadscope-reorder
