@@ -61,7 +61,7 @@ unlock: venv
 	@git rev-parse -q --verify HEAD > /dev/null \
 	  || { echo "DVC needs git: clone the project, or in a ZIP, git init && git add . && git commit -m ZIP"; exit 1; }
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
-	@! dvc stage list --name-only 2>&1 | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
+	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
 # Names of stages, one a line -> the same names, each once it is reproduced; what a stage prints goes to data/logs.
