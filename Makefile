@@ -113,7 +113,7 @@ test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline 
 
 test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
 	$(PYTEST)
-	KERAS_BACKEND=jax pytest -m jax
+	KERAS_BACKEND=jax pytest -n 2 -m jax
 
 PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
 
