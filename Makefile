@@ -111,9 +111,9 @@ lint: venv
 test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: seven minutes
 	$(PYTEST) -m "not slow"
 
-test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
+test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: fifteen minutes
 	$(PYTEST)
-	KERAS_BACKEND=jax pytest -n 2 -m jax
+	KERAS_BACKEND=jax pytest -m jax
 
 PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
 
