@@ -113,6 +113,7 @@ def test_a_stage_depends_on_what_its_result_depends_on(stage):
     decides = {path for path in closure(stage) - NO_RESULT if path.name != "__init__.py"}
     missing = {path for path in decides if not any(covers(dep, path) for dep in DEPS[stage])}
     assert missing == set() and paths.DATA / f"code/{stage}.py" in DEPS[stage]
+    assert stage in NOTEBOOKS and (SRC / "replication" / stage).is_dir()  # one name in all places
 
 
 @pytest.mark.parametrize("stage", STAGES)
