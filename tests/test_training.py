@@ -200,7 +200,7 @@ def folder(tmp_path_factory):
 def folder_settings(settings, folder):
     places = {"train": folder / "train", "validation": folder / "val", "truth": None, "side": 40}
     data = DATASET.model_dump() | {"name": "folder", "folder": places, "validation": 12}
-    changed = {"batch_size": 6, "accumulate": 2, "dropout": 0.2, "crop": 32, "shift": 4, "epochs": 4}
+    changed = {"batch_size": 6, "accumulate": 2, "dropout": 0.2, "crop": 32, "shift": 4, "epochs": 5}
     return Settings(settings.options, settings.train.model_copy(update=changed), splits.Dataset.model_validate(data))
 
 
@@ -232,7 +232,7 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_pa
     model = check_resumption(folder_settings, listed, tmp_path, monkeypatch, updates=5)
     folder, test = tmp_path / "whole/half_width", splits.load("test", folder_settings.dataset, listed)
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
-    assert history.loss.iloc[-1] < 0.95 * history.loss.iloc[0]
+    assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
     assert metrics["parameters"] == model.layers[-1].count_params() and model.input_shape == (None, 32, 32, 3)
     images = np.stack([test.images.crop(i, 32) for i in range(len(test.labels))])
@@ -344,6 +344,7 @@ def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, q
 
 
 OTHERS = {
+    "a rate": lambda s, both: (s._replace(train=s.train.model_copy(update={"learning_rate": 0.01})), both),
     "a seed": lambda s, both: (s._replace(train=s.train.model_copy(update={"seed": 8})), both),
     "a network with the same weights": lambda s, both: (s._replace(options=s.options | {"use_bypass": "simple"}), both),
     "labels": lambda s, both: (s, [both[0]._replace(labels=both[0].labels[::-1]), both[1]]),
