@@ -72,11 +72,11 @@ REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} > data/log
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
 	@mkdir -p data/logs
-	@{ printf 'code\ndataset\n' | $(call REPRO,1) \
-	  && $(STAGES) | grep train@ | sed '1!G;h;$$!d' | $(call REPRO,$(JOBS)) \
-	  && $(STAGES) | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
-	  && export KERAS_BACKEND=tensorflow && $(STAGES) | grep advantages@ | $(call REPRO,$(JOBS)) \
-	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$($(STAGES) | wc -l)"
+	@all="$$($(STAGES))"; { printf 'code\ndataset\n' | $(call REPRO,1) \
+	  && echo "$$all" | grep train@ | sed '1!G;h;$$!d' | $(call REPRO,$(JOBS)) \
+	  && echo "$$all" | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
+	  && export KERAS_BACKEND=tensorflow && echo "$$all" | grep advantages@ | $(call REPRO,$(JOBS)) \
+	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
@@ -113,7 +113,6 @@ test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline 
 
 test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: fifteen minutes
 	$(PYTEST)
-	KERAS_BACKEND=jax pytest -m jax
 
 PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
 

@@ -44,7 +44,7 @@ def test_retraining_stays_within_zeros_and_shared_values(eager, shared):
     network = model.layers[-1]
     before = deep_compression.share_network(deep_compression.prune_network(weights.tensors(network), quality=0.8), 3)
     weights.set_tensors(network, before)
-    retrain(model, split, split, recipe, 0.05, images=40, seed=0, shared=shared, epochs=2)
+    retrain(model, split, recipe, 0.05, images=40, seed=0, shared=shared, epochs=2)
     assert int(model.optimizer.iterations) == 4
     for name, after in weights.tensors(network).items():
         if after.ndim > 1:

@@ -91,11 +91,6 @@ def planned(folder):
     return [stage for stage in changed if re.fullmatch(rf"[a-z]+(@({'|'.join(VARIANTS)}))?", stage)]
 
 
-def predictions(folder, variant):
-    with np.load(folder / f"data/train/{variant}/predictions.npz") as arrays:
-        return arrays["probabilities"]
-
-
 def read(folder, name):
     return json.loads((folder / name).read_text())
 
@@ -113,7 +108,8 @@ def test_every_variant_leaves_its_results(project):
         metrics = read(project, f"data/train/{variant}/metrics.json")
         assert (metrics["dataset"], metrics["epochs"], metrics["test_images"]) == ("CIFAR-10", 2, 300)
         assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
-        assert np.isclose(predictions(project, variant).sum(1), 1, atol=1e-3).all()
+        with np.load(project / f"data/train/{variant}/predictions.npz") as predictions:
+            assert np.isclose(predictions["probabilities"].sum(1), 1, atol=1e-3).all()
         assert read(project, f"data/metrics/train/{variant}.json")["accuracy"] == round(metrics["accuracy"], 4)
         assert (project / f"data/runs/train/{variant}.ipynb").exists()
 
@@ -201,21 +197,6 @@ def test_an_experiment_elsewhere_leaves_the_workspace_alone(project):
 
 
 @pytest.mark.slow
-def test_an_identical_training_reruns_nothing_behind_it(project):
-    run(project, "dvc", "repro", "-f", "-s", "--no-run-cache", "train@squeezenet")
-    assert planned(project) == []
-
-
-@pytest.mark.slow
-def test_what_was_trained_before_is_not_trained_again(project):
-    """As after `git stash`."""
-    edit(project, variants__half_width={"model": "squeezenet", "compression": 0.25})
-    run(project, "dvc", "repro", "-s", "train@half_width")
-    run(project, "git", "checkout", "-q", "params.yaml")
-    assert "is cached - skipping run" in run(project, "dvc", "repro", "-s", "train@half_width")
-
-
-@pytest.mark.slow
 def test_a_recorded_training_leaves_its_row_and_is_compared_with_it(project):
     run(project, *MAKE, "evidence", "RUN=tiny")
     row = read(project, "data/evidence/tiny/half_width-3.json")
@@ -249,7 +230,7 @@ def test_a_second_clone_pulls_the_networks_and_trains_nothing(project, tmp_path)
 
 @pytest.mark.slow
 def test_of_half_a_lock_file_nothing_trains_again(project):
-    """As DVC leaves it, killed while it writes."""
+    """As DVC leaves it, killed while it writes. What the lock file has lost, DVC's cache of runs knows."""
     lock = project / "dvc.lock"
     whole = lock.read_bytes()
     lock.write_bytes(whole[: whole.rindex(b"- path") + 1])
@@ -277,4 +258,5 @@ def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_pat
     run(folder, *command)
     assert "going on after epoch" in (folder / "data/runs/train/half_width.ipynb").read_text()
     assert not list(folder.glob("data/interrupted/*"))
-    np.testing.assert_array_equal(predictions(folder, "half_width"), predictions(project, "half_width"))
+    for path in (folder / "data/train/half_width").iterdir():  # equal bytes: nothing behind it runs again
+        assert path.read_bytes() == (project / "data/train/half_width" / path.name).read_bytes(), path.name

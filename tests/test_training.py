@@ -226,11 +226,10 @@ def test_a_folder_is_listed_and_split(listed, folder_settings):
 
 
 @pytest.mark.jax
-def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_path, monkeypatch):
+def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
     """And its network takes raw pixels, and gives the predictions beside it."""
-    # An epoch of 60 images, 12 to an update.
-    model = check_resumption(folder_settings, listed, tmp_path, monkeypatch, updates=5)
-    folder, test = tmp_path / "whole/half_width", splits.load("test", folder_settings.dataset, listed)
+    folder, test = tmp_path / "half_width", splits.load("test", folder_settings.dataset, listed)
+    model = train(folder_settings, listed, folder)
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
@@ -244,10 +243,23 @@ def test_training_on_a_folder_learns_and_resumes(listed, folder_settings, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.jax
-def test_resumed_training_equals_the_uninterrupted_one(noise, settings, tmp_path, monkeypatch):
-    """On JAX as on an accelerator, where the images stay."""
+@pytest.mark.parametrize(("root", "of", "updates"), [("noise", "settings", 14), ("listed", "folder_settings", 5)])
+def test_resumed_training_equals_the_uninterrupted_one(root, of, updates, request, tmp_path, monkeypatch):
+    """Interrupted after so many updates; on JAX, of arrays as on an accelerator, where the images stay."""
     monkeypatch.setattr(records, "accelerator", lambda: "a device" if keras.backend.backend() == "jax" else None)
-    check_resumption(settings, noise, tmp_path, monkeypatch, updates=14)  # 2 epochs of 200 images in batches of 32
+    root, settings = request.getfixturevalue(root), request.getfixturevalue(of)
+    once, twice = (tmp_path / name / "half_width" for name in ("whole", "resumed"))
+    for folder in (once, twice):
+        folder.parent.mkdir()
+    train(settings, root, once)
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        stop_after(updates, patch)
+        train(settings, root, twice)
+    assert not twice.exists() and list(paths.INTERRUPTED.glob("*/state.keras"))
+    train(settings, root, twice)
+    for path in once.iterdir():  # equal bytes: what depends on a training does not run again
+        assert path.read_bytes() == (twice / path.name).read_bytes(), path.name
+    assert list(paths.INTERRUPTED.iterdir()) == []
 
 
 @pytest.mark.jax
@@ -285,22 +297,6 @@ def stop_after(updates, monkeypatch):
         return epoch_of(model, *arguments)
 
     monkeypatch.setattr(loop, "run_epoch", interrupted)
-
-
-def check_resumption(settings, root, tmp_path, monkeypatch, updates):
-    once, twice = (tmp_path / name / "half_width" for name in ("whole", "resumed"))
-    for folder in (once, twice):
-        folder.parent.mkdir()
-    whole = train(settings, root, once)
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        stop_after(updates, patch)
-        train(settings, root, twice)
-    assert not twice.exists() and list(paths.INTERRUPTED.glob("*/state.keras"))
-    train(settings, root, twice)
-    for path in once.iterdir():  # equal bytes: what depends on a training does not run again
-        assert path.read_bytes() == (twice / path.name).read_bytes(), path.name
-    assert list(paths.INTERRUPTED.iterdir()) == []
-    return whole
 
 
 @pytest.fixture
@@ -402,10 +398,13 @@ def test_two_processes_equal_one(listed, folder_settings, tmp_path):
         command = [sys.executable, "-c", RUN, tmp_path, name]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
-    together = {"JOB_ADDRESSES": address, "NUM_PROCESSES": "2"}
-    for process in (start("one"), start("two", **together, PROCESS_ID="0"), start("two", **together, PROCESS_ID="1")):
-        output, _ = process.communicate(timeout=240)
-        assert process.returncode == 0, output
+    def end(*processes):
+        for process in processes:
+            output, _ = process.communicate(timeout=240)
+            assert process.returncode == 0, output
+
+    end(start("one"))
+    end(*(start("two", JOB_ADDRESSES=address, NUM_PROCESSES="2", PROCESS_ID=each) for each in "01"))
     models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("one", "two")]
     start = built(folder_settings, splits.describe(folder_settings.dataset, listed))
     one, two, drawn = (np.concatenate([w.ravel() for w in m.layers[-1].get_weights()]) for m in (*models, start))

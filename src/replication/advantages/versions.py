@@ -36,12 +36,12 @@ class Versions:
         pruned: tensors of the pruned network, as stage `compress` leaves it.
         plan: `Plan`.
         settings: `compress.steps.Compress`: learning rates, and what pruning keeps.
-        splits: training and validation `splits.Split`.
+        split: training `splits.Split`.
     """
 
-    def __init__(self, training, model, pruned, plan, settings, splits):
+    def __init__(self, training, model, pruned, plan, settings, split):
         self.training, self.model, self.network, self.pruned = training, model, model.layers[-1], pruned
-        self.plan, self.settings, (self.train, self.validation) = plan, settings, splits
+        self.plan, self.settings, self.split = plan, settings, split
         shape = {"input_shape": list(self.network.input_shape[1:]), "nb_classes": self.network.output_shape[-1]}
         self.architecture = {**shape, **training.options}
         self.trained, self.rows = weights.tensors(self.network), []
@@ -90,11 +90,11 @@ class Versions:
         rate = self.settings.learning_rate["shared" if kind == "shared" else "pruned"]
         images = self.plan.images[kind]
         recipe = self.training.recipe
-        retrain(self.model, self.train, self.validation, recipe, rate, images, recipe.seed, kind == "shared")
+        retrain(self.model, self.split, recipe, rate, images, recipe.seed, kind == "shared")
         return weights.tensors(self.network)
 
     def _measure(self, form, how, old, new, kind):
-        images = min(self.plan.images[kind], len(self.train.labels))
+        images = min(self.plan.images[kind], len(self.split.labels))
         before, after = updates.raw(old), updates.raw(new)
         update, deflated = updates.encode(old, new), updates.deflate(after, before)
         arrived = updates.apply(old, update)

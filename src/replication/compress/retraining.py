@@ -37,7 +37,7 @@ class SharedSGD(CaffeSGD):
         return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
 
 
-def retrain(model, split, validation, recipe, learning_rate, images, seed, shared=False, epochs=1):
+def retrain(model, split, recipe, learning_rate, images, seed, shared=False, epochs=1):
     """Continue training a compressed model within its zeros and, if `shared`, within its shared values.
 
     Args:
@@ -64,4 +64,4 @@ def retrain(model, split, validation, recipe, learning_rate, images, seed, share
     optimizer.groups = groups
     model.optimizer = optimizer
     for epoch in range(epochs):
-        run_epoch(model, split, validation, recipe, seed, epoch)
+        run_epoch(model, split, None, recipe, seed, epoch)

@@ -84,7 +84,7 @@ class Compression:
         """
         weights.set_tensors(self.network, tensors)
         how = self.recipe, self.settings.learning_rate[kind], self.plan.retrain[kind], self.recipe.seed
-        retrain(self.model, self.train, self.validation, *how, shared, self.epochs if kind == "pruned" else 1)
+        retrain(self.model, self.train, *how, shared, self.epochs if kind == "pruned" else 1)
         return weights.tensors(self.network)
 
     def accuracy(self, tensors):

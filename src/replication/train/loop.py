@@ -133,6 +133,7 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
 
     Args:
         learner: the model, or a `Resident` of it and the training images.
+        validation: None leaves its columns out.
         recipe: `Train`: the size of the batches, the augmentation of photographs.
 
     Returns:
@@ -155,16 +156,12 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
         if isinstance(images, photographs.Photographs):
             images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
         fed = feed(model, images, labels, recipe.batch_size // processes)
-    options = {
-        "shuffle": False,
-        "initial_epoch": epoch,
-        "epochs": epoch + 1,
-        "callbacks": list(callbacks),
-        "verbose": 0,
-    }
-    result = learner.fit(**fed, **options)
-    with devices.alone(model) as copy:
-        checked = copy.evaluate(**feed(model, *validation), return_dict=True, verbose=0)
+    options = {"shuffle": False, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
+    result = learner.fit(**fed, **options, callbacks=list(callbacks))
+    checked = {}
+    if validation is not None:
+        with devices.alone(model) as copy:
+            checked = copy.evaluate(**feed(model, *validation), return_dict=True, verbose=0)
     rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
     logs = {name: values[0] for name, values in result.history.items()}
     logs |= {f"val_{name}": value for name, value in checked.items()}
