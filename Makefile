@@ -64,9 +64,9 @@ unlock: venv
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Names of stages, one a line -> the same names, each once it is reproduced; what a stage prints goes to data/logs.
+# Names of stages, one a line -> the same names, each once it is reproduced; data/logs keeps what the stages print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
-REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} > data/logs/{}.log 2>&1 && echo {} \
+REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} >> data/logs/{}.log 2>&1 && echo {} \
   || { tail -n 25 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.

@@ -12,8 +12,8 @@ from replication import paths
 
 # Side of an image in pixels -> networks and batches. At 128 pixels the networks have the paper's stem.
 NETWORKS = {
-    32: (["squeezenet", "sr_1000", "alexnet"], [64, 256]),
     128: (["squeezenet", "squeezenet_11", "sr_1000", "alexnet"], [64]),
+    32: (["squeezenet", "sr_1000", "alexnet"], [64, 256]),
 }
 DTYPES = ["float32", "mixed_bfloat16"]
 KERAS = "Keras on TensorFlow"
