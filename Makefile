@@ -66,8 +66,8 @@ unlock: venv
 
 # Names of stages, one a line -> the same names, each once it is reproduced; data/logs keeps what the stages print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
-REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -q -s {} >> data/logs/{}.log 2>&1 && echo {} \
-  || { tail -n 25 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
+REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -s {} >> data/logs/{}.log 2>&1 && echo {} \
+  || { tail -n 50 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
@@ -96,8 +96,8 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
-	  && { dvc exp run -q $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
-	    || { tail -n 25 data/logs/dataset.log >&2; exit 1; }; } \
+	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
+	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; } \
 	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "All of it lies in $(COPY)"
 
