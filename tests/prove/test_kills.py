@@ -24,7 +24,7 @@ FULL = {
         2**20,
         ["compress@squeezenet", "authors", "imagenet", "transfer", "advantages@squeezenet", "export"],
     ),
-    "the report": (2**18, ["report"]),
+    "the report": (2**19, ["report"]),
 }
 
 
