@@ -16,11 +16,7 @@ def load(topic):
 
 
 def fill(topic, cells, measure):
-    """Measure each cell, a dict of keywords, that has no row yet, and add its row to data/bench/TOPIC.json.
-
-    Raises:
-        ValueError: the other rows come from another machine.
-    """
+    """Measure each cell, a dict of keywords, that has no row yet, and add its row to data/bench/TOPIC.json."""
     path, source = paths.BENCH / f"{topic}.json", records.provenance()
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     source["versions"] |= {name: installed[name] for name in PACKAGES if name in installed}
@@ -28,7 +24,5 @@ def fill(topic, cells, measure):
         rows = load(topic)
         if any(cell.items() <= row.items() for row in rows):
             continue
-        if rows and rows[0]["hardware"] != source["hardware"]:
-            raise ValueError(f"{path} comes from {rows[0]['hardware']}. Delete it to measure on {source['hardware']}.")
         print(topic, cell, flush=True)
         records.write(path, json.dumps([*rows, cell | measure(**cell) | source], indent=1) + "\n")

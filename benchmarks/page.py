@@ -31,7 +31,8 @@ def training(rows):
         best = max((name for name in speeds if "PyTorch" in name), key=lambda name: np.median(speeds[name]))
         cell = {"pixels": row["side"], "network": f"`{row['network']}`", "dtype": row["dtype"], "batch": row["batch"]}
         cell |= {name: spread(each) for name, each in speeds.items()}
-        table.append(cell | {"ratio": spread(np.divide(speeds[steps.KERAS], speeds[best]), 2)})
+        ratio = spread(np.divide(speeds[steps.KERAS], speeds[best]), 2)
+        table.append(cell | {"ratio": ratio, "machine": row["hardware"]})
     return pd.DataFrame(table)
 
 
