@@ -111,7 +111,7 @@ lint: venv
 test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: seven minutes
 	$(PYTEST) -m "not slow"
 
-test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: fifteen minutes
+test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
 	$(PYTEST)
 
 PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
