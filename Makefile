@@ -94,7 +94,7 @@ communication: jax unlock ## what two processes send each other in training, cou
 
 quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
-	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
+	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; } \
