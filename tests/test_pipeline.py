@@ -45,7 +45,7 @@ def edit(folder, **changes):
 
 
 def clone(folder):
-    """A clone with the working tree's files, committed, on a tiny budget; downloads and DVC's cache are shared."""
+    """A clone with the working tree's files, committed, on a tiny budget; downloads are shared."""
     run(ROOT, "git", "clone", "-q", ".", str(folder))
     for name in run(ROOT, "git", "ls-files", "-m", "-o", "--exclude-standard").splitlines():
         if (ROOT / name).is_file():
@@ -55,7 +55,6 @@ def clone(folder):
             (folder / name).unlink(missing_ok=True)
     (ROOT / "data/external").mkdir(exist_ok=True)
     (folder / "data/external").symlink_to(ROOT / "data/external")
-    (folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {ROOT / '.dvc/cache'}\n")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["dataset"] |= {"name": "cifar10", "limit": 300, "validation": 5000}
     params["train"] |= {"epochs": 2, "seed": 1}

@@ -166,7 +166,6 @@ def copy(folder, target):
 def untouched(tmp_path_factory):
     """A clone on the budget of the normal suite, its downloads beside it, whose DVC knows no result yet."""
     folder = test_pipeline.clone(tmp_path_factory.mktemp("untouched") / "squeezenet")
-    (folder / ".dvc/config.local").unlink()
     external = folder / "data/external"
     external.unlink()
     external.mkdir()
