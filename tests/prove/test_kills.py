@@ -24,7 +24,7 @@ FULL = {
         2**20,
         ["compress@squeezenet", "authors", "imagenet", "transfer", "advantages@squeezenet", "export"],
     ),
-    "DVC's tables": (2**18, ["report"]),
+    "the report": (2**18, ["report"]),
 }
 
 
@@ -50,10 +50,12 @@ def interrupt(folder, reference):
 def fill(folder, reference):
     """No room when the files of FULL are written: a line says so, and with room the same command goes on."""
     for what, (most, stages) in tqdm(FULL.items(), "full disks"):
-        bounded = start(folder, "prlimit", f"--fsize={most}", *repro())
+        # The report has no file as large as DVC's own tables.
+        command = ("papermill", "notebooks/report.ipynb", "data/runs/report.ipynb") if stages == ["report"] else repro()
+        bounded = start(folder, "prlimit", f"--fsize={most}", *command)
         status, text = end(bounded)
         assert status, f"{what}: {most} bytes were enough"
-        assert re.search("File too large|disk is full|disk I/O error", text), f"{what}: {text[-3000:]}"
+        assert re.search("File too large|disk is full", text), f"{what}: {text[-3000:]}"
         for stage in stages:
             finish(start(folder, "dvc", "repro", "-s", stage))
     finish(start(folder, *repro()))
@@ -78,7 +80,7 @@ def test_interrupts(disturbed, record_property):
 
 
 def test_full_disks(disturbed, record_property):
-    """A disk is full when the data set, a checkpoint, compressed networks, DVC's tables are written: a line says so,
+    """A disk is full when the data set, a checkpoint, compressed networks, the report are written: a line says so,
     and the same command ends in the same results once there is room"""
     disturbed[fill].result()
     record_property("tried", len(FULL))
