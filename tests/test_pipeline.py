@@ -97,6 +97,8 @@ def read(folder, name):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = clone(tmp_path_factory.mktemp("a päth with spaces") / "squeezenet")
+    # `dvc exp run --temp` notes this path in ASCII.
+    run(folder, "dvc", "cache", "dir", "--local", str(tmp_path_factory.mktemp("cache")))
     said = run(folder, *MAKE, "repro")
     assert "train@squeezenet" in said and len(said.splitlines()) < 60, said  # a line a stage, with a bar
     return folder
