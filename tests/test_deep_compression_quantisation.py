@@ -48,11 +48,12 @@ def test_a_budget_without_need_or_hope_is_an_error(quantiser):
             quantiser.encode(budget, ARCHITECTURE)
 
 
-@pytest.mark.parametrize("most", [quantisation.MOST_FACTORS, 0])  # a factor for each filter, and one for all
-def test_feedback_lowers_the_error_of_outputs_that_it_has_not_seen(network, monkeypatch, most):
+@pytest.mark.parametrize("for_all", [False, True])  # a factor for each filter, and one for all
+def test_feedback_lowers_the_error_of_outputs_that_it_has_not_seen(network, quantiser, monkeypatch, for_all):
     """At the same steps, feedback against rounding."""
-    monkeypatch.setattr(quantisation, "MOST_FACTORS", most)
-    quantiser = quantisation.Quantiser(network, "avgpool10", images(12, seed=0))
+    if for_all:
+        monkeypatch.setattr(quantisation, "MOST_FACTORS", 0)
+        quantiser = quantisation.Quantiser(network, "avgpool10", images(12, seed=0))
     steps = {name: 0.3 * quantiser.tensors[f"{name}/kernel"].std() for name in quantiser.layers}
     unseen, original = images(12, seed=7), quantiser.tensors
     outputs = []

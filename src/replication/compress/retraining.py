@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from replication.train.loop import run_epoch
-from replication.train.recipe import CaffeSGD, compile_for, updates_of
+from replication.train.recipe import CaffeSGD, compile_for, compile_with, updates_of
 from squeezenet import weights
 
 
@@ -62,6 +62,6 @@ def retrain(model, split, recipe, learning_rate, images, seed, shared=False, epo
     compile_for(model, recipe, epochs * updates_of(split, recipe))
     optimizer = SharedSGD.from_config(model.optimizer.get_config())
     optimizer.groups = groups
-    model.optimizer = optimizer
+    compile_with(model, optimizer)
     for epoch in range(epochs):
         run_epoch(model, split, None, recipe, seed, epoch)

@@ -44,7 +44,6 @@ def fit(model, training, validation, recipe, title):
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = updates_of(training, recipe), []
     if (folder / "state.keras").exists():
-        model.optimizer.build(model.trainable_variables)
         model.load_weights(folder / "state.keras")  # and the optimiser's state
         rows = pd.read_csv(folder / "history.csv").to_dict("records")
     start = int(model.optimizer.iterations) // updates
