@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from replication.train.loop import run_epoch
-from replication.train.recipe import CaffeSGD, compile_for, compile_with, updates_of
+from replication.train.recipe import CaffeSGD, compile_for, updates_of
 from squeezenet import weights
 
 
@@ -59,9 +59,7 @@ def retrain(model, split, recipe, learning_rate, images, seed, shared=False, epo
     drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
-    compile_for(model, recipe, epochs * updates_of(split, recipe))
-    optimizer = SharedSGD.from_config(model.optimizer.get_config())
-    optimizer.groups = groups
-    compile_with(model, optimizer)
+    compile_for(model, recipe, epochs * updates_of(split, recipe), SharedSGD)
+    model.optimizer.groups = groups
     for epoch in range(epochs):
         run_epoch(model, split, None, recipe, seed, epoch)

@@ -150,9 +150,9 @@ def around(network, recipe, statistics):
     )
 
 
-def compile_for(model, recipe, updates):
+def compile_for(model, recipe, updates, kind=CaffeSGD):
     """Give a model the optimiser of a recipe, its schedule over `updates` steps, and the loss."""
-    optimiser = CaffeSGD(
+    optimiser = kind(
         WarmupLinear(recipe.learning_rate, recipe.warmup * updates, updates, recipe.accumulate),
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
@@ -170,9 +170,8 @@ def compile_with(model, optimiser):
     if on_jax:  # Keras' own choice would leave a model with RandomTranslation uncompiled
         for layer in model.layers:
             layer.supports_jit = True
-    # Variables that do not exist before the first step would make TensorFlow trace it twice, in twice the time.
     accuracy = keras.metrics.CategoricalAccuracy("accuracy")
-    # XLA halves TensorFlow's speed on a CPU.
+    # XLA halves TensorFlow's speed on a CPU, and a step that creates variables is traced twice.
     model.compile(optimiser, keras.losses.CategoricalCrossentropy(), metrics=[accuracy], jit_compile=on_jax)
     optimiser.build(model.trainable_variables)
 
