@@ -1,9 +1,11 @@
-import keras
 import pytest
 
-from replication.train import devices
 
-devices.set_up(threads=1, seed=0)  # before the first tensor: TensorFlow's threads cannot be changed later
+def pytest_collection():
+    """Before the first tensor, as TensorFlow's threads cannot be changed later; the process that shares out skips it."""
+    from replication.train import devices
+
+    devices.set_up(threads=1, seed=0)
 
 
 def pytest_collection_modifyitems(items):
@@ -14,4 +16,6 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def eager(monkeypatch):
     """Networks run without being compiled, which takes longer than a few steps."""
+    import keras
+
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
