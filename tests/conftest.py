@@ -2,7 +2,7 @@ import pytest
 
 
 def pytest_collection():
-    """Before the first tensor, as TensorFlow's threads cannot be changed later; the process that shares out skips it."""
+    """Before the first tensor, as TensorFlow's threads cannot be changed later, and only in processes that test."""
     from replication.train import devices
 
     devices.set_up(threads=1, seed=0)
