@@ -78,13 +78,16 @@ SEND = f"""
 import socket, threading, psutil
 {inspect.getsource(communication.loopback)}
 server = socket.create_server(("127.0.0.1", 0))
-before = loopback()
-sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
-sending.start()
-connection, received = server.accept()[0], 0
-while received < 10**7:
-    received += len(connection.recv(2**16))
-print(before, loopback() - before)
+before, counts = loopback(), []
+for _ in range(3):
+    start = loopback()
+    sending = threading.Thread(target=lambda: socket.create_connection(server.getsockname()).sendall(bytes(10**7)))
+    sending.start()
+    connection, received = server.accept()[0], 0
+    while received < 10**7:
+        received += len(connection.recv(2**16))
+    counts.append(loopback() - start)
+print(before, min(counts))  # a busy machine sends some segments again
 """
 
 
@@ -95,4 +98,4 @@ def test_the_system_counts_what_crosses_and_nothing_else(capfd):
         pytest.skip("no network namespaces here")
     communication.isolated(sys.executable, "-c", SEND)
     before, sent = map(int, capfd.readouterr().out.split()[-2:])
-    assert before == 0 and 1e7 < sent < 1.1e7  # a busy machine sends segments of 64 KiB again
+    assert before == 0 and 1e7 < sent < 1.02e7

@@ -142,7 +142,7 @@ def around(network, recipe, statistics):
         augmentation.append(layers.CenterCrop(side, side, name="crop"))
     standardised = layers.Normalization(mean=statistics["mean"], variance=variance, name="standardise")
     standardised.build((None, side, side, 3))
-    # The same numbers for each pixel: TensorFlow is eight times slower where they are three. The saved layer has three.
+    # TensorFlow is several times slower where it repeats three numbers for each pixel. The saved layer has the three.
     for name in ("mean", "variance"):
         setattr(standardised, name, ops.broadcast_to(getattr(standardised, name), (1, side, side, 3)))
     return keras.Sequential(
