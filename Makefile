@@ -128,7 +128,7 @@ lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	jupyter lab
 
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
-  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+  --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras --custom-compile-command "make lock"
 
 lock: venv ## renew requirements.lock, requirements-jax.lock and requirements-torch.lock
 	$(COMPILE) pyproject.toml --all-extras -o requirements.lock

@@ -20,7 +20,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DO
 
 
 def pins(text):
-    return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", text, re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", re.sub(r"\[.*?\]", "", text), re.MULTILINE))
 
 
 def test_there_is_one_version():

@@ -41,11 +41,7 @@ def renew(text, name, content):
 
 
 def readme(found, draft=False):
-    """README.md as it has to be.
-
-    Raises:
-        ValueError: as of `page.render`.
-    """
+    """README.md as it has to be; errors as of `page.render`."""
     text = renew((paths.ROOT / "README.md").read_text(), "findings", page.render(found, "findings.md.j2", draft))
     return renew(text, "cards", tables.markdown(cards()))
 

@@ -108,15 +108,15 @@ class Quantiser:
         """Mean squared error of the output for each layer quantised alone, by the square of its step."""
         model = keras.Model(network.input, network.get_layer(output).output)
         images = images[:: -(-len(images) // PROBED)]
-        expected = model.predict(images, batch_size=BATCH, verbose=0)
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        expected = np.concatenate([model.predict_on_batch(batch) for batch in batches])
         sensitivity = {}
         for name in self.layers:
-            kernel = self.tensors[f"{name}/kernel"]
+            layer, kernel = network.get_layer(name), self.tensors[f"{name}/kernel"]
             step = PROBE * kernel[kernel != 0].std()
-            layer = network.get_layer(name)
             original = layer.get_weights()
             layer.set_weights(self._quantise_layer(name, step))
-            error = model.predict(images, batch_size=BATCH, verbose=0) - expected
+            error = np.concatenate([model.predict_on_batch(batch) for batch in batches]) - expected
             layer.set_weights(original)
             sensitivity[name] = float(np.square(error).mean() / step**2)
         return sensitivity
