@@ -9,17 +9,17 @@ from replication.train import runs
 
 
 def read():
-    """Every run that has rows: name -> a frame with name, variant, seed, accuracy and correct, one row a training.
+    """Every run that has rows, but for those that try learning rates: name -> a frame, one row a training.
 
-    A file that was made from a training is a row too, with method, bits and bytes, and all else of its training; its
-    name is NETWORK/METHOD/BITS.
+    It has name, variant, seed, accuracy and correct. A file that was made from a training is a row too, with method,
+    bits and bytes, and all else of its training; its name is NETWORK/METHOD/BITS.
     """
     found = {}
-    for run in runs.plan():
-        trained = runs.recorded(run)
-        if len(trained) and not trained.duplicated(["variant", "seed"]).any():  # not of several learning rates
+    for name, run in runs.plan().items():
+        trained = runs.recorded(name)
+        if len(trained) and not any(isinstance(rates, list) for rates in run.networks.values()):
             trained = trained.assign(name=trained.variant)
-            found[run] = pd.concat([trained, files(run, trained)], ignore_index=True)
+            found[name] = pd.concat([trained, files(name, trained)], ignore_index=True)
     return found
 
 
