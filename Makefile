@@ -108,7 +108,7 @@ lint: venv
 	ruff format --check . && ruff check .
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 
-test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: six minutes
+test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
 	$(PYTEST) -m "not slow"
 
 test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
