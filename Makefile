@@ -127,6 +127,7 @@ lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset
 	jupyter lab
 
+# With extras: what asks for one that is not pinned would get the newest release, of which no hash is here.
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
   --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras --custom-compile-command "make lock"
 
