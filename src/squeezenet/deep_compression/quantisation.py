@@ -108,15 +108,14 @@ class Quantiser:
         """Mean squared error of the output for each layer quantised alone, by the square of its step."""
         model = keras.Model(network.input, network.get_layer(output).output)
         images = images[:: -(-len(images) // PROBED)]
-        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        expected = np.concatenate([model.predict_on_batch(batch) for batch in batches])
+        expected = model.predict_on_batch(images)
         sensitivity = {}
         for name in self.layers:
             layer, kernel = network.get_layer(name), self.tensors[f"{name}/kernel"]
             step = PROBE * kernel[kernel != 0].std()
             original = layer.get_weights()
             layer.set_weights(self._quantise_layer(name, step))
-            error = np.concatenate([model.predict_on_batch(batch) for batch in batches]) - expected
+            error = model.predict_on_batch(images) - expected
             layer.set_weights(original)
             sensitivity[name] = float(np.square(error).mean() / step**2)
         return sensitivity
