@@ -64,17 +64,22 @@ unlock: venv
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Names of stages, one a line -> the same names, each once it is reproduced; data/logs keeps what the stages print.
+# Names of stages -> the same names, one a line, each once it is reproduced: lines at once, and the stages of a line in
+# their order; data/logs keeps what they print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
-REPRO  = xargs -P $(1) -I{} sh -c 'dvc --wait-for-lock repro -s {} >> data/logs/{}.log 2>&1 && echo {} \
-  || { tail -n 50 data/logs/{}.log >&2; echo "Stage {} failed: data/logs/{}.log has all of it" >&2; exit 255; }'
+REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
+  dvc --wait-for-lock repro -s $$stage >> data/logs/$$stage.log 2>&1 && echo $$stage || { \
+    tail -n 50 data/logs/$$stage.log >&2; \
+    echo "Stage $$stage failed: data/logs/$$stage.log has all of it" >&2; exit 255; }; done'
+# A network is compressed once it is trained: AlexNet, which takes longest, beside the trainings of others.
+LINES  = awk -F@ '!($$NF in line) {name[++n] = $$NF} {line[$$NF] = line[$$NF] " " $$0} \
+  END {for (; n; n--) print line[name[n]]}'
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
 	@mkdir -p data/logs
 	@all="$$($(STAGES))"; { printf 'code\ndataset\n' | $(call REPRO,1) \
-	  && echo "$$all" | grep train@ | sed '1!G;h;$$!d' | $(call REPRO,$(JOBS)) \
-	  && echo "$$all" | grep -v -e code -e dataset -e train@ -e advantages -e export -e report | $(call REPRO,$(JOBS)) \
+	  && echo "$$all" | grep -v -e code -e dataset -e advantages -e export -e report | $(LINES) | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | grep advantages@ | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
