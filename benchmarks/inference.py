@@ -17,7 +17,7 @@ import onnxruntime
 import tensorflow as tf
 
 from benchmarks import common
-from squeezenet import models
+from squeezenet import arguments, models
 
 SIDE, BATCHES = 227, (1, 32)
 TORCHVISION = {"squeezenet": "squeezenet1_0", "squeezenet_11": "squeezenet1_1"}
@@ -75,7 +75,7 @@ def measure(network, batch):
     """Runtime -> milliseconds of a call, round by round."""
     images = np.random.default_rng(0).uniform(-120, 120, (batch, SIDE, SIDE, 3)).astype("float32")
     with tempfile.TemporaryDirectory() as folder:
-        works = ours(models.create(network, (SIDE, SIDE, 3), models.IMAGENET_CLASSES), images, Path(folder))
+        works = ours(models.create(network, (SIDE, SIDE, 3), arguments.IMAGENET_CLASSES), images, Path(folder))
     works |= theirs(TORCHVISION[network], torch.from_numpy(images).permute(0, 3, 1, 2))
     calls, found = {}, {name: [] for name in works}
     for name, work in works.items():

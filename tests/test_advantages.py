@@ -37,13 +37,6 @@ def test_liveness_of_a_bypass_worked_out_by_hand():
     assert kept == {name: size + pixels * (name not in ("image", "a")) for name, size in by_hand.items()}
 
 
-def test_peak_memory_counts_weights_and_the_most_that_lives():
-    model = bypassed()
-    parameters = (1 + 1) * 4 + (4 + 1) * 8 + (8 + 1) * 4 + (256 + 1) * 2
-    assert costs.peak_memory(model) == 4 * (parameters + 64 * 16)
-    assert costs.peak_memory(model, weight_bytes=1, activation_bytes=2) == parameters + 2 * 64 * 16
-
-
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")
 @pytest.mark.parametrize(("bypass", "bits"), [(False, 32), ("complex", 8)])
 def test_liveness_is_what_litert_keeps(bypass, bits):

@@ -189,6 +189,7 @@ def small_networks():
 @pytest.mark.parametrize("network", small_networks(), ids=lambda network: network.name)
 def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
     path, before = tmp_path / "network.sqnt", tensors(network)
+    network.compile("adam", "mse")
     with pytest.warns(UserWarning, match=r"pruning removed [234]\d.\d% of the weights without retraining, and nothing"):
         table = deep_compression.compress(network, path, quality=0.5, bits=4).sizes
     assert sum(table.values()) == path.stat().st_size

@@ -106,14 +106,14 @@ ODD = [0, -1, np.nan, np.inf, None, "", "half", [], {"a": 1}]
 BAD = {
     "input_shape": [(224, 224), (8, 8, 3), (None, None, None)],
     "base_e": [0],
-    "version": ["1.2", 1.1],
+    "version": ["1.2", 1.1, "1_1", "1.0_simple"],
     "pools": ["conv1", ["fire10"], "", {}, True, 1.5, np.nan],
     "nb_classes": [0, 1],
     "use_bypass": ["both", ["simple"], "", {}, None, 1.5, np.nan],
     "dropout_rate": [1.0, "0.5"],
     "compression": ODD,
     "squeeze_ratio": [2, *ODD],
-    "pct3x3": [2, *ODD],
+    "pct3x3": [2, 1.0, 0.001, *ODD],
     "pooling": ["avg", "mean"],
 }
 
@@ -205,6 +205,7 @@ ONE_LINE = [
         (lambda of=of: of(SqueezeNet(include_top=False)), {}, "images of a fixed size")
         for of in (costs.macs, costs.live_activations, initial.initialise)
     ),
+    (lambda: initial.initialise(keras.Sequential([SqueezeNet((32, 32, 3), 4)])), {}, "no convolution"),
     (lambda: initial.initialise(SqueezeNet((32, 32, 3), 4), "zeros"), {}, "rule must be .* Received: 'zeros'"),
     *((lambda of=of: create(of, (32, 32, 3), 10), {}, "model must be one of .* Rec") for of in ("no", [], {}, None)),
 ]

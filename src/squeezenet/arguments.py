@@ -55,7 +55,7 @@ def check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling, 
             f'weights="{weights}" are for nb_classes={own}; for other classes give include_top=False. '
             f"Received: nb_classes={nb_classes}"
         )
-    if dropout_rate is not None and not (isinstance(dropout_rate, int | float) and 0 <= dropout_rate < 1):
+    if dropout_rate is not None and not (isinstance(dropout_rate, numbers.Real) and 0 <= dropout_rate < 1):
         raise ValueError(f"dropout_rate must be None or in [0, 1). Received: {dropout_rate!r}")
     if pooling not in (None, *POOLINGS) or (pooling and include_top):
         raise ValueError(f'pooling must be None, or "avg" or "max" with include_top=False. Received: {pooling!r}')
@@ -66,11 +66,13 @@ def check_family(compression, squeeze_ratio, pct3x3, base_e, incr_e, freq):
     """Raise a ValueError if a width's argument is out of range."""
     factors = {"compression": (compression, 16), "squeeze_ratio": (squeeze_ratio, 1), "pct3x3": (pct3x3, 1)}
     for name, (value, limit) in factors.items():
-        if not isinstance(value, int | float) or not 0 < value <= limit:
+        if not isinstance(value, numbers.Real) or not 0 < value <= limit:
             raise ValueError(f"{name} must be above 0 and at most {limit}. Received: {value!r}")
     for name, value, least in (("base_e", base_e, 1), ("incr_e", incr_e, 0), ("freq", freq, 1)):
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}. Received: {value!r}")
+    if round(pct3x3 * base_e) in (0, base_e):
+        raise ValueError(f"pct3x3 must leave fire2 filters of both sizes, 1x1 and 3x3. Received: {pct3x3!r}")
 
 
 def check_pools(pools, places):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-MIB = 2**20
+MIB = 2**20  # bytes, the unit that the paper prints as MB
 
 
 class Layer(NamedTuple):
@@ -43,11 +43,6 @@ def per_layer(model):
 def macs(model):
     """MACs of one image through every `Conv2D` and `Dense`; a ValueError as of `per_layer`."""
     return sum(layer.macs for layer in per_layer(model))
-
-
-def mebibytes(parameters):
-    """Size of 32-bit parameters in MiB, the unit that the paper prints as MB."""
-    return parameters * 4 / MIB
 
 
 class Live(NamedTuple):
@@ -89,18 +84,3 @@ def live_activations(model, keep_input=False):
         rows.append(Live(name, sum(live.values())))
         live = {tensor: size for tensor, size in live.items() if last.get(tensor, len(steps)) > i}
     return rows
-
-
-def peak_memory(model, weight_bytes=4, activation_bytes=4):
-    """Bytes of inference on one image: all weights, and the most that ever lives of the activations.
-
-    Args:
-        model: as for `live_activations`.
-        weight_bytes: of a weight; of a compressed network its file's bytes by the number of weights.
-        activation_bytes: of an activation.
-
-    Raises:
-        ValueError: the input has no fixed size.
-    """
-    live = max(each.activations for each in live_activations(model))
-    return model.count_params() * weight_bytes + live * activation_bytes

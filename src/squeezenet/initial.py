@@ -19,7 +19,7 @@ def standardise(images):
 
 
 def initialise(network, rule="he_centred", seed=0):
-    """Draw every kernel of a network anew, the last one from N(0, 0.01); biases stay as they are, 0.
+    """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are, 0.
 
     "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
     behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, which holds the
@@ -34,24 +34,27 @@ def initialise(network, rule="he_centred", seed=0):
         The network.
 
     Raises:
-        ValueError: there is no such rule, or the network takes images of any size.
+        ValueError: there is no such rule, or the network takes images of any size, or has no layer to draw.
     """
     if rule not in ("he_centred", "xavier"):
         raise ValueError(f'rule must be "he_centred" or "xavier". Received: {rule!r}')
     if None in network.input_shape[1:]:
         raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
     rng = np.random.default_rng(seed)
-    *hidden, last = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    for layer in hidden:
+    drawn = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+    if not drawn:
+        raise ValueError(f"network must be one of this package. Received: {network.name}, which has no convolution")
+    for layer in drawn:
         shape = layer.kernel.shape
         fan_in = np.prod(shape[:-1]) * np.prod([within.mean() for within in taps(layer)])
-        if rule == "xavier":
+        if layer.name in ("conv10", "fc8"):
+            kernel = rng.normal(0, 0.01, shape)
+        elif rule == "xavier":
             kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
         else:
             kernel = rng.normal(0, np.sqrt(2 / fan_in), shape)
             kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
         layer.kernel.assign(kernel)
-    last.kernel.assign(rng.normal(0, 0.01, last.kernel.shape))
     return network
 
 

@@ -56,7 +56,6 @@ VARIANTS = {
     "squeezenet_1_1": Variant(64, 3, ("conv1", "fire3", "fire5")),
 }
 FIRES = range(2, 10)
-IMAGENET_CLASSES = arguments.IMAGENET_CLASSES
 
 
 def fire_widths(squeeze_ratio=0.125, pct3x3=0.5, base_e=128, incr_e=128, freq=2):
@@ -99,8 +98,8 @@ def SqueezeNet(
 
     Args:
         input_shape: (height, width, channels). None is (224, 224, 3), without top (None, None, 3) for images of any
-            size, and (32, 32, 3) with CIFAR-10's weights. Below 64 pixels conv1 becomes 3x3/2 with one pixel of
-            padding, so that 32x32 images reach the fire modules at 8x8. Every stride of the paper is kept.
+            size from 32 pixels, and (32, 32, 3) with CIFAR-10's weights. Below 64 pixels conv1 becomes 3x3/2 with one
+            pixel of padding, so that 32x32 images reach the fire modules at 8x8. Every stride of the paper is kept.
         nb_classes: number of classes; None is 1000, or 10 with CIFAR-10's weights.
         use_bypass: False, True or "simple" (identity around fire 3, 5, 7, 9), or "complex" (in addition a 1x1
             convolution around fire 2, 4, 6, 8).
@@ -262,7 +261,7 @@ def _variant(version, use_bypass):
     if not isinstance(use_bypass, bool | str) or use_bypass not in bypass:
         raise ValueError(f'use_bypass must be False, True, "simple" or "complex". Received: {use_bypass!r}')
     variant = f"squeezenet_{version}{bypass[use_bypass]}".replace(".", "_")
-    if not isinstance(version, str) or variant not in VARIANTS:
+    if version not in ("1.0", "1.1") or variant not in VARIANTS:
         raise ValueError(f'version must be "1.0", or "1.1" without bypass. Received: {version!r}, {use_bypass!r}')
     return variant
 

