@@ -8,7 +8,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
 # A regular expression: networks that `make repro` trains.
 NETWORKS ?= .*
-# `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature, of AlexNet its training alone.
+# `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature; AlexNet is only trained.
 FIVE   = squeezenet|simple_bypass|complex_bypass|squeezenet_11|alexnet
 SMALL  = dataset.limit=3000 dataset.validation=500 train.epochs=1 authors.calibration=4 imagenet.photographs=50 \
   $(addprefix transfer.,per_class=10 test=200 epochs=1 side=64) \
@@ -64,8 +64,8 @@ unlock: venv
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Names of stages -> the same names, one a line, each once it is reproduced: lines at once, and the stages of a line in
-# their order; data/logs keeps what they print.
+# Reproduces the stages that it reads: several lines at once, the stages of a line in order. It prints the name of each
+# when that is done; data/logs keeps what they print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
 REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
   dvc --wait-for-lock repro -s $$stage >> data/logs/$$stage.log 2>&1 && echo $$stage || { \
@@ -78,15 +78,15 @@ LINES  = awk -F@ '!($$NF in line) {name[++n] = $$NF} {line[$$NF] = line[$$NF] " 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
 	@mkdir -p data/logs
-	@all="$$($(STAGES))"; { printf 'code\ndataset\n' | $(call REPRO,1) \
+	@all="$$($(STAGES))"; [[ "$$all" == *train@* ]] || { echo "params.yaml has no network NETWORKS=$(NETWORKS)"; exit 1; }; \
+	{ printf 'code\ndataset\n' | $(call REPRO,1) \
 	  && echo "$$all" | grep -v -e code -e dataset -e advantages -e export -e report | $(LINES) | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | grep advantages@ | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
-	python -m replication.train $(RUN) > .dvc/tmp/evidence
-	xargs -r -P $(JOBS) -L 1 papermill --no-progress-bar < .dvc/tmp/evidence
+	python -m replication.train $(RUN) | xargs -r -P $(JOBS) -L 1 papermill --no-progress-bar
 
 RUN1 = $(or $(RUN),photographs)
 train: venv ## one training of a recorded run, compared with its row: RUN=photographs VARIANT=squeezenet SEED=0

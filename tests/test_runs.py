@@ -84,14 +84,17 @@ def test_a_row_of_no_training_of_its_run_is_refused_by_name(elsewhere):
     (paths.EVIDENCE / "table3/squeezenet-99.json").write_text("{}")
     with pytest.raises(ValueError, match=r"squeezenet-99\.json is not of runs\.table3"):
         runs.recorded("table3")
+    (paths.EVIDENCE / "table3/squeezenet-0.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(ValueError, match=r"squeezenet-0\.json is damaged: take it from git again"):
+        runs.training("table3", "squeezenet").is_recorded()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("table4", "squeezenet"), r"runs has no 'table4'\. It has .*table3.*; 'laptop' is section train"),
-        (("table3", "alexnet"), r"runs\.table3 has no 'alexnet' of seed 0 and rate any"),
-        (("rates", "squeezenet", 0, 9.0), r"runs\.rates has no 'squeezenet' of seed 0 and rate 9\.0"),
+        (("table3", "alexnet"), r"runs\.table3 has no training of 'alexnet', seed 0 and rate any"),
+        (("rates", "squeezenet", 0, 9.0), r"runs\.rates has no training of 'squeezenet', seed 0 and rate 9\.0"),
         (("laptop", "resnet"), r"variants has no 'resnet'"),
         (("laptop", "squeezenet", 0, 0.06), r"the laptop.s seed and learning_rate are train"),
     ],

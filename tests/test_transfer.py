@@ -104,7 +104,7 @@ def run(monkeypatch, *arguments):
 def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(__main__, "SIDE", 64)
     assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None
-    assert "15 photographs of 3 classes for training, 3 for testing" in capsys.readouterr().out
+    assert "15 photographs of 3 classes to train on, 3 to test" in capsys.readouterr().out
     for file in ("network.keras", "network.sqnt"):
         images = [photographs / name / "5.png" for name in COLOURS]
         assert run(monkeypatch, "classify", tmp_path / "mine" / file, *images) is None

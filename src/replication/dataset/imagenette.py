@@ -69,11 +69,14 @@ def find():
 
 
 def files(path):
-    """The photographs of an archive, in its own order: ("train" or "val", WordNet id, file name, bytes) each."""
-    with tarfile.open(path) as tar:
-        for member in tar:
-            if member.isfile() and (match := PHOTOGRAPH.search(member.name)):
-                yield *match.groups(), tar.extractfile(member).read()
+    """The photographs of an archive: ("train" or "val", WordNet id, file name, bytes) each; a ValueError if damaged."""
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.isfile() and (match := PHOTOGRAPH.search(member.name)):
+                    yield *match.groups(), tar.extractfile(member).read()
+    except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged, remove it: {' '.join(str(error).split())}") from None
 
 
 def fetch():
@@ -92,8 +95,8 @@ def fetch():
             listed = tqdm(files(path), path.name, sum(COUNTS.values()), unit=" photographs", file=sys.stdout)
             waiting = [(*named, pool.submit(_resized, content)) for *named, content in listed]
             found = sorted((*named, job.result()) for *named, job in waiting)
-    except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged, remove it: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ValueError(f"{path} is damaged, remove it: {error}") from None
     counts = {split: sum(photograph[0] == split for photograph in found) for split in COUNTS}
     if counts != COUNTS:
         raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}")

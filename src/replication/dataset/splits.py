@@ -48,6 +48,7 @@ class Split(NamedTuple):
 def save(folder, arrays, statistics):
     """Write what `load` and `describe` read. The statistics come last: if they exist, the arrays are whole."""
     Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / "dataset.json").unlink(missing_ok=True)
     records.save_arrays(Path(folder) / "arrays.npz", arrays)
     records.write(Path(folder) / "dataset.json", json.dumps(statistics, indent=2))
 
@@ -90,7 +91,7 @@ def held_out(labels, data):
     a folder.
 
     Raises:
-        ValueError: none of the training images would be left.
+        ValueError: no training images would be left, or none of a class.
     """
     if data.validation >= len(labels):
         raise ValueError(
@@ -101,7 +102,10 @@ def held_out(labels, data):
     if data.name == "imagenette":
         shuffled = np.random.default_rng(0).permutation(len(labels))
         return np.sort(shuffled[stratified(labels[shuffled], data.validation)])
-    return spread(len(labels), data.validation)
+    apart = spread(len(labels), data.validation)
+    if lost := set(labels) - set(np.delete(labels, apart)):
+        raise ValueError(f"dataset.validation: {data.validation} holds out all images of {len(lost)} classes: lower it")
+    return apart
 
 
 def spread(count, wanted):

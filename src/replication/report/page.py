@@ -150,6 +150,7 @@ def context(found):
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
     units, communication = audit.size_units(found.numbers), advantages.by_network(found.section1.communication)
     inference = memory(found).set_index("network")
+    on_chip = found.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
     return {
         "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
         "checked": checked,
@@ -173,7 +174,7 @@ def context(found):
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
         "fits": tables.fits,
-        "limit": tables.ON_CHIP[0],
+        "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
         "runs": {name: found.trained(name) for name in found.runs},
         "recipe": trained.params.iloc[0]["train"],
@@ -257,7 +258,7 @@ def files(found):
         "claims": found.tested,
         "trainings": tables.trainings(found.runs),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(recorded("rates")),
+        "rates": tables.rates(pd.concat(recorded(run).assign(run=run) for run in ("rates", "photographs_rates_12"))),
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,

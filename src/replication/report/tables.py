@@ -8,7 +8,6 @@ from replication.report import claims
 from replication.report.statistics import difference, mean, points
 
 NONE = "-"
-ON_CHIP = 8.5, 10  # MB of an FPGA's memory, at most and often (Section 1)
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
     "Network Pruning": "none, retrained",
     "Deep Compression": "none, retrained and fine-tuned",
@@ -63,12 +62,11 @@ def change(found):
     return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
 
 
-def fits(size):
-    """MB, and whether that is between the two limits of `ON_CHIP` or above both."""
+def fits(size, least, most):
+    """MB of `size` bytes, and whether that is between the two limits, in MB, or above both."""
     if pd.isna(size):
         return NONE
-    least, most = (1e6 * limit for limit in ON_CHIP)
-    return f"{size / 1e6:.2f}" + ("" if size <= least else " (<10)" if size < most else " (no)")
+    return f"{size / 1e6:.2f}" + ("" if size <= 1e6 * least else f" (<{most:g})" if size < 1e6 * most else " (no)")
 
 
 def lengths(effects):
@@ -137,8 +135,8 @@ def own(trained, runs):
 
 
 def rates(frame):
-    """Validation accuracy in % by network and learning rate, of short trainings."""
-    table = 100 * frame.pivot_table(index="variant", columns="learning_rate", values="validation_accuracy", sort=False)
+    """Validation accuracy in % by run, network and learning rate."""
+    table = 100 * frame.pivot_table("validation_accuracy", ["run", "variant"], "learning_rate", sort=False)
     return table[sorted(table)].round(1).reset_index()
 
 

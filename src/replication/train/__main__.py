@@ -30,23 +30,22 @@ def main():
     chosen = parser.parse_args()
     paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     try:
-        planned = {name: runs.trainings(name) for name in chosen.run or runs.plan()}
-        for name in chosen.run:
-            if (backend := planned[name][0].backend) != keras.backend.backend():
-                parser.error(f"run {name} is trained on {backend}: set KERAS_BACKEND={backend}")
-        if chosen.variant:  # a training that is asked for by name has to be there
-            runs.training(chosen.run[0], chosen.variant, chosen.seed)
+        trainings = [each for name in chosen.run or runs.plan() for each in runs.trainings(name)]
+        named = [each for each in trainings if chosen.variant in (None, each.variant)]
+        named = [each for each in named if chosen.seed in (None, each.recipe.seed)]
+        if not named:
+            parser.error(f"no training is of variant {chosen.variant or 'any'} and seed {chosen.seed}")
+        if chosen.run and (backend := named[0].backend) != keras.backend.backend():
+            parser.error(f"run {named[0].run} is trained on {backend}: set KERAS_BACKEND={backend}")
+        ours = [each for each in named if each.backend == keras.backend.backend()]
+        missing = [each for each in ours if chosen.variant or not each.is_recorded()]
     except ValueError as error:
         parser.error(error)
-    for name, trainings in planned.items():
-        for each in trainings:
-            if each.backend != keras.backend.backend() or chosen.seed not in (None, each.recipe.seed):
-                continue
-            if each.variant == chosen.variant or (chosen.variant is None and not each.is_recorded()):
-                make_dataset(each.data)
-                output = (paths.CHECKPOINTS / f"{name}-{each.name}.ipynb").relative_to(paths.ROOT)
-                print(f"notebooks/train.ipynb {output} -p run {name} -p variant {each.variant}", end=" ")
-                print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
+    for each in missing:
+        make_dataset(each.data)
+        output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
+        print(f"notebooks/train.ipynb {output} -p run {each.run} -p variant {each.variant}", end=" ")
+        print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
 
 
 if __name__ == "__main__":

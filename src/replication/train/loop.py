@@ -20,7 +20,7 @@ from replication.train import devices, resident
 from replication.train import recipe as recipes
 from replication.train.recipe import update_size, updates_of
 from replication.train.resident import Resident
-from squeezenet import costs, models
+from squeezenet import costs, layers, models
 
 EVALUATION_BATCH = 500
 EVALUATION_BATCH_PHOTOGRAPHS = 50
@@ -29,7 +29,7 @@ EVALUATION_BATCH_PHOTOGRAPHS = 50
 def fit(model, training, validation, recipe, title):
     """Train a compiled model, or resume an interrupted training of the same network, recipe, code and data.
 
-    After each epoch the state is saved in data/interrupted, from where the same call resumes. The end removes it.
+    After each epoch the state is saved in data/interrupted, from where the same call resumes until `forget`.
 
     Args:
         model: from images to probabilities, compiled with a schedule over `recipe.epochs` epochs. It is changed.
@@ -66,14 +66,20 @@ def fit(model, training, validation, recipe, title):
                 with devices.one_device():  # only this process saves, so that it must not wait for others
                     model.save(folder / "next.keras")
                 os.replace(folder / "next.keras", folder / "state.keras")
+    history = pd.DataFrame(rows)
+    history.attrs["state"] = folder
+    return history
+
+
+def forget(history):
+    """Remove the state from which `fit` would resume the training of this history: its results are saved."""
     if devices.writes():
-        shutil.rmtree(folder, ignore_errors=True)
-    return pd.DataFrame(rows)
+        shutil.rmtree(history.attrs["state"], ignore_errors=True)
 
 
 def _fingerprint(model, training, validation, recipe):
     """A hash of all that a training depends on: no other network, recipe, code or data resumes from its state."""
-    code = [module.__file__ for module in (devices, models, photographs, recipes, resident, splits)]
+    code = [module.__file__ for module in (devices, layers, models, photographs, recipes, resident, splits)]
     code = [Path(path).read_bytes() for path in (__file__, *code)]
     network = [model.to_json(), model.optimizer.get_config(), model.get_weights()]
     return joblib.hash([network, training, validation, recipe.model_dump(), records.versions(), code])[:12]
@@ -108,7 +114,7 @@ def measure(model, training, validation, test):
 
 
 def save(folder, model, history, metrics, probabilities, labels):
-    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
+    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none; then `forget`.
 
     Equal trainings save equal bytes. Of several processes that train together, only the first one writes.
     """
@@ -125,6 +131,7 @@ def save(folder, model, history, metrics, probabilities, labels):
     records.write(scratch / "metrics.json", json.dumps(metrics, indent=2))
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+    forget(history)
 
 
 def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):

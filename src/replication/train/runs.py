@@ -74,7 +74,7 @@ class Training(NamedTuple):
 
     def is_recorded(self):
         """Whether the row is there and was made by these parameters."""
-        return self.path.exists() and json.loads(self.path.read_text())["params"] == self.params
+        return self.path.exists() and _row(self.path)["params"] == self.params
 
 
 def plan():
@@ -120,10 +120,20 @@ def training(run, variant, seed=0, learning_rate=0.0):
             raise ValueError("params.yaml: the laptop's seed and learning_rate are train.seed and train.learning_rate")
         options, recipe = variant_of(variant)
         return Training(run, variant, options, recipe, read("dataset", Dataset))
-    for each in trainings(run):
-        if (each.variant, each.recipe.seed) == (variant, seed) and learning_rate in (0, each.recipe.learning_rate):
-            return each
-    raise ValueError(f"params.yaml: runs.{run} has no {variant!r} of seed {seed} and rate {learning_rate or 'any'}")
+    found = [each for each in trainings(run) if (each.variant, each.recipe.seed) == (variant, seed)]
+    found = [each for each in found if learning_rate in (0, each.recipe.learning_rate)]
+    if len(found) != 1:
+        count, rate = "several trainings" if found else "no training", learning_rate or "any"
+        raise ValueError(f"params.yaml: runs.{run} has {count} of {variant!r}, seed {seed} and rate {rate}")
+    return found[0]
+
+
+def _row(path):
+    """A row; a ValueError names the file if it is damaged, as a conflict of git leaves it."""
+    try:
+        return {"params": None} | json.loads(path.read_text())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: take it from git again ({error})") from None
 
 
 def record(of, metrics, history, correct, provenance):
@@ -147,7 +157,7 @@ def record(of, metrics, history, correct, provenance):
     if not of.is_recorded():
         records.write(of.path, json.dumps(row, indent=1) + "\n")
         return f"{name} is written: commit it"
-    there = json.loads(of.path.read_text())
+    there = _row(of.path)
     if all(there[key] == row[key] for key in ("history", "correct", "loss")):
         return f"equal bits: every epoch, and every test image, is as in {name}"
     off = 100 * (row["accuracy"] - there["accuracy"])
@@ -170,6 +180,6 @@ def recorded(name):
                 f"{path} is not of runs.{name} as params.yaml has it: restore the run, or give it a new name"
             )
     for path in filter(Path.exists, asked):
-        row = json.loads(path.read_text()) | {"learning_rate": asked[path].recipe.learning_rate}
+        row = _row(path) | {"learning_rate": asked[path].recipe.learning_rate}
         rows.append(row | {"correct": unpack(row["correct"], row["test_images"])})
     return pd.DataFrame(rows)

@@ -5,20 +5,21 @@ python -m replication.transfer classify my/network/network.keras photograph.jpg 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
+from pydantic import Json
 
 from replication.dataset.folders import printable
 from replication.dataset.photographs import try_read
-from replication.params import read
+from replication.params import read, validate
 from replication.train import devices, loop
 from replication.train.recipe import Train
 from replication.transfer import fine_tuning
 from squeezenet import deep_compression, preprocess_input
+from squeezenet.weights import check_content
 
 SIDE = 227  # photographs have the detail that enlarged images of CIFAR-10 lack
 
@@ -33,9 +34,7 @@ def train(folder, output):
     keras.config.set_dtype_policy(recipe.dtype)
     classes, training, test = fine_tuning.own(folder, settings.side)
     output.mkdir(parents=True, exist_ok=True)
-    print(
-        f"{len(training.labels):,} photographs of {len(classes)} classes for training, {len(test.labels):,} for testing"
-    )
+    print(f"{len(training.labels):,} photographs of {len(classes)} classes to train on, {len(test.labels):,} to test")
     network = fine_tuning.linear_classifier(settings, classes, training)
     fine_tuning.fine_tune(network, settings, recipe, training, test)
     bytes_of = fine_tuning.save(network, classes, settings.bits, output)
@@ -46,9 +45,10 @@ def train(folder, output):
 
 def classify(file, photographs):
     """Print the likeliest classes of each photograph; whether all of them could be read."""
+    check_content(file)
     network = deep_compression.load(file) if file.suffix == ".sqnt" else keras.models.load_model(file, compile=False)
     names, all_read = file.with_name("classes.json"), True
-    classes = json.loads(names.read_text())
+    classes = validate("classes", Json[list[str]], names.read_bytes(), names)
     if len(classes) != network.output_shape[-1]:
         raise ValueError(f"{names} names {len(classes)} classes, {file} tells {network.output_shape[-1]} apart")
     for path in photographs:
@@ -64,9 +64,8 @@ def classify(file, photographs):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m replication.transfer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m replication.transfer", None, __doc__, formatter_class=text)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="on a folder that holds one folder of photographs for each class")
     command.add_argument("folder", type=Path)
@@ -80,8 +79,9 @@ def main():
             train(arguments.folder, arguments.output)
         elif not classify(arguments.network, arguments.photographs):
             sys.exit(1)
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"{error}")
+    except Exception as error:  # Keras raises many kinds, of many lines
+        place = f"{arguments.network}: " if arguments.command == "classify" else ""
+        sys.exit(place + " ".join(str(error).split()))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def linear_classifier(settings, classes, train):
     The mean over positions and a 1x1 convolution commute, so that this is the classifier of the pooled features.
 
     Raises:
-        ImportError: 1.1's weights are not at hand.
+        ImportError, FileNotFoundError: 1.1's weights are not at hand.
     """
     shape = (settings.side, settings.side, 3)
     features = SqueezeNet_11(shape, weights="imagenet", include_top=False, pooling="avg")
@@ -129,11 +129,11 @@ def from_scratch(settings, recipe, classes, train, test):
 
 
 def _train(title, model, settings, recipe, train, test):
-    changes = {"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": SEED}
-    recipe = recipe.model_copy(update=changes)
+    recipe = recipe.model_copy(update={"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": SEED})
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
     every = -(-len(test.labels) // GLANCE)
     history = loop.fit(model, train, splits.Split(*(part[::every] for part in test)), recipe, title)
+    loop.forget(history)
     return history[["epoch", "loss", "accuracy", "val_accuracy"]].to_dict("records")
 
 
