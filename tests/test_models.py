@@ -205,7 +205,7 @@ ONE_LINE = [
         (lambda of=of: of(SqueezeNet(include_top=False)), {}, "images of a fixed size")
         for of in (costs.macs, costs.live_activations, initial.initialise)
     ),
-    (lambda: initial.initialise(keras.Sequential([SqueezeNet((32, 32, 3), 4)])), {}, "no convolution"),
+    (lambda: initial.initialise(keras.Sequential([keras.Input((32, 32, 3)), AlexNet((32, 32, 3))])), {}, "no conv"),
     (lambda: initial.initialise(SqueezeNet((32, 32, 3), 4), "zeros"), {}, "rule must be .* Received: 'zeros'"),
     *((lambda of=of: create(of, (32, 32, 3), 10), {}, "model must be one of .* Rec") for of in ("no", [], {}, None)),
 ]
