@@ -39,13 +39,13 @@ def main():
             parser.error(f"run {named[0].run} is trained on {backend}: set KERAS_BACKEND={backend}")
         ours = [each for each in named if each.backend == keras.backend.backend()]
         missing = [each for each in ours if chosen.variant or not each.is_recorded()]
-    except ValueError as error:
-        parser.error(error)
-    for each in missing:
-        make_dataset(each.data)
-        output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
-        print(f"notebooks/train.ipynb {output} -p run {each.run} -p variant {each.variant}", end=" ")
-        print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
+        for each in missing:
+            make_dataset(each.data)
+            output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
+            print(f"notebooks/train.ipynb {output} -p run {each.run} -p variant {each.variant}", end=" ")
+            print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
+    except (ValueError, papermill.PapermillExecutionError) as error:
+        parser.error(getattr(error, "evalue", error))  # of a notebook its last line
 
 
 if __name__ == "__main__":
