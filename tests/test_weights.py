@@ -412,7 +412,7 @@ def test_labels_are_keras_own():
     assert [len(row) for row in decode_predictions(probabilities)] == [5, 5]
 
 
-@pytest.mark.parametrize("shape", [(1000,), (2, 10), (1, 2, 1000), (2, 1000)])
-def test_predictions_of_another_shape_are_refused(shape):
+@pytest.mark.parametrize(("shape", "top"), [((1000,), 5), ((2, 10), 5), ((1, 2, 1000), 5), ((2, 1000), 0)])
+def test_predictions_of_another_shape_and_no_classes_are_refused(shape, top):
     with pytest.raises(ValueError, match=r"preds must be \(batch, 1000\), top 1 or more. Received: "):
-        decode_predictions(np.zeros(shape), top=len(shape) - 2)
+        decode_predictions(np.zeros(shape), top)

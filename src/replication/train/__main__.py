@@ -35,10 +35,10 @@ def main():
         named = [each for each in named if chosen.seed in (None, each.recipe.seed)]
         if not named:
             parser.error(f"no training is of variant {chosen.variant or 'any'} and seed {chosen.seed}")
-        if chosen.run and (backend := named[0].backend) != keras.backend.backend():
-            parser.error(f"run {named[0].run} is trained on {backend}: set KERAS_BACKEND={backend}")
-        ours = [each for each in named if each.backend == keras.backend.backend()]
-        missing = [each for each in ours if chosen.variant or not each.is_recorded()]
+        others = [each for each in named if each.backend != keras.backend.backend()]
+        if chosen.run and others:
+            parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
+        missing = [each for each in named if each not in others and (chosen.variant or not each.is_recorded())]
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
