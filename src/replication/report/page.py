@@ -18,7 +18,7 @@ from replication import paths
 from replication.report import advantages, audit, claims, evidence, figures, paper, statistics, tables
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
-from replication.train.runs import recorded
+from replication.train.runs import plan, recorded
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -258,7 +258,7 @@ def files(found):
         "claims": found.tested,
         "trainings": tables.trainings(found.runs),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(pd.concat(recorded(run).assign(run=run) for run in ("rates", "photographs_rates_12"))),
+        "rates": tables.rates(pd.concat(recorded(run).assign(run=run) for run in plan() if run not in found.runs)),
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,
