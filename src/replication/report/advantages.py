@@ -46,9 +46,9 @@ def per_update(counted):
 
 
 def by_network(communication):
-    """Parameters, bytes and share of time of an update in 32-bit floats: the means of repeats, which hardly differ."""
+    """Parameters and bytes of an update in 32-bit floats: the means of repeats, which hardly differ."""
     plain = communication[communication.dtype == "float32"].groupby("variant")
-    return plain[["parameters", "bytes", "share"]].mean()
+    return plain[["parameters", "bytes"]].mean()
 
 
 def fit(means):

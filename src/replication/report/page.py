@@ -79,14 +79,16 @@ def effects_by_length(found):
 
 def briefly(trained):
     """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
-    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
+    words = f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
+    return words.removesuffix("s") if words.endswith(" 1 seeds") else words
 
 
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained = paper.table("table3"), found.trained("table3")
-    drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
+    table3, runs = paper.table("table3"), [found.trained(run) for run in ("photographs", "table3")]
+    ours = {"Ours: " + briefly(trained).replace(", ", ",\n", 1): trained for trained in runs}
+    drawn = {"table3": figures.table3(table3, ours)}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]
@@ -172,12 +174,11 @@ def context(found):
         "percent": tables.percent,
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
-        "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
+        "accuracy": lambda name, run="table3": tables.accuracy(found.trained(run).query("name == @name")),
         "fits": tables.fits,
         "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
         "runs": {name: found.trained(name) for name in found.runs},
-        "recipe": trained.params.iloc[0]["train"],
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
@@ -210,7 +211,6 @@ def shown_tables(found):
         "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
         "sizes": sizes[["what", "printed", "ours", "reading", "verdict"]],
         "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
-        "lengths": tables.lengths(effects_by_length(found)),
         "updates": tables.updates(found.section1.updates),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
         "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
@@ -259,6 +259,7 @@ def files(found):
         "trainings": tables.trainings(found.runs),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
         "rates": tables.rates(pd.concat(recorded(run).assign(run=run) for run in plan() if run not in found.runs)),
+        "lengths": effects_by_length(found),
         "memory": memory(found),
         "updates": found.section1.updates,
         "communication": found.section1.communication,

@@ -33,7 +33,8 @@ def percent(row, key):
 
 
 def accuracy(rows):
-    return interval(*mean(rows.accuracy))
+    """The mean over the seeds of a network, or its only seed with the interval that counts test images."""
+    return interval(*mean(rows.accuracy)) if len(rows) > 1 else percent(rows.iloc[0], "accuracy")
 
 
 # Claims and numbers
@@ -67,13 +68,6 @@ def fits(size, least, most):
     if pd.isna(size):
         return NONE
     return f"{size / 1e6:.2f}" + ("" if size <= 1e6 * least else f" (<{most:g})" if size < 1e6 * most else " (no)")
-
-
-def lengths(effects):
-    """The frame of `statistics.lengths` with a row for each length."""
-    texts = effects.assign(gain=[points(row.effect, row.low, row.high) for row in effects.itertuples()])
-    wide = texts.pivot(index=["epochs", "seeds"], columns="bypass", values="gain").add_prefix("`").add_suffix("`")
-    return wide.reset_index().rename_axis(None, axis=1)
 
 
 # Compression
