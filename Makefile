@@ -53,7 +53,7 @@ jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
 torch: venv ## add PyTorch to .venv, which `make bench` compares with: some GB
 	$(ADD)
 
-# A kill in the instant in which DVC notes who reads and writes leaves an empty note, which DVC refuses ever after.
+# If DVC is killed while it writes this file, the file stays empty, and DVC refuses it from then on.
 NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
 
 # A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
@@ -64,8 +64,8 @@ unlock: venv
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
 
-# Reproduces the stages that it reads: several lines at once, the stages of a line in order. It prints the name of each
-# when that is done; data/logs keeps what they print.
+# Runs the stages listed on stdin, several lines at once, the stages of a line in order. It prints the name of each stage
+# that is done; data/logs keeps what they print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
 REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
   dvc --wait-for-lock repro -s $$stage >> data/logs/$$stage.log 2>&1 && echo $$stage || { \

@@ -21,7 +21,7 @@ def quiet():
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-gc.disable()  # what an import makes stays: Python need not look for garbage in it, now or later
+gc.disable()  # what imports make stays, so that collecting garbage among it only costs time
 with quiet():  # or else a red block stands on top of every notebook
     import keras  # noqa: F401
 gc.freeze()

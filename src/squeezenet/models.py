@@ -108,7 +108,7 @@ def SqueezeNet(
         version: "1.0", or "1.1" as in `SqueezeNet_11`.
         pools: the modules that a max pool follows; None is ("conv1", "fire4", "fire8"), in 1.1 those of 1.1.
         base_e, incr_e, freq: expand filters of fire2, and how many are added after every freq modules (Section 5.1).
-        squeeze_ratio: SR of Section 5.2, squeeze filters by expand filters.
+        squeeze_ratio: SR of Section 5.2, squeeze filters / expand filters.
         pct3x3: share of 3x3 filters among the expand filters, Section 5.3.
         as_released: whether conv10 is padded by one pixel (1.0 only) and followed by a ReLU, as in the authors'
             prototxt; "torchvision" for the ReLU alone. Released weights need it and set it.

@@ -1,4 +1,4 @@
-"""Pixels into the networks, and scores out of them; for training, scaled pixels and initial weights."""
+"""Preprocess images, and decode predictions."""
 
 import functools
 

@@ -29,7 +29,7 @@ def arena(network, bits=32):
     kernels = tf.lite.experimental.OpResolverType.BUILTIN_REF  # they have no workspace of their own
     interpreter = tf.lite.Interpreter(model_content=content, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
-    # The interpreter has no word for its arena in Python: it is where the image and the outputs of operations lie.
+    # Python cannot ask for the arena's size: it spans the image and the outputs of all operations.
     graph = schema_py_generated.Model.GetRootAs(content).Subgraphs(0)
     made = {graph.Inputs(0)} | {graph.Operators(i).Outputs(0) for i in range(graph.OperatorsLength())}
     spans = []

@@ -1,4 +1,4 @@
-"""What a client has to be sent for a network it has none of, and for the next version of one that it has.
+"""What a client downloads: a whole network, or an update of the version that it has.
 
 An update is a .sqnt file of differences, so that the same entropy coder writes downloads and updates. Of each weight
 tensor it has what is shortest to say:

@@ -47,12 +47,12 @@ class Versions:
         self.trained, self.rows = weights.tensors(self.network), []
 
     def dense(self):
-        """The network as trained, and trained on."""
+        """The trained network, and the same trained further."""
         self.trained_on = self._retrain(self.trained, "dense")
         self._measure("32 bits", "trained on", self.trained, self.trained_on, "dense")
 
     def compressed(self):
-        """Pruned and shared, trained on within that; and compressed anew from the network that was trained on.
+        """Pruned and shared, trained further within that; and the further trained network, compressed anew.
 
         Whatever is compressed anew is not trained afterwards, in the old version as in the new one.
         """
@@ -70,7 +70,7 @@ class Versions:
             self._measure(f"{bits} bits", "compressed anew", *both, "dense")
 
     def arenas(self, image_sizes):
-        """LiteRT's memory of activations beside liveness', at 32 and 8 bits.
+        """LiteRT's activation memory beside our estimate, at 32 and 8 bits.
 
         Args:
             image_sizes: (input_shape, nb_classes) of the networks.

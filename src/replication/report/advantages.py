@@ -80,7 +80,7 @@ def less_to_send(claim, measured):
     form, how, what = ratio.idxmin()
     least, margin = ratio.min(), float(claim.margin)
     where = f"{form.replace(' bits', '-bit')} {what}, {how}"
-    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer bytes, one pair of networks of two epochs"
+    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer (one pair of networks, trained for two epochs)"
     return {"effect": least, "threshold": margin, "words": words, "fails": bool(least <= margin)}
 
 

@@ -44,7 +44,7 @@ def encode(figure):
 
 
 def table3(paper, runs):
-    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed and a line at their mean.
+    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed, a line at the mean of several.
 
     Args:
         paper: frame with architecture, top-1 (%) and network.
@@ -57,7 +57,8 @@ def table3(paper, runs):
     for axis, (title, trained) in zip(ours, runs.items(), strict=True):
         place, top1 = trained.name.map(names), 100 * trained.accuracy
         sns.swarmplot(x=top1, y=place, order=names.values(), ax=axis, color=BLUE, size=4.5)
-        axis.plot(top1.groupby(place).mean()[names.values()], names.values(), "|k", markersize=20, zorder=3)
+        means = top1.groupby(place).mean()[top1.groupby(place).size() > 1]
+        axis.plot(means, means.index, "|k", markersize=20, zorder=3)
         axis.set(title=title, xlabel="top-1, %", ylabel="")
     for axis in figure.axes:
         axis.margins(0.15, 0.2)

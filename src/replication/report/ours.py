@@ -52,8 +52,8 @@ def table1(printed, network, decoded):
     """Table 1 of the network as the authors released it, and of their file.
 
     The kept shares give the parameters after pruning, ceil(sum of kept weights + biases) by module. Where the table
-    prints 100%, the file says nothing: weights of the 6-bit network, of which it speaks, need not have fallen on the
-    zero code as they did at 8 bits; there the row's own parameters after pruning decide.
+    prints 100%, the 8-bit file cannot check it: some weights round to zero at 8 bits that need not at 6. There the
+    row's parameters after pruning decide.
 
     Args:
         printed: the table's numbers by layer and column.
@@ -146,7 +146,7 @@ class Ours:
             case "kept in all":
                 return [Reading(100 * self.nonzero / self.weights, COMPUTED)], ""
             case "speedup by sparsity":
-                return [Reading(self.weights / self.nonzero, COMPUTED)], "weights by weights that are not zero"
+                return [Reading(self.weights / self.nonzero, COMPUTED)], "weights / weights that are not zero"
             case "share of 1x1 filters":
                 convolutions = [x for x in network_of(row.network).layers if isinstance(x, layers.Conv2D)]
                 count = sum(layer.filters for layer in convolutions)

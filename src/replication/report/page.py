@@ -86,9 +86,8 @@ def briefly(trained):
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, runs = paper.table("table3"), [found.trained(run) for run in ("photographs", "table3")]
-    ours = {"Ours: " + briefly(trained).replace(", ", ",\n", 1): trained for trained in runs}
-    drawn = {"table3": figures.table3(table3, ours)}
+    table3, runs = paper.table("table3"), map(found.trained, ("photographs", "table3"))
+    drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n", 1): run for run in runs})}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]

@@ -41,7 +41,7 @@ def _long(printed):
 
 
 def cited():
-    """By (subject, quantity) what the paper's other numbers give, or what it rests on says: value, by whom, source."""
+    """Values from the paper's other numbers or from its references, by (subject, quantity)."""
     found = table("cited").set_index(["subject", "quantity"])
     numbers = pd.to_numeric(found.value, errors="coerce").astype(object)
     return found.assign(value=numbers.fillna(found.value))

@@ -61,7 +61,7 @@ def fit(model, training, validation, recipe, title):
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
             if devices.writes():
-                # The state decides. It is replaced last and as a whole; a history that runs ahead of it is cut.
+                # state.keras is replaced last and at once. Resuming drops rows of the history that are later.
                 records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
                 with devices.one_device():  # only this process saves, so that it must not wait for others
                     model.save(folder / "next.keras")

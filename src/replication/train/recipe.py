@@ -1,6 +1,6 @@
 """The paper's recipe (Section 3.3.1 and the released solver), as printed or carried to CIFAR-10.
 
-Optimiser, schedule and initial weights. Keras only, so that KERAS_BACKEND=jax runs it too.
+Optimiser, schedule and augmentation. Keras only, so that KERAS_BACKEND=jax runs it too.
 """
 
 from typing import Literal
@@ -135,7 +135,7 @@ def around(network, recipe, statistics):
         augmentation, shape = [], (side, side, 3)
     else:
         augmentation = [layers.RandomFlip("horizontal", name="mirror")] if recipe.mirror else []
-        if recipe.shift:  # a crop from the centre of a shifted image is one from elsewhere
+        if recipe.shift:  # with the crop from the centre, a random crop
             reach = [recipe.shift / size for size in shape[:2]]
             look = {"fill_mode": "constant", "interpolation": "nearest"}
             augmentation.append(layers.RandomTranslation(*reach, **look, name="shift"))

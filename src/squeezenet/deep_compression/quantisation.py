@@ -22,7 +22,7 @@ from squeezenet.weights import check_finite, sqnt, tensors
 
 BATCH = 8
 DAMPING = 0.0001  # of the mean second moment: how far to trust the inputs seen
-CUT_OFF = 0.1  # how much an output counts that a ReLU makes zero
+CUT_OFF = 0.1  # weight of outputs that a ReLU makes zero
 PROBE = 1 / 3  # of a layer's standard deviation: the step at which its sensitivity is measured
 PROBED = 16  # images, drawn evenly
 MOST_FACTORS = 2**25  # entries of a layer's; a layer with more has one factor for all of its filters
@@ -105,7 +105,7 @@ class Quantiser:
         return matrix.reshape(self.tensors[f"{name}/kernel"].shape), bias
 
     def _sensitivities(self, network, output, images):
-        """Mean squared error of the output for each layer quantised alone, by the square of its step."""
+        """Mean squared error of the output with each layer quantised alone, divided by its squared step."""
         model = keras.Model(network.input, network.get_layer(output).output)
         images = images[:: -(-len(images) // PROBED)]
         expected = model.predict_on_batch(images)
@@ -208,11 +208,11 @@ def quantise(matrix, bias, order, factors, step):
 
 
 def _feedback(inputs, matrix, bias, cut_off):
-    """In what order to round each filter's weights, and what the error of one asks of the next.
+    """The order in which each filter's weights are rounded, and the factors that pass their errors on.
 
     Args:
         inputs: of `drawn_inputs`.
-        cut_off: how much an output counts that is not positive.
+        cut_off: weight of outputs that are not positive.
 
     Returns:
         For each filter a column of rows of the matrix: the strongest input first and the bias last; where the filter

@@ -150,9 +150,9 @@ def of_convolutions(pairs):
 
 
 def fold(values, mean, std):
-    """Tensors for pixels of `preprocess_input`, from those for RGB pixels minus `mean` by `std`.
+    """Convert tensors for (RGB - `mean`) / `std` to tensors for `preprocess_input`.
 
-    conv1 takes the difference up. It is exact but at an edge that conv1 pads: there the mean colour was another.
+    conv1 absorbs the difference. This is exact except at borders that conv1 pads.
 
     Args:
         values: tensors of a network that begins with conv1.
