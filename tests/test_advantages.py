@@ -35,6 +35,8 @@ def test_liveness_of_a_bypass_worked_out_by_hand():
     assert live == by_hand
     kept = {each.layer: each.activations for each in costs.live_activations(bypassed(), keep_input=True)}
     assert kept == {name: size + pixels * (name not in ("image", "a")) for name, size in by_hand.items()}
+    two = keras.Model((model := bypassed()).input, [model.get_layer("b").output, model.output])  # b is an output
+    assert costs.live_activations(two)[-1].activations == live["d"] + 8 * pixels
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")

@@ -38,13 +38,15 @@ WRONG = [
     (deep_compression.prune, (LAYER["fc/kernel"], -0.1), "kept must be a fraction from 0 to 1. Received: -0.1"),
     (deep_compression.prune_network, (LAYER, {"fc6": 0.5}), "no such layers to prune: fc6"),
     (deep_compression.prune_network, (LAYER,), "give either kept or quality"),
+    (deep_compression.prune_network, (LAYER, 0.5), "kept must be a dict, layer -> fraction. Received: 0.5"),
     (deep_compression.prune_network, (LAYER, {"fc": float("nan")}), "kept must be a fraction"),
     (deep_compression.share_network, (LAYER, 0), "bits must be an integer from 1 to 12. Received: 0"),
     (sqnt.encode, (LAYER, {}, "zip"), "coder must be one of range, huffman. Received: 'zip'"),
     (deep_compression.prune, (DIVERGED, 0.5), "kernel has values that are not finite"),
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
-    (deep_compression.share_network, (LAYER, {"conv": 2}), "0 numbers of bits for fc/kernel"),
+    (deep_compression.share_network, (LAYER, {}), "0 numbers of bits for fc/kernel"),
+    (deep_compression.share_network, (LAYER, {"fc": 2, "conv": 2}), "no such layers to share: conv"),
 ]
 
 
@@ -190,7 +192,7 @@ def small_networks():
 def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
     path, before = tmp_path / "network.sqnt", tensors(network)
     network.compile("adam", "mse")
-    with pytest.warns(UserWarning, match=r"pruning removed [234]\d.\d% of the weights without retraining, and nothing"):
+    with pytest.warns(UserWarning, match=r"pruning removed [234]\d.\d% of the weights, and nothing was"):
         table = deep_compression.compress(network, path, quality=0.5, bits=4).sizes
     assert sum(table.values()) == path.stat().st_size
     restored = deep_compression.load(str(path))
@@ -213,8 +215,9 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
         for key, tensor in tensors(deep_compression.load(tmp_path / name)).items():
             np.testing.assert_array_equal(tensor, tensors(network)[key])
     assert sizes["keywords"] < sizes["keras"] / 2
-    with pytest.raises(ValueError, match="are not those of"):
-        deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {"use_bypass": "complex"})
+    for other, message in (({"use_bypass": "complex"}, "are not those of"), ({"pools": ["conv1"]}, "like this one")):
+        with pytest.raises(ValueError, match=message):
+            deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | other)
 
 
 def dense(dtype="float32", scale=1.0, units=64):
@@ -318,6 +321,9 @@ def test_what_is_written_can_be_read(tmp_path):
         deep_compression.save(path, {"zeros": np.zeros((2**13, 2**13), "f2")}, {})
     with pytest.raises(ValueError, match="a deflated section is longer"):
         deep_compression.save(path, {}, {"words": "x" * sqnt.MOST_HEADER})
+    large.own = large.add_weight(shape=(3,), name="own")
+    with pytest.raises(ValueError, match=r"weights outside of its layers, which a file cannot hold: .*own"):
+        deep_compression.compress(large, path)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
@@ -328,6 +334,8 @@ def test_agreement_is_measured_where_there_are_images(eager, network, tmp_path):
     assert 0.9 < done[1].removed < 1 and done[1].agreement < 1
     first = [model.predict(images, verbose=0).argmax(-1) for model in (network, deep_compression.load(tmp_path / "a"))]
     assert done[1].agreement == np.mean(first[0] == first[1])
+    with pytest.raises(ValueError, match="at least two classes: give none"):
+        deep_compression.compress(dense(units=1), tmp_path / "b", images=np.zeros((2, 256)))
 
 
 BITS = {  # sha256 of what version 0.2.0 wrote for the same input

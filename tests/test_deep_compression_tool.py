@@ -51,7 +51,7 @@ def test_there_and_back_by_the_command(network, saved):
     assert done.returncode == 0, done.stderr
     assert "bytes, where 68,794 weights of float32 take 275,176" in done.stdout
     (warning,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert re.match(r"warning: pruning removed [234]\d.\d% of the weights without retraining, and nothing was", warning)
+    assert re.match(r"warning: pruning removed [234]\d.\d% of the weights, and nothing was", warning)
     run("network.sqnt", "-o", "again.keras")
     values = deep_compression.prune_network(tensors(network), quality=0.5)
     again = keras.models.load_model("again.keras")
@@ -124,6 +124,7 @@ def test_failure_is_a_line_and_leaves_nothing(saved, capsys, monkeypatch):
         (["missing.keras", "-o", "b.sqnt"], "missing.keras: File not found"),
         (["damaged.keras", "-o", "there.sqnt"], "damaged.keras: "),
         (["damaged.sqnt", "-o", "b.keras"], "damaged.sqnt: damaged network file: unpack_from requires"),
+        (["--inspect", "there.sqnt"], "there.sqnt: it is text that begins with 'as it was'. "),
         (["code.keras", "-o", "there.sqnt"], "lambda"),
         (["network.keras", "-o", "there.sqnt", "--bits", "0"], "bits must be an integer from 1 to 12. Received: 0"),
         (["network.keras", "-o", "there.sqnt", "--quality", "nan"], "quality must be at least 0 and finite."),

@@ -63,6 +63,8 @@ def test_macs_at_227():
     assert costs.macs(keras.Sequential([padded])) == costs.macs(padded) == 861_339_936  # a model within a model
     # the padding of the released conv10 alone makes the difference: 15x15 in place of 13x13 positions
     assert costs.macs(padded) - costs.macs(networks[0]) == (15**2 - 13**2) * 512 * 1000
+    first = keras.layers.Conv2D(4, 3, data_format="channels_first")
+    assert costs.macs(keras.Sequential([keras.Input((3, 16, 16)), first])) == 14 * 14 * 4 * 27
 
 
 def test_geometry():
@@ -182,30 +184,22 @@ ONE_LINE = [
     (SqueezeNet, {"as_released": "pytorch"}, "as_released must be .* Received: 'pytorch'"),
     (SqueezeNet_11, {"use_bypass": True}, r'or "1.1" without bypass. Received: .1.1., True'),
     (SqueezeNet_11, {"nb_classes": 10, "weights": "imagenet"}, "for other classes give include_top=False. Received: "),
-    (
-        SqueezeNet,
-        {"nb_classes": 100, "weights": "cifar10"},
-        'weights="cifar10" are for nb_classes=10; .* nb_classes=100',
-    ),
-    (SqueezeNet, {"weights": "imagenet-8bit"}, 'weights="imagenet-8bit" are for SqueezeNet_11 alone'),
-    *(
-        (AlexNet, {"weights": each}, "weights of AlexNet must be a .keras or")
-        for each in ("imagenet", "cifar10", "a.pth", "a.net")
-    ),
+    (SqueezeNet, {"nb_classes": 100, "weights": "cifar10"}, '"cifar10" are for nb_classes=10; .* nb_classes=100'),
+    (SqueezeNet, {"weights": "imagenet-8bit"}, 'weights="imagenet-8bit" are for squeezenet_1_1 alone'),
+    (SqueezeNet, {"use_bypass": True, "weights": "imagenet"}, "are for squeezenet_1_0 and squeezenet_1_1 alone"),
+    *((AlexNet, {"weights": each}, "AlexNet must be a .keras or") for each in ("imagenet", "cifar10", "a.pth", 5)),
     (AlexNet, {"input_shape": (None, None, 3)}, "fc6 needs a fixed size, or include_top=False"),
-    (SqueezeNet, {"input_tensor": np.zeros((1, 64, 64, 3))}, "input_tensor must come from"),
-    (
-        SqueezeNet,
-        {"input_shape": (64, 64, 3), "input_tensor": keras.Input((65, 65, 3))},
-        "must be that of input_tensor",
-    ),
+    (SqueezeNet, {"input_tensor": np.zeros((1, 64, 64, 3))}, "input_tensor must be of floats, from"),
+    (SqueezeNet, {"input_tensor": keras.Input((64, 64, 3), dtype="uint8")}, "input_tensor must be of floats, from"),
+    (SqueezeNet, {"input_shape": (64, 64, 3), "input_tensor": keras.Input((65, 65, 3))}, "be that of input_tensor"),
     (SqueezeNet, {"input_shape": 32}, r"input_shape must be \(height, width, channels\).* Received: \(32,\)"),
     (SqueezeNet, {"input_shape": (32, 32, 3), "pools": [f"fire{i}" for i in range(2, 10)]}, "too small for maxpool6"),
     *(
         (lambda of=of: of(SqueezeNet(include_top=False)), {}, "images of a fixed size")
         for of in (costs.macs, costs.live_activations, initial.initialise)
     ),
-    (lambda: initial.initialise(keras.Sequential([keras.Input((32, 32, 3)), AlexNet((32, 32, 3))])), {}, "no conv"),
+    (lambda: initial.initialise(keras.Sequential([keras.Input((32, 32, 3)), AlexNet((32, 32, 3))])), {}, "not a model"),
+    (lambda: initial.initialise(keras.Sequential([AlexNet((32, 32, 3)), keras.layers.Dense(2)])), {}, "not a model"),
     (lambda: initial.initialise(SqueezeNet((32, 32, 3), 4), "zeros"), {}, "rule must be .* Received: 'zeros'"),
     *((lambda of=of: create(of, (32, 32, 3), 10), {}, "model must be one of .* Rec") for of in ("no", [], {}, None)),
 ]

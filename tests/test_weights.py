@@ -25,14 +25,7 @@ from skimage.transform import resize
 from test_weights_authors import COPY, SHARED, needs_file
 from test_weights_torchvision import Hostile
 
-from squeezenet import (
-    SqueezeNet,
-    SqueezeNet_11,
-    decode_predictions,
-    deep_compression,
-    preprocess_input,
-    weights,
-)
+from squeezenet import SqueezeNet, SqueezeNet_11, decode_predictions, deep_compression, preprocess_input, weights
 from squeezenet.weights import authors, caffe, sqnt, tensors
 
 

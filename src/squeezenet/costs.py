@@ -19,7 +19,7 @@ class Layer(NamedTuple):
 
 
 def per_layer(model):
-    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it.
+    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, once if it is called twice.
 
     Raises:
         ValueError: the input has no fixed size.
@@ -30,13 +30,15 @@ def per_layer(model):
             rows += per_layer(layer)
         if not isinstance(layer, layers.Conv2D | layers.Dense):
             continue
-        positions = layer.output.shape[1:-1]
-        if None in positions:
+        shape = layer.output.shape[1:]
+        if None in shape:
             raise ValueError(f"MACs need images of a fixed size: build the model with an input_shape. {layer.name}")
         kernel = math.prod(layer.kernel.shape)
         bias = layer.bias.shape[0] if layer.use_bias else 0
         module = layer.name.split("_")[0]
-        rows.append(Layer(layer.name, module, kernel, bias, kernel + bias, kernel * math.prod(positions)))
+        rows.append(
+            Layer(layer.name, module, kernel, bias, kernel + bias, kernel * math.prod(shape) // layer.kernel.shape[-1])
+        )
     return rows
 
 
@@ -76,8 +78,7 @@ def live_activations(model, keep_input=False):
         else:
             last |= dict.fromkeys(inputs, len(steps))
             steps.append((layer.name, id(output), math.prod(output.shape[1:])))
-    if keep_input:
-        last[id(model.input)] = len(steps)
+    last |= {memory.get(id(x), id(x)): len(steps) for x in model.outputs + (model.inputs if keep_input else [])}
     rows, live = [], {}
     for i, (name, output, size) in enumerate(steps):
         live[output] = size

@@ -6,7 +6,7 @@ network.fit(squeezenet.standardise(images), labels, epochs=20)
 """
 
 import numpy as np
-from keras import layers
+from keras import Model, layers
 
 from squeezenet.preprocessing import preprocess_input
 
@@ -19,7 +19,7 @@ def standardise(images):
 
 
 def initialise(network, rule="he_centred", seed=0):
-    """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are, 0.
+    """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are.
 
     "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
     behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, which holds the
@@ -34,7 +34,7 @@ def initialise(network, rule="he_centred", seed=0):
         The network.
 
     Raises:
-        ValueError: there is no such rule, or the network takes images of any size, or has no layer to draw.
+        ValueError: there is no such rule, or the network takes images of any size, or is none of this package.
     """
     if rule not in ("he_centred", "xavier"):
         raise ValueError(f'rule must be "he_centred" or "xavier". Received: {rule!r}')
@@ -42,8 +42,8 @@ def initialise(network, rule="he_centred", seed=0):
         raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
     rng = np.random.default_rng(seed)
     drawn = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    if not drawn:
-        raise ValueError(f"network must be one of this package. Received: {network.name}, which has no convolution")
+    if not drawn or any(isinstance(layer, Model) for layer in network.layers):
+        raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
     for layer in drawn:
         shape = layer.kernel.shape
         fan_in = np.prod(shape[:-1]) * np.prod([within.mean() for within in taps(layer)])

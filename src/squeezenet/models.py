@@ -177,13 +177,9 @@ def SqueezeNet(
     return _model(inputs, x, name or variant, source, settings, top=() if include_top else ("conv10",))
 
 
-def SqueezeNet_11(
-    input_shape=None, nb_classes=None, dropout_rate=0.5, compression=1.0, *, version="1.1", use_bypass=False, **options
-):
+def SqueezeNet_11(input_shape=None, nb_classes=None, dropout_rate=0.5, compression=1.0, *, use_bypass=False, **options):
     """SqueezeNet 1.1, the authors' cheaper release. Arguments as in `SqueezeNet`; it has no bypass."""
-    if version != "1.1":
-        raise ValueError(f"SqueezeNet_11 must be of version 1.1: SqueezeNet has others. Received: version={version!r}")
-    return SqueezeNet(input_shape, nb_classes, use_bypass, dropout_rate, compression, version=version, **options)
+    return SqueezeNet(input_shape, nb_classes, use_bypass, dropout_rate, compression, version="1.1", **options)
 
 
 def AlexNet(
@@ -202,7 +198,8 @@ def AlexNet(
     """Caffe's bvlc_alexnet, the paper's baseline: grouped convolutions, local response normalisation.
 
     Args:
-        input_shape: as in `SqueezeNet`, but None is (227, 227, 3), and with top the size must be fixed.
+        input_shape: as in `SqueezeNet`, but None is (227, 227, 3), and with top the size must be fixed; without top
+            None for any size from 39 pixels.
         dropout_rate: after fc6 and fc7; None for no dropout.
         include_top: False for the features after maxpool5.
         weights: None for random ones, or the path of a .keras or .sqnt file.

@@ -39,10 +39,9 @@ def read():
 
 def per_update(counted):
     """The rows of data/evidence/communication, one for each repeat: bytes of an update without what runs idle."""
-    rows = pd.DataFrame(counted).explode(["bytes", "idle_bytes", "seconds", "seconds_alone"], ignore_index=True)
+    rows = pd.DataFrame(counted).explode(["bytes", "idle_bytes"], ignore_index=True)
     rows["bytes"] = (rows.bytes - rows.idle_bytes).astype(float) / rows.updates
-    rows["share"] = 1 - (rows.seconds_alone / rows.seconds).astype(float)
-    return rows[["variant", "dtype", "parameters", "hardware", "bytes", "share"]]
+    return rows[["variant", "dtype", "parameters", "hardware", "bytes"]]
 
 
 def by_network(communication):

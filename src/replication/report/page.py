@@ -164,7 +164,6 @@ def context(found):
         "interval": tables.interval,
         "difference": difference,
         "effect_in": lambda name, run: points(*difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])),
-        "welch": statistics.welch,
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
         "top1": lambda name, run: round(100 * found.trained(run).query("name == @name").accuracy.mean(), 1),

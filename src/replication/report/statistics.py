@@ -131,12 +131,6 @@ def difference(upper, lower, trained):
     return found.value, *found.interval()
 
 
-def welch(upper, lower, trained):
-    """The 95% interval of a difference by the networks' own seeds alone, which may spread unlike."""
-    accuracies = (100 * trained.accuracy[trained.name == name] for name in (upper, lower))
-    return stats.ttest_ind(*accuracies, equal_var=False).confidence_interval()
-
-
 def lengths(runs, bypasses):
     """What each bypass gains over `squeezenet` at each training length: a frame of numbers.
 

@@ -72,6 +72,7 @@ def run(given):
 
 def inspect(path):
     """Print the bytes of a .sqnt file: of its sections, which sum to the file, and of each tensor in a file alone."""
+    check_content(path)
     data = path.read_bytes()
     _, tensors = sqnt.decode(data)
     sections = [(name, f"{size:,}", f"{size / len(data):.1%}") for name, size in sqnt.byte_table(data).items()]
@@ -100,7 +101,8 @@ def main(arguments=None):
     try:
         run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
-        sys.exit(f"{given.file}: {' '.join(str(error).split()) or type(error).__name__}")
+        text = " ".join(str(error).split()).removeprefix(f"{given.file}: ")
+        sys.exit(f"{given.file}: {text or type(error).__name__}")
 
 
 if __name__ == "__main__":

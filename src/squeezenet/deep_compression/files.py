@@ -17,11 +17,7 @@ from squeezenet.deep_compression.pruning import is_kernel, prune_network
 from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
 from squeezenet.weights import check_content, set_tensors, sqnt, tensors
-
-UNMEASURED = (
-    "pruning removed {:.1%} of the weights without retraining, and nothing was measured: measure the accuracy of the "
-    "file, or retrain between the steps"
-)
+from squeezenet.weights.network import settings_of
 
 
 class Compressed(NamedTuple):
@@ -77,21 +73,26 @@ def compress(
     text = json.dumps(architecture, allow_nan=False)  # how a model was compiled, which the file does not need, goes
     architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
+    told = [settings_of(each.get_config()["layers"]) for each in (model, restored) if "keras" not in architecture]
+    if told[1:] != told[:1]:
+        raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
     pruning = quality is not None or kept is not None
     values = prune_network(before, kept, quality) if pruning else before
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
-    if budget is not None and len(data) > budget:
+    if budget is not None and not len(data) <= budget:  # nor NaN
         data = fit(values, budget, architecture, coder)
     kernels = [name for name, tensor in before.items() if is_kernel(tensor)]
     zeroed = sum(np.count_nonzero(before[name]) - np.count_nonzero(values[name]) for name in kernels)
     removed, agreement = zeroed / max(sum(before[name].size for name in kernels), 1), None
     if images is not None:
         set_tensors(restored, sqnt.decode(data)[1])
-        first = [network.predict(images, verbose=0).argmax(-1) for network in (model, restored)]
-        agreement = float(np.mean(first[0] == first[1]))
+        scores = [network.predict(images, verbose=0) for network in (model, restored)]
+        if not isinstance(scores[0], np.ndarray) or scores[0].shape[-1] < 2:
+            raise ValueError("images are for a model with one output, of at least two classes: give none")
+        agreement = float(np.mean(scores[0].argmax(-1) == scores[1].argmax(-1)))
     elif pruning:
-        warnings.warn(UNMEASURED.format(removed), stacklevel=2)
+        warnings.warn(f"pruning removed {removed:.1%} of the weights, and nothing was measured", stacklevel=2)
     return Compressed(_write(path, data), removed, agreement)
 
 
@@ -129,7 +130,8 @@ def _build_and_fill(architecture, values):
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds, {size:,}")
         model = _build(architecture)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"not an architecture that can be built: {error}") from None
+        text = str(error).rpartition("Exception encountered: ")[2].partition("\n")[0]  # without Keras' configurations
+        raise ValueError(f"not an architecture that can be built: {text}") from None
     set_tensors(model, values)
     return model
 

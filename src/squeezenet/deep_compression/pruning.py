@@ -51,6 +51,8 @@ def prune_network(values, kept=None, quality=None):
     """
     if (kept is None) == (quality is None):
         raise ValueError(f"give either kept or quality. Received: {kept} and {quality}")
+    if kept is not None and not isinstance(kept, dict):
+        raise ValueError(f"kept must be a dict, layer -> fraction. Received: {kept!r}")
     check_finite(values)
     unknown = set(kept or {}) - {name.rpartition("/")[0] for name in values}
     if unknown:

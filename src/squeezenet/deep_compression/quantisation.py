@@ -31,21 +31,20 @@ FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches betwee
 
 
 class Quantiser:
-    """Quantises the kernels of a network whose weighted layers are convolutions of one group, with biases.
+    """Quantises the kernels of a network whose weighted layers are convolutions: undilated, of one group, with biases.
 
     Args:
         network: functional Keras model.
         output: name of the layer whose output is to change least, the logits.
         images: (n, height, width, channels) as the network takes them, photographs like those it is for.
-        seed: of the drawn positions.
     """
 
-    def __init__(self, network, output, images, seed=0):
+    def __init__(self, network, output, images):
         self.tensors = tensors(network)
         check_finite(self.tensors)
         self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
         self.feedback = {}
-        for name, drawn in drawn_inputs(network, self.layers, images, seed=seed).items():
+        for name, drawn in drawn_inputs(network, self.layers, images).items():
             inputs = drawn.astype(np.float64)  # by sums in float32 the file depends on the kernels of the BLAS library
             relu = network.get_layer(name).activation is keras.activations.relu
             self.feedback[name] = _feedback(inputs, *_layer(self.tensors, name), CUT_OFF if relu else 1)
@@ -158,7 +157,7 @@ def _round(kernel, step):
     return (step * np.rint(kernel / step)).astype(np.float32) if step else kernel
 
 
-def drawn_inputs(network, layers, images, positions=200, seed=0):
+def drawn_inputs(network, layers, images, positions=200):
     """What a convolution's filters see at random positions, with a last 1 for the bias.
 
     Args:
@@ -168,7 +167,7 @@ def drawn_inputs(network, layers, images, positions=200, seed=0):
     Returns:
         layer -> matrix (images x positions, height x width x in + 1).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     convolutions = [network.get_layer(name) for name in layers]
     network = keras.Model(network.input, [layer.input for layer in convolutions])
     inputs = {name: [] for name in layers}
@@ -176,6 +175,8 @@ def drawn_inputs(network, layers, images, positions=200, seed=0):
         activations = keras.tree.flatten(network.predict_on_batch(images[start : start + BATCH]))
         for layer, x in zip(convolutions, activations, strict=True):
             (height, width), (down, right) = layer.kernel_size, layer.strides
+            if max(layer.dilation_rate) > 1 or layer.groups > 1 or (layer.padding == "same" and max(down, right) > 1):
+                raise ValueError(f'{layer.name} must be undilated, of one group, and "valid" or of stride 1')
             if layer.padding == "same":
                 x = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)))
             patches = sliding_window_view(x, (height, width), (1, 2))[:, ::down, ::right]

@@ -60,11 +60,13 @@ def share_network(values, bits):
     """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with.
 
     Raises:
-        ValueError: `bits` does not say how many a layer gets, or not from 1 to `MOST_BITS`.
+        ValueError: `bits` names no layer, or does not say how many one gets, or not from 1 to `MOST_BITS`.
     """
     check_finite(values)
     shared = dict(values)
     kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor)}
+    if isinstance(bits, dict) and (unknown := [each for each in bits if not any(k.startswith(each) for k in kernels)]):
+        raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
         each = [b for prefix, b in bits.items() if name.startswith(prefix)] if isinstance(bits, dict) else [bits]
         if len(each) != 1:

@@ -34,6 +34,7 @@ READERS = {  # modules by what a file's name ends with
 CIFAR10, IMAGENET_8BIT = (Path(__file__).with_name(folder) for folder in ("cifar10", "imagenet_8bit"))
 PACKAGED = {"cifar10": CIFAR10, "imagenet-8bit": IMAGENET_8BIT}
 NAMES = ("imagenet", *PACKAGED)
+RELEASES = {"imagenet": ("squeezenet_1_0", "squeezenet_1_1"), "imagenet-8bit": ("squeezenet_1_1",)}  # -> variants
 # How the networks with the released ImageNet weights are built: keywords of `models.create`.
 AS_RELEASED = {"input_shape": [227, 227, 3], "nb_classes": 1000, "as_released": True, "dropout_rate": None}
 RELEASED = {"1.0": {"model": "squeezenet"} | AS_RELEASED, "1.1": {"model": "squeezenet_11"} | AS_RELEASED}
@@ -70,7 +71,7 @@ def read(weights, version=None, variant=None, describe=dict):
     except ImportError:
         raise
     except Exception as error:  # Keras and protobuf raise many kinds
-        raise ValueError(f"{path} holds no weights: {error}") from error
+        raise ValueError(f"{path} holds no weights: {'without ' * isinstance(error, KeyError)}{error}") from error
 
 
 def _module(name):
@@ -80,13 +81,13 @@ def _module(name):
 def check_content(path):
     """Raise a ValueError if a file is empty, text or cut off, as a failed download leaves it: no file of weights is."""
     with open(path, "rb") as file:
-        begins = file.read(64)
+        begins = file.read(256)
     if not begins:
         raise ValueError("it is empty: download it again")
     if all(byte >= 32 or byte in b"\t\r\n" for byte in begins):
         raise ValueError(
-            f"it is text that begins with {begins.decode(errors='replace')!r}. Download the file itself, by its raw "
-            f"address; of a Git LFS pointer, run git lfs pull where it comes from"
+            f"it is text that begins with {begins[:64].decode(errors='replace')!r}. Download the file itself, by its "
+            f"raw address; of a Git LFS pointer, run git lfs pull where it comes from"
         )
     if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
         raise ValueError("it is cut off or damaged: get it again")
@@ -96,10 +97,10 @@ def _find(weights, version, variant):
     """The path of weights; those of a release may be downloaded."""
     name = weights if isinstance(weights, str) else None
     path = Path(weights) if isinstance(weights, str | os.PathLike) else Path()
-    if version is None and (name in NAMES or path.suffix not in (".keras", ".sqnt", "")):
+    if version is None and path.suffix not in (".keras", ".sqnt"):
         raise ValueError(f"weights of AlexNet must be a .keras or .sqnt file. Received: {weights!r}")
-    if name == "imagenet-8bit" and variant != "squeezenet_1_1":
-        raise ValueError(f'weights="imagenet-8bit" are for SqueezeNet_11 alone. Received: {variant}')
+    if name in RELEASES and variant not in RELEASES[name]:
+        raise ValueError(f'weights="{name}" are for {" and ".join(RELEASES[name])} alone. Received: {variant}')
     if name == "imagenet":
         return _module("released" if version == "1.1" else "authors").find()
     if name in PACKAGED:

@@ -27,7 +27,8 @@ class Weights(NamedTuple):
 def variables(network):
     """Weights by layer and kind: "conv1/kernel", "conv1/bias"; of a model in the model "encoder/conv1/kernel".
 
-    A weight without a name of its own, or with one that its layer has used before, is numbered within the layer.
+    A weight without a name of its own, or with one that its layer has used before, is numbered within the layer. A
+    ValueError names a weight that belongs to no layer.
     """
     found = {}
     for layer in network.layers:
@@ -37,6 +38,8 @@ def variables(network):
             if f"{layer.name}/{name}" in found:
                 name = f"{name}_{i}"
             found[f"{layer.name}/{name}"] = variable
+    if lost := [weight.path for weight in network.weights if not any(weight is each for each in found.values())]:
+        raise ValueError(f"{network.name} has weights outside of its layers, which a file cannot hold: {lost[0]}")
     return found
 
 

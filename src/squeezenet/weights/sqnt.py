@@ -1,7 +1,7 @@
 """A file for a compressed network: zeros, shared values and frequent codes cost what their entropy says.
 
 The encoder takes tensors as they are and finds what Deep Compression (Han et al. 2015a) left in them:
-zeros become gaps, repeated values become codes of a codebook. It changes no bit of a weight. Little-endian:
+zeros become gaps, repeated values become codes of a codebook. It loses nothing but the sign of zeros. Little-endian:
 
     4 bytes      magic "SqNt"
     uint8        version, 1
