@@ -100,6 +100,7 @@ def archive(tmp_path, monkeypatch):
     for name in ("EXTERNAL", "SHARED"):
         monkeypatch.setattr(paths, name, tmp_path)
     monkeypatch.setattr(imagenette, "COUNTS", {"train": 20, "val": 10})
+    monkeypatch.setattr(imagenette, "NAMES_SHA256", "689e40a2e72ee00270efd9c977f85b3b53fd1f1399a45e64ea0e73394c65e2b1")
 
     def make(name, change=lambda content: content):
         with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as tar:
@@ -133,9 +134,10 @@ def test_an_archive_is_read_sorted_and_verified(archive, monkeypatch):
     prepared, statistics, _ = prepare.prepare(IMAGENETTE.model_copy(update={"validation": 10}))
     np.testing.assert_array_equal(prepared["train_images"], arrays["train_images"])
     assert statistics["validation"] == 10 and statistics["image_shape"] == [144, 144, 3]
-    monkeypatch.setattr(imagenette, "ARRAYS_SHA256", "0" * 64)
-    with pytest.raises(ValueError, match=r"imagenette\.tar is not Imagenette .*: the sha256 of its pixels is another"):
-        imagenette.fetch()
+    for digest, message in {"ARRAYS_SHA256": " .*: the sha256 of its pixels", "NAMES_SHA256": ": the names of"}.items():
+        monkeypatch.setattr(imagenette, digest, "0" * 64)
+        with pytest.raises(ValueError, match=rf"imagenette\.tar is not Imagenette{message}"):
+            imagenette.fetch()
 
 
 @pytest.mark.parametrize("damage", ["cut", "no image", "too few", "no archive", "another sha256"])
@@ -151,9 +153,13 @@ def test_a_damaged_archive_is_refused_by_its_name(archive, damage, monkeypatch):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_no_archive_at_all_says_what_to_put_where(tmp_path, monkeypatch):
-    for name in ("EXTERNAL", "SHARED"):
-        monkeypatch.setattr(paths, name, tmp_path)
+def test_a_download_is_whole_or_an_error_says_what_to_put_where(archive, tmp_path, monkeypatch):
+    url = archive("any.tar.gz").as_uri()
+    monkeypatch.setattr(paths, "EXTERNAL", tmp_path / "not there yet")
+    monkeypatch.setattr(imagenette, "PILLOW", "another")
     monkeypatch.setattr(imagenette, "URL", "file:///nowhere.tar.gz")
-    with pytest.raises(FileNotFoundError, match=rf"cannot be downloaded .* Put imagenette\.tar, or .* into {tmp_path}"):
+    with pytest.raises(FileNotFoundError, match=r"cannot be downloaded .* Put imagenette\.tar, or .* into .*not there"):
         imagenette.fetch()
+    monkeypatch.setattr(imagenette, "URL", url)
+    assert imagenette.fetch()[1] == imagenette.ARCHIVE
+    assert [path.name for path in paths.EXTERNAL.iterdir()] == [imagenette.ARCHIVE]

@@ -49,7 +49,7 @@ def test_a_wrong_key_or_value_is_named(key, value, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.dropout", "runs.table3.recipe.shfit"]
+    "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.shfit", "runs.table3.recipe.epochs"]
 )
 def test_what_names_a_recipe_is_checked_as_section_train_is(key, tmp_path, monkeypatch):
     values = copy.deepcopy(VALUES)

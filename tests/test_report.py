@@ -179,8 +179,7 @@ def test_figures_can_be_read_on_a_small_screen(written):
     assert all(figure.get_figwidth() <= figures.WIDTH * 1.2 for figure in drawn.values())
     titles = ["Paper:\nImageNet", "Ours: Imagenette,\n40 epochs, 1 seed", "Ours: CIFAR-10,\n20 epochs, 5 seeds"]
     assert [axis.get_title() for axis in drawn["table3"].axes] == titles
-    dots = [len(dots.get_offsets()) for axis in drawn["table3"].axes for dots in axis.collections]
-    assert dots == [1, 1, 1, 5, 5, 5]
+    assert [len(dots.get_offsets()) for axis in drawn["table3"].axes for dots in axis.collections] == [1] * 3 + [5] * 3
     for axis, sums in zip(drawn["figure2_macroarchitectures"].axes, (0, 4, 8), strict=True):
         assert [text.get_text() for text in axis.texts].count("+") == sums
 

@@ -26,6 +26,14 @@ def write(path, text):
     os.replace(temporary, path)
 
 
+def read(path):
+    """A JSON object; a ValueError names the file if it is damaged, as a conflict of git leaves it."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: take it from git again ({error})") from None
+
+
 def save_arrays(path, arrays):
     """Save a dict of arrays as .npz. np.savez gives other bytes under another Python, which makes DVC retrain."""
     with zipfile.ZipFile(path, "w") as archive:

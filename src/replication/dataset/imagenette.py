@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from replication import paths
 from replication.dataset import photographs
+from squeezenet.deep_compression.files import whole
 
 CLASSES = {
     "n01440764": "tench",
@@ -38,8 +39,9 @@ TAR, TAR_SHA256 = "imagenette.tar", "92434e827ba749de70a347cd20185509dd13c5690ac
 COMMIT = "b850f030ff0701c36a4adc8b928ea9483a46915b"
 ARCHIVE = f"imagenette-{COMMIT}.tar.gz"  # GitHub packs it anew on demand: its own bytes are not stable
 URL = f"https://github.com/thunderInfy/imagenette/archive/{COMMIT}.tar.gz"
-PHOTOGRAPH = re.compile(r"(?:^|/)(train|val)/(n\d{8})/([^/]+\.JPEG)$")
+PHOTOGRAPH = re.compile(rf"(?:^|/)(train|val)/({'|'.join(CLASSES)})/([^/]+\.JPEG)$")
 CLEAN = re.compile(r"ILSVRC2012_val_\d{8}\.JPEG$")  # ImageNet's validation photographs, in train/ and val/
+NAMES_SHA256 = "80ba28ee806f935ee4ced89631d5257c912d770e2da6032c9773c373a74d4d04"  # of `digest` without pixels
 PILLOW = "13.0.0"  # by which ARRAYS_SHA256 was computed
 ARRAYS_SHA256 = "c9270c103410093e2fb0704f7fcc79b0b6c1efc45155f1b835c5ed699dc4f2b5"
 
@@ -55,8 +57,11 @@ def find():
         if path.exists():
             break
     else:
+        path = paths.EXTERNAL / ARCHIVE
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            path = keras.utils.get_file(ARCHIVE, URL, cache_dir=paths.EXTERNAL, cache_subdir="")
+            with whole(path) as temporary:
+                keras.utils.get_file(temporary.name, URL, cache_dir=path.parent, cache_subdir="")
         except Exception as error:  # urllib raises many kinds
             raise FileNotFoundError(
                 f"Imagenette cannot be downloaded ({error}). Put {TAR}, or {URL} as {ARCHIVE}, into {paths.EXTERNAL}"
@@ -108,8 +113,10 @@ def fetch():
             f"{kind}_labels": np.array([list(CLASSES).index(wnid) for _, wnid, *_ in chosen], np.uint8),
             f"{kind}_files": np.array([f"{wnid}/{name}" for _, wnid, name, _ in chosen]),
         }
+    if digest({name: array for name, array in arrays.items() if not name.endswith("images")}) != NAMES_SHA256:
+        raise ValueError(f"{path} is not Imagenette: the names of its photographs, or their classes, are others")
     if PIL.__version__ != PILLOW:  # which may decode to other pixels
-        print(f"Pillow {PIL.__version__} in place of {PILLOW}: the counts agree, pixels were not compared")
+        print(f"Pillow {PIL.__version__} in place of {PILLOW}: names and counts agree, pixels were not compared")
     elif digest(arrays) != ARRAYS_SHA256:
         raise ValueError(f"{path} is not Imagenette as docs/data.md names it: the sha256 of its pixels is another one")
     return arrays, path.name

@@ -1,13 +1,12 @@
 """The paper's three advantages of small networks (Section 1): communication in training, updates, memory."""
 
-import json
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 
-from replication import params, paths
+from replication import params, paths, records
 from replication.report.ours import network_of
 from squeezenet import costs
 
@@ -28,8 +27,8 @@ class Advantages(NamedTuple):
 
 def read():
     """Read the rows of `make communication` and of notebooks/advantages.ipynb."""
-    counted = [json.loads(path.read_text()) for path in sorted((paths.EVIDENCE / "communication").glob("*.json"))]
-    made = json.loads((paths.EVIDENCE / "advantages.json").read_text())
+    counted = [records.read(path) for path in sorted((paths.EVIDENCE / "communication").glob("*.json"))]
+    made = records.read(paths.EVIDENCE / "advantages.json")
     updates, arenas = ([row for each in made.values() for row in each[key]] for key in ("updates", "arenas"))
     return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas))
 

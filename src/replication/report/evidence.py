@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from replication import paths
+from replication import paths, records
 from replication.train import runs
 
 
@@ -27,7 +27,7 @@ def files(run, trained):
     """The rows of data/evidence/RUN/compress, one for each file."""
     origin, rows = trained.set_index(["variant", "seed"], drop=False), []
     for path in sorted((paths.EVIDENCE / run / "compress").glob("*.json")):
-        made = json.loads(path.read_text())
+        made = records.read(path)
         for row in made["rows"]:
             name = f"{made['variant']}/{row['method'].replace(' ', '_')}/{row['bits']}"
             right = runs.unpack(made["correct"][row["file"]], row["n"])

@@ -14,7 +14,7 @@ import jinja2
 import markdown
 import pandas as pd
 
-from replication import paths
+from replication import paths, records
 from replication.report import advantages, audit, claims, evidence, figures, paper, statistics, tables
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
@@ -63,7 +63,7 @@ class Found(NamedTuple):
 
 def gather():
     """Read the evidence, audit the paper's numbers and test its claims."""
-    rows = {name: json.loads((paths.EVIDENCE / f"{name}.json").read_text())
+    rows = {name: records.read(paths.EVIDENCE / f"{name}.json")
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
     runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
     audited = audit.audit(numbers, rows["authors"])
@@ -179,7 +179,6 @@ def context(found):
         "runs": {name: found.trained(name) for name in found.runs},
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
-        "ranks": {run: statistics.ranks(found.trained(run)) for run in ("table3", "figure3")},
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
         "table3": paper.table("table3").to_dict("records"),
         "others": paper.table("others").to_dict("records"),

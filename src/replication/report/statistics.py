@@ -147,14 +147,6 @@ def lengths(runs, bypasses):
     return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
 
 
-def ranks(trained):
-    """Whether training and test accuracy rank networks alike: Spearman's rho, and the most points between the two."""
-    last = trained.assign(training=[history["accuracy"][-1] for history in trained.history])
-    means = last.groupby("name")[["training", "accuracy"]].mean()
-    gap = 100 * (means.training - means.accuracy).max()
-    return {"rho": stats.spearmanr(means.training, means.accuracy).statistic, "gap": gap}
-
-
 def points(value, low, high):
     """A difference with its interval, for a table; a small one with two decimals."""
     digits = 2 if abs(value) < 0.1 else 1

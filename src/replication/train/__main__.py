@@ -28,23 +28,24 @@ def main():
     parser.add_argument("--variant", help="this network alone, whether it has a row or not")
     parser.add_argument("--seed", type=int, help="this seed alone")
     chosen = parser.parse_args()
-    paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     try:
+        paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
         trainings = [each for name in chosen.run or runs.plan() for each in runs.trainings(name)]
         named = [each for each in trainings if chosen.variant in (None, each.variant)]
         named = [each for each in named if chosen.seed in (None, each.recipe.seed)]
         if not named:
-            parser.error(f"no training is of variant {chosen.variant or 'any'} and seed {chosen.seed}")
+            planned = sorted({f"{each.variant} of seed {each.recipe.seed}" for each in trainings})
+            parser.error(f"no training is of variant {chosen.variant} and seed {chosen.seed}, but {', '.join(planned)}")
         others = [each for each in named if each.backend != keras.backend.backend()]
         if chosen.run and others:
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
-        missing = [each for each in named if each not in others and (chosen.variant or not each.is_recorded())]
+        missing = [each for each in named if each not in others and (not each.is_recorded() or chosen.variant)]
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
             print(f"notebooks/train.ipynb {output} -p run {each.run} -p variant {each.variant}", end=" ")
-            print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate:g}")
-    except (ValueError, papermill.PapermillExecutionError) as error:
+            print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate}")
+    except (OSError, ValueError, papermill.PapermillExecutionError) as error:
         parser.error(getattr(error, "evalue", error))  # of a notebook its last line
 
 

@@ -6,7 +6,6 @@ parameters, the history, the test images that the network classified correctly (
 """
 
 import json
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import keras
@@ -20,6 +19,7 @@ from replication.params import Section, read, validate
 from replication.train.recipe import Train, variant_of
 
 LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
+OTHER = "{} is not of runs.{} as params.yaml has it: restore the run, or give it a new name"
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
@@ -73,8 +73,11 @@ class Training(NamedTuple):
         return keras.models.load_model(path)
 
     def is_recorded(self):
-        """Whether the row is there and was made by these parameters."""
-        return self.path.exists() and _row(self.path)["params"] == self.params
+        """Whether the row is there; a ValueError if it is damaged, or not of what params.yaml has."""
+        asked = {"params": self.params, "epochs": self.recipe.epochs, "seed": self.recipe.seed, "backend": self.backend}
+        if self.path.exists() and not asked.items() <= records.read(self.path).items():
+            raise ValueError(OTHER.format(self.path, self.run))
+        return self.path.exists()
 
 
 def plan():
@@ -92,6 +95,8 @@ def trainings(name):
     if name not in runs:
         raise ValueError(f"params.yaml: runs has no {name!r}. It has {', '.join(runs)}; {LAPTOP!r} is section train")
     run, found = runs[name], []
+    if wrong := {"epochs", "learning_rate", "seed"} & {*run.recipe}:
+        raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: its place is beside the recipe")
     data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
     networks = [(variant, rates, variant_of(variant)[0]) for variant, rates in run.networks.items()]
     for seed in run.seeds:
@@ -100,7 +105,7 @@ def trainings(name):
                 values = run.recipe | {"learning_rate": rate}
                 recipe = validate(f"runs.{name}.recipe", Train, values | {"epochs": run.epochs, "seed": seed})
                 params = {"dataset": run.dataset, "train": values, "variant": options}
-                title = f"{variant}-{seed}" + f"-{rate:g}" * isinstance(rates, list)
+                title = f"{variant}-{seed}" + f"-{rate}" * isinstance(rates, list)
                 found.append(Training(name, variant, options, recipe, data, run.backend, title, params))
     return found
 
@@ -125,15 +130,8 @@ def training(run, variant, seed=0, learning_rate=0.0):
     if len(found) != 1:
         count, rate = "several trainings" if found else "no training", learning_rate or "any"
         raise ValueError(f"params.yaml: runs.{run} has {count} of {variant!r}, seed {seed} and rate {rate}")
+    found[0].is_recorded()  # a row that is damaged, or another training's, is an error before hours of training
     return found[0]
-
-
-def _row(path):
-    """A row; a ValueError names the file if it is damaged, as a conflict of git leaves it."""
-    try:
-        return {"params": None} | json.loads(path.read_text())
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: take it from git again ({error})") from None
 
 
 def record(of, metrics, history, correct, provenance):
@@ -157,7 +155,7 @@ def record(of, metrics, history, correct, provenance):
     if not of.is_recorded():
         records.write(of.path, json.dumps(row, indent=1) + "\n")
         return f"{name} is written: commit it"
-    there = _row(of.path)
+    there = records.read(of.path)
     if all(there[key] == row[key] for key in ("history", "correct", "loss")):
         return f"equal bits: every epoch, and every test image, is as in {name}"
     off = 100 * (row["accuracy"] - there["accuracy"])
@@ -175,11 +173,9 @@ def recorded(name):
     """
     asked, rows = {each.path: each for each in trainings(name)}, []
     for path in sorted((paths.EVIDENCE / name).glob("*.json")):
-        if path not in asked or not asked[path].is_recorded():
-            raise ValueError(
-                f"{path} is not of runs.{name} as params.yaml has it: restore the run, or give it a new name"
-            )
-    for path in filter(Path.exists, asked):
-        row = _row(path) | {"learning_rate": asked[path].recipe.learning_rate}
+        if path not in asked:
+            raise ValueError(OTHER.format(path, name))
+    for each in filter(Training.is_recorded, asked.values()):
+        row = records.read(each.path) | {"learning_rate": each.recipe.learning_rate}
         rows.append(row | {"correct": unpack(row["correct"], row["test_images"])})
     return pd.DataFrame(rows)
