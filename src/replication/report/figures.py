@@ -43,24 +43,23 @@ def encode(figure):
     return files
 
 
-def table3(paper, runs):
-    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed, a line at the mean of several.
+def table3(paper, trained, title):
+    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed and a line at their mean (right).
 
     Args:
         paper: frame with architecture, top-1 (%) and network.
-        runs: title -> frame with name and accuracy, one row a training.
+        trained: frame with name and accuracy, one row a training.
+        title: of our trainings.
     """
-    figure, (left, *ours) = plt.subplots(1, 1 + len(runs), sharey=True, figsize=(WIDTH, 2.2))
+    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(WIDTH, 2.2))
     names = dict(zip(paper.network, paper.architecture, strict=True))
     left.plot(paper["top-1 (%)"].astype(float), names.values(), "s", color=ORANGE, markersize=7)
     left.set(title="Paper:\nImageNet", xlabel="top-1, %")
-    for axis, (title, trained) in zip(ours, runs.items(), strict=True):
-        place, top1 = trained.name.map(names), 100 * trained.accuracy
-        sns.swarmplot(x=top1, y=place, order=names.values(), ax=axis, color=BLUE, size=4.5)
-        means = top1.groupby(place).mean()[top1.groupby(place).size() > 1]
-        axis.plot(means, means.index, "|k", markersize=20, zorder=3)
-        axis.set(title=title, xlabel="top-1, %", ylabel="")
-    for axis in figure.axes:
+    place, top1 = trained.name.map(names), 100 * trained.accuracy
+    sns.swarmplot(x=top1, y=place, order=names.values(), ax=right, color=BLUE, size=4.5)
+    right.plot(top1.groupby(place).mean()[names.values()], names.values(), "|k", markersize=20, zorder=3)
+    right.set(title=title, xlabel="top-1, %", ylabel="")
+    for axis in (left, right):
         axis.margins(0.15, 0.2)
         axis.grid(axis="y", visible=False)
     return figure

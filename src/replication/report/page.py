@@ -79,15 +79,14 @@ def effects_by_length(found):
 
 def briefly(trained):
     """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
-    words = f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
-    return words.removesuffix("s") if words.endswith(" 1 seeds") else words
+    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
 
 
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, runs = paper.table("table3"), map(found.trained, ("photographs", "table3"))
-    drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n", 1): run for run in runs})}
+    table3, trained = paper.table("table3"), found.trained("table3")
+    drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]
@@ -170,9 +169,10 @@ def context(found):
         "unfit": (found.tested.p.notna() & found.tested.p_holm.isna()).sum(),
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
+        "photographs": pd.concat(map(recorded, ("photographs", "photographs_rates"))),
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
-        "accuracy": lambda name, run="table3": tables.accuracy(found.trained(run).query("name == @name")),
+        "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
         "fits": tables.fits,
         "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},

@@ -33,8 +33,7 @@ def percent(row, key):
 
 
 def accuracy(rows):
-    """The mean over the seeds of a network, or its only seed with the interval that counts test images."""
-    return interval(*mean(rows.accuracy)) if len(rows) > 1 else percent(rows.iloc[0], "accuracy")
+    return interval(*mean(rows.accuracy))
 
 
 # Claims and numbers
