@@ -6,6 +6,7 @@ The photographs are ImageNet's, for research: none goes into the project, see do
 import concurrent.futures
 import hashlib
 import io
+import os
 import re
 import sys
 import tarfile
@@ -19,7 +20,6 @@ from tqdm import tqdm
 
 from replication import paths
 from replication.dataset import photographs
-from squeezenet.deep_compression.files import whole
 
 CLASSES = {
     "n01440764": "tench",
@@ -57,11 +57,11 @@ def find():
         if path.exists():
             break
     else:
-        path = paths.EXTERNAL / ARCHIVE
+        path, part = paths.EXTERNAL / ARCHIVE, paths.EXTERNAL / f"{ARCHIVE}.part"
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)  # of a download that was cut off
         try:
-            with whole(path) as temporary:
-                keras.utils.get_file(temporary.name, URL, cache_dir=path.parent, cache_subdir="")
+            os.replace(keras.utils.get_file(part.name, URL, cache_dir=path.parent, cache_subdir=""), path)
         except Exception as error:  # urllib raises many kinds
             raise FileNotFoundError(
                 f"Imagenette cannot be downloaded ({error}). Put {TAR}, or {URL} as {ARCHIVE}, into {paths.EXTERNAL}"
