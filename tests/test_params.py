@@ -14,6 +14,7 @@ from replication.train import recipe, runs
 from replication.train.recipe import Train
 
 VALUES = yaml.safe_load(paths.PARAMS.read_text())
+KEYS = ["variants.squeezenet.learning_rate", *(f"runs.table3.recipe.{key}" for key in ("dropout", "shfit", "epochs"))]
 
 
 def refused(content, tmp_path):
@@ -48,9 +49,7 @@ def test_a_wrong_key_or_value_is_named(key, value, message, tmp_path):
     assert re.match(message, refused({"train": VALUES["train"] | {key: value}}, tmp_path))
 
 
-@pytest.mark.parametrize(
-    "key", ["variants.squeezenet.learning_rate", "runs.table3.recipe.shfit", "runs.table3.recipe.epochs"]
-)
+@pytest.mark.parametrize("key", KEYS)
 def test_what_names_a_recipe_is_checked_as_section_train_is(key, tmp_path, monkeypatch):
     values = copy.deepcopy(VALUES)
     *before, last = key.split(".")

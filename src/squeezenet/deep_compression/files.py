@@ -73,9 +73,10 @@ def compress(
     text = json.dumps(architecture, allow_nan=False)  # how a model was compiled, which the file does not need, goes
     architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
-    told = [settings_of(each.get_config()["layers"]) for each in (model, restored) if "keras" not in architecture]
-    if told[1:] != told[:1]:
-        raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
+    if "keras" not in architecture:
+        ours, theirs = (settings_of(each.get_config()["layers"]) for each in (model, restored))
+        if ours != theirs:
+            raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
     pruning = quality is not None or kept is not None
     values = prune_network(before, kept, quality) if pruning else before
     shared = values if bits is None else share_network(values, bits)

@@ -24,6 +24,7 @@ BATCH = 8
 DAMPING = 0.0001  # of the mean second moment: how far to trust the inputs seen
 CUT_OFF = 0.1  # weight of outputs that a ReLU makes zero
 PROBE = 1 / 3  # of a layer's standard deviation: the step at which its sensitivity is measured
+POSITIONS = 200  # of each image, drawn
 PROBED = 16  # images, drawn evenly
 MOST_FACTORS = 2**25  # entries of a layer's; a layer with more has one factor for all of its filters
 TOLERANCE = 0.002  # of the size of a file
@@ -157,15 +158,14 @@ def _round(kernel, step):
     return (step * np.rint(kernel / step)).astype(np.float32) if step else kernel
 
 
-def drawn_inputs(network, layers, images, positions=200):
+def drawn_inputs(network, layers, images):
     """What a convolution's filters see at random positions, with a last 1 for the bias.
 
     Args:
         layers: names of convolutions, "valid" or of stride 1.
-        positions: drawn from each image.
 
     Returns:
-        layer -> matrix (images x positions, height x width x in + 1).
+        layer -> matrix (images x `POSITIONS`, height x width x in + 1).
     """
     rng = np.random.default_rng(0)
     convolutions = [network.get_layer(name) for name in layers]
@@ -180,8 +180,8 @@ def drawn_inputs(network, layers, images, positions=200):
             if layer.padding == "same":
                 x = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)))
             patches = sliding_window_view(x, (height, width), (1, 2))[:, ::down, ::right]
-            drawn = rng.integers(0, patches.shape[:3], (positions * len(x), 3)).T
-            rows = patches[tuple(drawn)].transpose(0, 2, 3, 1).reshape(positions * len(x), -1)
+            drawn = rng.integers(0, patches.shape[:3], (POSITIONS * len(x), 3)).T
+            rows = patches[tuple(drawn)].transpose(0, 2, 3, 1).reshape(POSITIONS * len(x), -1)
             inputs[layer.name].append(np.pad(rows, ((0, 0), (0, 1)), constant_values=1))
     return {name: np.concatenate(rows) for name, rows in inputs.items()}
 
