@@ -80,7 +80,7 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	@mkdir -p data/logs
 	@all="$$($(STAGES))"; [[ "$$all" == *train@* ]] || { echo "params.yaml has no network NETWORKS=$(NETWORKS)"; exit 1; }; \
 	{ printf 'code\ndataset\n' | $(call REPRO,1) \
-	  && echo "$$all" | grep -v -e code -e dataset -e advantages -e export -e report | $(LINES) | $(call REPRO,$(JOBS)) \
+	  && echo "$$all" | grep -vxE 'code|dataset|export|report|advantages@.*' | $(LINES) | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | grep advantages@ | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"

@@ -66,25 +66,21 @@ def process(variant, dtype):
     split, count = splits.load("train", data), BATCH * UPDATES
     part = slice(number * count // PROCESSES, (number + 1) * count // PROCESSES)
 
-    def learner(model):
-        recipe.compile_for(model, training, UPDATES * (REPEATS + 1))
-        fed = loop.feed(model, split.images[part], split.labels[part], BATCH // PROCESSES)
-        return lambda: model.fit(**fed, shuffle=False, verbose=0)
-
     with devices.one_device():
         drawn = recipe.build(options, training, splits.describe(data))
-        alone = learner(keras.models.clone_model(drawn))
-        alone()
     model = devices.everywhere(drawn)
-    learn = learner(model)
+    recipe.compile_for(model, training, UPDATES * (REPEATS + 1))
+    fed = loop.feed(model, split.images[part], split.labels[part], BATCH // PROCESSES)
+
+    def learn():
+        model.fit(**fed, shuffle=False, verbose=0)
+
     learn()  # compiles
-    found = {"bytes": [], "seconds": [], "idle_bytes": [], "seconds_alone": []}
+    found = {"bytes": [], "seconds": [], "idle_bytes": []}
     for _ in range(REPEATS):
         sent, seconds = counted(learn)
         idle, _ = counted(lambda seconds=seconds: time.sleep(seconds))
-        with devices.one_device():
-            _, seconds_alone = counted(alone)
-        for key, value in zip(found, (sent, seconds, idle, seconds_alone), strict=True):
+        for key, value in zip(found, (sent, seconds, idle), strict=True):
             found[key].append(value)
     if devices.writes():
         row = {"variant": variant, "dtype": dtype, "parameters": model.count_params()}

@@ -76,5 +76,5 @@ def renew(text):
 
 
 if __name__ == "__main__":
-    for document in (paths.ROOT / "docs/benchmarks.md", paths.ROOT / "README.md"):
-        document.write_text(renew(document.read_text()))
+    document = paths.ROOT / "docs/benchmarks.md"
+    document.write_text(renew(document.read_text()))

@@ -3,13 +3,12 @@
 import json
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
 from replication import paths
-from replication.report import __main__, claims, evidence, figures, page, paper, statistics
+from replication.report import __main__, claims, evidence, figures, page, paper
 
 TEMPLATES = sorted((paths.ROOT / "src/replication/report/templates").glob("*.j2"))
 ORDER = [
@@ -158,16 +157,6 @@ def test_counting_the_withdrawn_claims_would_change_no_other_verdict(found):
     claimed = found.tested[found.tested.p.notna()]
     judged, together = claimed.p_holm.notna(), multipletests(claimed.p.astype(float), 0.05, "holm")[0]
     assert (together == (claimed.p_holm < 0.05))[judged].all() and 0 < (~judged).sum() == 9
-
-
-def test_figure_3_is_in_the_papers_order_up_to_50_percent_of_3x3_filters(found):
-    """What Section 5 of the report says of the order."""
-    trained, drawn = found.trained("figure3"), paper.table("figure3").set_index(["panel", "network"])["top-5 (%)"]
-    for panel, names in (("Figure 3(a)", slice(None)), ("Figure 3(b)", slice("pct_010", "sr_500"))):
-        theirs = drawn[panel].astype(float)[names]
-        assert trained.groupby("name").accuracy.mean()[theirs.index].corr(theirs, "spearman") == pytest.approx(1)
-    for name in drawn["Figure 3(b)"]["pct_625":].index:
-        assert np.prod(statistics.difference(name, "sr_500", trained)[1:]) < 0  # no significant difference
 
 
 # Tables and figures

@@ -31,10 +31,7 @@ def test_there_is_one_version():
 def test_conda_gets_the_pins_of_the_lock_file():
     """environment.yml names the lock file itself, and pins nothing beside it."""
     *conda, pip = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
-    assert conda == ["python=3.11", "pip", "make", "git"]
-    (line,) = pip["pip"]
-    installed = pins((paths.ROOT / line.removeprefix("-r ")).read_text())
-    assert installed == pins((paths.ROOT / "requirements.lock").read_text()) and len(installed) > 100
+    assert conda == ["python=3.11", "pip", "make", "git"] and pip["pip"] == ["-r requirements.lock"]
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock"])

@@ -310,14 +310,13 @@ def test_files_of_version_0_2_0_are_read(name, suffix):
         np.testing.assert_allclose(ours.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_threads_load_at_once_and_leave_keras_as_it_was():
+def test_threads_load_at_once():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         networks = list(pool.map(lambda _: SqueezeNet(weights="cifar10"), range(4)))
         files = list(pool.map(lambda _: deep_compression.load(DATA / "grouped_0_2_0.sqnt"), range(4)))
     for group in (networks, files):
         for network in group[1:]:
             assert_same_weights(network, tensors(group[0]))
-    assert keras.Sequential([keras.Input((1000,)), keras.layers.Dense(4000)]).count_params() == 4_004_000
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".sqnt", ".net", ".caffemodel", ".pth"])

@@ -26,16 +26,11 @@ def encode(old, new):
     """An update.
 
     Args:
-        old, new: name -> float32 array, as `weights.tensors` gives them.
+        old, new: name -> float32 array, as `weights.tensors` gives them, of the same network.
 
     Returns:
         The bytes of its file.
-
-    Raises:
-        ValueError: the versions are of different networks.
     """
-    if {name: x.shape for name, x in old.items()} != {name: x.shape for name, x in new.items()}:
-        raise ValueError("an update is for the same network: names or shapes of the tensors differ")
     parts = {}
     for name in new:
         for part, values in _differences(old[name] + np.float32(0), new[name] + np.float32(0)).items():
@@ -115,14 +110,3 @@ def deflate(new, old=None):
         tool = zlib.compressobj(STREAM[1], wbits=STREAM[0], zdict=old[i : i + BLOCK])
         blocks += [tool.compress(new[i : i + BLOCK]), tool.flush()]
     return b"".join(blocks)
-
-
-def inflate(data, old):
-    """What `deflate` made with an old version."""
-    new, position = [], 0
-    for i in range(0, len(old), BLOCK):
-        tool = zlib.decompressobj(wbits=STREAM[0], zdict=old[i : i + BLOCK])
-        window = data[position : position + 2 * BLOCK]  # a block never grows by so much
-        new.append(tool.decompress(window) + tool.flush())
-        position += len(window) - len(tool.unused_data)
-    return b"".join(new)

@@ -41,7 +41,7 @@ def decoded(data):
         "stored": int(layers.stored.sum()),
         "codes": authors.byte_table(data)["codes"],
         "biases": int(layers.biases.sum()),
-        "lossless": {coder: len(coded(tensors, coder)) for coder in sqnt.CODERS},
+        "lossless": {coder: len(sqnt.encode(tensors, ARCHITECTURE, coder)) for coder in sqnt.CODERS},
         "layers": layers[["weights", "nonzero"]].to_dict("index"),
     }
 
@@ -54,8 +54,9 @@ def shared(tensors, bits=(8, 6)):
     values each, so that 8 bits lose nothing.
     """
     return {
-        f"paper_{each}bit.sqnt": coded(
+        f"paper_{each}bit.sqnt": sqnt.encode(
             {name: _share(tensor, 2**each - 1) if is_kernel(tensor) else tensor for name, tensor in tensors.items()},
+            ARCHITECTURE,
             "huffman",
         )
         for each in bits
@@ -73,19 +74,6 @@ def _share(kernel, values):
     shared = np.zeros_like(kernel)
     shared[kernel != 0] = found.cluster_centers_[found.labels_, 0][np.searchsorted(different, kept)]
     return shared
-
-
-def coded(tensors, coder):
-    """The bytes of a .sqnt file.
-
-    Raises:
-        RuntimeError: the file does not give every weight back.
-    """
-    data = sqnt.encode(tensors, ARCHITECTURE, coder)
-    _, restored = sqnt.decode(data)
-    if wrong := [name for name in tensors if not np.array_equal(tensors[name], restored[name])]:
-        raise RuntimeError(f"the file by {coder} coding changes {', '.join(wrong)}")
-    return data
 
 
 def sizes(kind, name, data):

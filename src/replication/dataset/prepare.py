@@ -46,7 +46,7 @@ def _listed(data):
     """Names and labels of the readable images of a folder, each of which is read once, with its classes and more."""
     section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
-    folders.check(training, data, read("train", dict))
+    folders.check(training, data, read("train", dict))  # decides no result: the stage does not depend on `train`
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)
     for kind, found in (("train", training), ("test", test)):

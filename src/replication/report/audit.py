@@ -130,7 +130,7 @@ def table1(audited):
 def size_units(numbers):
     """Which readings of the paper's "MB" explain each printed size of Figure 3: columns (unit, rounded) of bools."""
     sizes = numbers[numbers["where"].str.startswith("Figure 3") & (numbers.quantity == "size")]
-    sizes = sizes[sizes.source == "printed"]
+    sizes = sizes[sizes.source == "printed"].drop_duplicates("network")
     printed, scales = sizes.printed.astype(float), 10 ** sizes.printed.str.partition(".")[2].str.len()
     counts = sizes.network.map(lambda name: 4 * ours.network_of(name).count_params())
     return pd.DataFrame(

@@ -18,7 +18,7 @@ from replication.report.statistics import MOST, difference, estimate, points
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
-VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, for which the paper has no experiment
+VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, tested by others only
     "replicated", "holds as measured", "holds by computation", "supported", "opposite found, at one shared rate",
     "does not hold as measured", "does not hold by computation", "not supported",
     "a loss; whether within one point, undecided", "undecided", "awaits three seeds",
@@ -66,7 +66,7 @@ def assess(claims, runs, numbers, section1=None):
             trend: accuracy rises from each network of `first` to the next;
             plateau: no network of `second` is above `first` by more than `margin`, a share of the rise from `base`;
             better: `first` is above `second`;
-            supported: the same of an intuition, for which the paper has no experiment;
+            supported: the same of an intuition, for which the paper cites experiments and has none;
             no worse: `first` is above `second` minus `margin` points;
             smaller: how many times smaller the file `first` is than `second`, and what it loses against `base`;
             smaller as printed: the 32-bit weights of `first` are smaller than the size that Table 2 prints of `second`;
@@ -96,8 +96,8 @@ def assess(claims, runs, numbers, section1=None):
     sizes = tested.groupby(family).transform("sum")
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     table["seeds_needed"] = [_seeds_needed(row, size) for row, size in zip(table.itertuples(), sizes, strict=True)]
-    theirs = calibrate(claims, numbers)[["id", "words", "says"]].add_prefix("paper_")
-    return table.drop(columns=["fails", "estimate"]).merge(theirs, "left", left_on="id", right_on="paper_id")
+    theirs = calibrate(claims, numbers).set_index("id")[["words", "says"]].add_prefix("paper_")
+    return table.drop(columns=["fails", "estimate"]).join(theirs, on="id")
 
 
 def _assess(claim, runs, numbers, section1):

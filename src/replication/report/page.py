@@ -162,7 +162,7 @@ def context(found):
         "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
         "interval": tables.interval,
         "difference": difference,
-        "effect_in": lambda name, run: points(*difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])),
+        "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])[0],
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
         "top1": lambda name, run: round(100 * found.trained(run).query("name == @name").accuracy.mean(), 1),
@@ -188,7 +188,10 @@ def context(found):
         "verdicts": audit,
         "units": units,
         "memory": inference.to_dict("index"),
-        "litert": found.section1.arenas.eval("x = litert / liveness").groupby(["network", "bits"]).max(),
+        "litert": found.section1.arenas.query("side == 227")
+        .eval("x = litert / liveness")
+        .groupby(["network", "bits"])
+        .max(),
         "briefly": lambda run: briefly(found.trained(run)),
         "own": found.own,
         "sizes": inference.weights.div(4).rename("parameters"),

@@ -3,12 +3,13 @@
 Every network is trained from several seeds and classifies the same test images. By the law of total variance the
 variance of a difference is a sum of two parts, and neither is counted twice:
 
-- seeds, on these images: of networks trained independently, the variance within networks, pooled over all networks of
-  a run; of files made from the same training, the variance of their difference from training to training;
+- seeds, on these images: of networks, the variance within networks, pooled over all networks of a run; of files made
+  from the same training, the variance of their difference from training to training;
 - images, for the average training: the variance of the difference from image to image, its mean over seeds taken
   first, minus the seed noise that averaging left.
 
-Satterthwaite's formula gives the degrees of freedom of the sum.
+Networks of one seed share the order of the images and, where shapes agree, the initial weights. Their covariance is
+left out, which usually widens an interval. Satterthwaite's formula gives the degrees of freedom of the sum.
 """
 
 from typing import NamedTuple

@@ -54,7 +54,7 @@ def claims_by_verdict(tested):
         run = f"`{row.run}`" if row.run else NONE
         claim = f"{row.claim} ({row.where.replace('Section ', '§')})"
         rows.append((f"**{row.verdict}**{within}", claim, run, ours, row.paper_words))
-    columns = ["verdict", "claim", "run", "ours, points of top-1 on the run's images", "the paper's, on ImageNet"]
+    columns = ["verdict", "claim", "run", "ours (points of top-1, if not said otherwise)", "the paper's, on ImageNet"]
     return pd.DataFrame(rows, columns=columns)
 
 

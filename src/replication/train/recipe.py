@@ -3,6 +3,7 @@
 Optimiser, schedule and augmentation. Keras only, so that KERAS_BACKEND=jax runs it too.
 """
 
+import inspect
 from typing import Literal
 
 import keras
@@ -94,7 +95,7 @@ def variant_of(name):
     """A network of params.yaml: keywords of `models.create`, and the laptop's recipe with the network's learning rate.
 
     Raises:
-        ValueError: params.yaml has no such variant, or its learning rate is none.
+        ValueError: params.yaml has no such variant, it has an unknown argument, or its learning rate is none.
     """
     variants = read("variants", dict[str, dict])
     if name not in variants:
@@ -102,6 +103,8 @@ def variant_of(name):
     options = dict(variants[name])
     recipe = read("train", Train).model_dump()
     recipe["learning_rate"] = options.pop("learning_rate", recipe["learning_rate"])
+    if unknown := sorted(options.keys() - {"model", *inspect.signature(models.SqueezeNet).parameters}):
+        raise ValueError(f"params.yaml: variants.{name}.{unknown[0]}: SqueezeNet has no such argument")
     return options, validate(f"variants.{name}", Train, recipe)
 
 
