@@ -190,8 +190,7 @@ def context(found):
         "memory": inference.to_dict("index"),
         "litert": found.section1.arenas.query("side == 227")
         .eval("x = litert / liveness")
-        .groupby(["network", "bits"])
-        .max(),
+        .set_index(["network", "bits"]),
         "briefly": lambda run: briefly(found.trained(run)),
         "own": found.own,
         "sizes": inference.weights.div(4).rename("parameters"),
