@@ -180,8 +180,7 @@ def context(found):
         "spread": spread(trained).deviation,
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
-        "table3": paper.table("table3").to_dict("records"),
-        "others": paper.table("others").to_dict("records"),
+        **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
         "communication": communication.sort_values("parameters").to_dict("index"),
         "line": advantages.fit(communication)[0],
         "audit": audit.counts(found.audited),
@@ -190,7 +189,8 @@ def context(found):
         "memory": inference.to_dict("index"),
         "litert": found.section1.arenas.query("side == 227")
         .eval("x = litert / liveness")
-        .set_index(["network", "bits"]),
+        .set_index(["network", "bits"])
+        .sort_index(),
         "briefly": lambda run: briefly(found.trained(run)),
         "own": found.own,
         "sizes": inference.weights.div(4).rename("parameters"),
