@@ -80,9 +80,10 @@ def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings
         keras.utils.clear_session()  # which numbers the layers
         network = fine_tuning.linear_classifier(settings, list(COLOURS), train)
         before = network.get_layer("fire2_squeeze1x1").get_weights()[0]
-        (row,) = fine_tuning.fine_tune(network, settings, recipe, train, test)
+        history = fine_tuning.fine_tune(network, settings, recipe, train, test)
+        (row,) = history.to_dict("records")
         assert row["loss"] < np.log(3) and (network.get_layer("fire2_squeeze1x1").get_weights()[0] != before).any()
-        fine_tuning.save(network, list(COLOURS), 6, tmp_path / name)
+        fine_tuning.save(network, history, list(COLOURS), 6, tmp_path / name)
     for file in ("network.keras", "network.sqnt", "classes.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     images = preprocess_input(test.images)

@@ -1,9 +1,11 @@
 """params.yaml, validated section by section: a stage describes its own, as `train.recipe.Train` does."""
 
+import functools
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from replication import paths
 
@@ -27,12 +29,17 @@ def read(section, kind, path=paths.PARAMS):
             file and the keys.
     """
     try:
-        values = yaml.load(Path(path).read_text(), yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = _parsed(Path(path).read_text())
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or section not in values:
         raise ValueError(f"{path}: section {section} is missing")
     return validate(section, kind, values[section], path)
+
+
+@functools.cache
+def _parsed(text):
+    return YAML(typ="safe").load(text)  # as DVC reads it: a key given twice is an error
 
 
 def validate(section, kind, values, path=paths.PARAMS):

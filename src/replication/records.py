@@ -18,20 +18,20 @@ from replication import paths
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of a file in an archive that must not tell when it was made
 
 
-def write(path, text):
-    """Write a file whole or not at all."""
+def write(path, content):
+    """Write a file, of text or bytes, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
     os.replace(temporary, path)
 
 
-def read(path):
-    """A JSON object; a ValueError names the file if it is damaged, as a conflict of git leaves it."""
+def read(path, remedy="take it from git again"):
+    """A JSON object; a ValueError names the file and a remedy if it is damaged, as a conflict of git leaves it."""
     try:
         return dict(json.loads(path.read_text()))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: take it from git again ({error})") from None
+        raise ValueError(f"{path} is damaged: {remedy} ({error})") from None
 
 
 def save_arrays(path, arrays):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 
 from replication import measures, records
 from replication.dataset import splits
@@ -30,32 +29,27 @@ def release(path, name, provenance, folder=weights.CIFAR10):
     if missing := [key for key in TOLD if key not in provenance]:
         raise ValueError(f"the card of {name} needs {', '.join(missing)}")
     architecture, tensors = sqnt.decode(path.read_bytes())
-    if (built := models.create(**architecture).name) != name:
-        raise ValueError(f"{path} is a {built}, not a {name}")
+    network = models.create(**architecture)
+    if network.name != name:
+        raise ValueError(f"{path} is a {network.name}, not a {name}")
     data = splits.describe(read("dataset", splits.Dataset))
     content = sqnt.encode(weights.fold(tensors, data["mean"], data["std"]), architecture)
-    folder.mkdir(exist_ok=True)
-    file, card, candidate = (folder / f"{name}{end}" for end in (".sqnt", ".json", ".new.sqnt"))
-    try:
-        candidate.write_bytes(content)
-        network = models.create(**architecture, weights=candidate)
-        validation = measure(network, "validation")["accuracy"]
-        if card.exists() and (there := json.loads(card.read_text())["validation_accuracy"]) >= validation:
-            print(f"{name}: kept the file that is there, {there:.1%} against {validation:.1%} of validation images")
-            return json.loads(card.read_text())
-        found = {
-            "name": name,
-            **{key: provenance[key] for key in TOLD},
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "parameters": network.count_params(),
-            "validation_accuracy": validation,
-            **measure(network, "test"),
-        }
-        os.replace(candidate, file)
-        records.write(card, json.dumps(found, indent=1) + "\n")
-    finally:
-        candidate.unlink(missing_ok=True)
+    weights.set_tensors(network, sqnt.decode(content)[1])
+    validation, card = measure(network, "validation")["accuracy"], folder / f"{name}.json"
+    if card.exists() and (there := records.read(card))["validation_accuracy"] >= validation:
+        print(f"{name}: kept the file that is there, with {there['validation_accuracy']:.1%} of validation images")
+        return there
+    found = {
+        "name": name,
+        **{key: provenance[key] for key in TOLD},
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "parameters": network.count_params(),
+        "validation_accuracy": validation,
+        **measure(network, "test"),
+    }
+    records.write(folder / f"{name}.sqnt", content)
+    records.write(card, json.dumps(found, indent=1) + "\n")
     print(f"{name}: new file of {len(content):,} bytes, {validation:.1%} of validation images")
     return found
 

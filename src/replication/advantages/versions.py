@@ -17,7 +17,7 @@ class Plan(Section):
     """An entry of params.yaml's advantages.variants."""
 
     bits: list[Bits] = Field(min_length=1)
-    images: dict[Literal["dense", "pruned", "shared"], PositiveInt]
+    images: dict[Literal["dense", "pruned", "shared"], PositiveInt] = Field(min_length=3)
     arenas: dict[str, dict]
 
 

@@ -7,6 +7,7 @@ Imagenette has ten of ImageNet's classes. The released networks were trained on 
 ImageNet's validation set, which are called clean.
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -102,6 +103,7 @@ def measure(name, network, budgets, parts, settings):
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser("python -m replication.authors", description=__doc__).parse_args()
     plan, settings = read("authors", files.Authors), read("imagenet", released.ImageNet)
     devices.set_up(threads=1, seed=0)
     networks, missing = released.networks(settings)

@@ -1,8 +1,10 @@
 """Files of the authors' weights, of three kinds: the paper's method, without loss, and our quantiser."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from sklearn.cluster import KMeans
 
 from replication.params import Section
@@ -19,9 +21,9 @@ class Authors(Section):
     """The section authors of params.yaml."""
 
     ours: PositiveInt
-    calibration: PositiveInt
-    imagenette_calibration: PositiveInt
-    imagenette: dict[str, list[PositiveInt]]
+    calibration: int = Field(ge=2)
+    imagenette_calibration: int = Field(ge=10)
+    imagenette: dict[Literal["squeezenet", "squeezenet_11"], list[PositiveInt]]
 
 
 def decode(data):

@@ -20,7 +20,7 @@ class Plan(Section):
     kept: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     quality: PositiveFloat | None = None
     bits: dict[str, Bits | dict[str, Bits]] = Field(min_length=1)
-    retrain: dict[Literal["pruned", "shared"], PositiveInt]
+    retrain: dict[Literal["pruned", "shared"], PositiveInt] = Field(min_length=2)
     svd: PositiveFloat | None = None
 
     @model_validator(mode="after")
@@ -33,7 +33,7 @@ class Plan(Section):
 class Compress(Section):
     """The section compress of params.yaml."""
 
-    learning_rate: dict[Literal["pruned", "shared"], PositiveFloat]
+    learning_rate: dict[Literal["pruned", "shared"], PositiveFloat] = Field(min_length=2)
     variants: dict[str, Plan]
 
     def plan(self, variant):

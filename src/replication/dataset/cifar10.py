@@ -57,11 +57,7 @@ def fetch(source="auto"):
 
 
 def verify(arrays):
-    """Compare arrays with `SHA256`.
-
-    Raises:
-        RuntimeError: an array differs; the message names it.
-    """
+    """Raise a RuntimeError that names the first array which differs from `SHA256`."""
     for name, digest in SHA256.items():
         got = hashlib.sha256(np.ascontiguousarray(arrays[name])).hexdigest()
         if got != digest:

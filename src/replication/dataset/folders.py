@@ -81,12 +81,13 @@ def _class_folders(folder, found, classes):
 
 def _class_files(folder, name):
     """The files of a class with those of its inner folders, and what is left out: (path, reason)."""
-    files, refused = [], []
-    for path, inner, names in sorted(os.walk(folder / name)):
+    files, refused, errors = [], [], []
+    for path, inner, names in sorted(os.walk(folder / name, onerror=errors.append)):
         path = Path(path).relative_to(folder)
         linked = [str(path / each) for each in inner if (folder / path / each).is_symlink()]
         refused += [(printable(each), "a link to a folder, which is not followed") for each in linked if _visible(each)]
         files += [str(path / each) for each in sorted(names) if _visible(path / each)]
+    refused += [(printable(Path(each.filename).relative_to(folder)), each.strerror) for each in errors]
     refused += [(printable(each), "its name is not UTF-8") for each in files if printable(each) != each]
     return [each for each in files if printable(each) == each], refused
 
@@ -160,9 +161,7 @@ def check(index, dataset, train):
     """Refuse parameters that no training on a folder can have, all of them at once and before an image is read.
 
     Args:
-        index: `Index` of the training images.
-        dataset: `splits.Dataset`.
-        train: section train of params.yaml, as a dict.
+        index, dataset, train: `Index` of the training images, `splits.Dataset`, section train as a dict.
 
     Raises:
         ValueError: it names each key, and the folder.

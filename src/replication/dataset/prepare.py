@@ -56,4 +56,5 @@ def _listed(data):
             digest.update(np.ascontiguousarray(array))
         refused += [(kind, *why) for why in found.refused]
     name = training.folder.resolve().parent.name
-    return arrays, name, training.classes, {"sha256": digest.hexdigest(), "refused": refused}
+    more = {"sha256": digest.hexdigest(), "folder": section.model_dump(mode="json"), "refused": refused}
+    return arrays, name, training.classes, more

@@ -118,9 +118,12 @@ def describe(data, root=paths.DATASET):
 
     Raises:
         FileNotFoundError: stage `dataset` has not run for this data set.
-        ValueError: it has, with another number of images held out, so that the mean is of other images.
+        ValueError: it has, with another number of images held out or of another folder, so that the mean is of other
+            images; or what it left is damaged.
     """
-    statistics = json.loads(_made(data, root, "dataset.json").read_text())
+    statistics = records.read(_made(data, root, "dataset.json"), "run `dvc repro -f dataset`")
+    if data.name == "folder" and statistics["folder"] != data.folder.model_dump(mode="json"):
+        raise ValueError(f"{Path(root) / data.name} is of another dataset.folder: `dvc repro dataset` reads this one")
     if statistics["validation"] != data.validation:
         raise ValueError(
             f"{Path(root) / data.name} holds out {statistics['validation']} training images in place of "
@@ -146,5 +149,5 @@ def stratified(labels, limit):
     """
     classes = np.unique(labels)
     if limit < len(classes):
-        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: raise the limit")
+        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: take more")
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[: limit // len(classes)] for c in classes]))

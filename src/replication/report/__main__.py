@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 
-from replication import paths
+from replication import paths, records
 from replication.report import page, tables
 from squeezenet import weights
 
@@ -52,7 +52,7 @@ def main():
     draft, found = parser.parse_args().draft, page.gather()
     text = readme(found, draft)
     page.write(found, page.draw(found), draft=draft)
-    (paths.ROOT / "README.md").write_text(text)
+    records.write(paths.ROOT / "README.md", text)
 
 
 if __name__ == "__main__":

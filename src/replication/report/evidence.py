@@ -28,11 +28,14 @@ def files(run, trained):
     origin, rows = trained.set_index(["variant", "seed"], drop=False), []
     for path in sorted((paths.EVIDENCE / run / "compress").glob("*.json")):
         made = records.read(path)
+        key = made["variant"], made["seed"]
+        if key not in origin.index or not origin.params[key].items() <= made["params"].items():
+            raise ValueError(runs.OTHER.format(path, run))
         for row in made["rows"]:
             name = f"{made['variant']}/{row['method'].replace(' ', '_')}/{row['bits']}"
             right = runs.unpack(made["correct"][row["file"]], row["n"])
             row |= made["params"]["compress"]["retrain"]  # images after pruning, and for the shared values
-            rows.append({**origin.loc[(made["variant"], made["seed"])], **row, "name": name, "correct": right})
+            rows.append({**origin.loc[key], **row, "name": name, "correct": right})
     return pd.DataFrame(rows)
 
 

@@ -43,23 +43,24 @@ def encode(figure):
     return files
 
 
-def table3(paper, trained, title):
-    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed and a line at their mean (right).
+def table3(paper, runs):
+    """Table 3: the paper's top-1 accuracies (left), and ours with a dot for each seed, a line at the mean of several.
 
     Args:
         paper: frame with architecture, top-1 (%) and network.
-        trained: frame with name and accuracy, one row a training.
-        title: of our trainings.
+        runs: title -> frame with name and accuracy, one row a training.
     """
-    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(WIDTH, 2.2))
+    figure, (left, *ours) = plt.subplots(1, 1 + len(runs), sharey=True, figsize=(WIDTH, 2.2))
     names = dict(zip(paper.network, paper.architecture, strict=True))
     left.plot(paper["top-1 (%)"].astype(float), names.values(), "s", color=ORANGE, markersize=7)
     left.set(title="Paper:\nImageNet", xlabel="top-1, %")
-    place, top1 = trained.name.map(names), 100 * trained.accuracy
-    sns.swarmplot(x=top1, y=place, order=names.values(), ax=right, color=BLUE, size=4.5)
-    right.plot(top1.groupby(place).mean()[names.values()], names.values(), "|k", markersize=20, zorder=3)
-    right.set(title=title, xlabel="top-1, %", ylabel="")
-    for axis in (left, right):
+    for axis, (title, trained) in zip(ours, runs.items(), strict=True):
+        place, top1 = trained.name.map(names), 100 * trained.accuracy
+        sns.swarmplot(x=top1, y=place, order=names.values(), ax=axis, color=BLUE, size=4.5)
+        means = top1.groupby(place).mean()[top1.groupby(place).size() > 1]
+        axis.plot(means, means.index, "|k", markersize=20, zorder=3)
+        axis.set(title=title, xlabel="top-1, %", ylabel="")
+    for axis in figure.axes:
         axis.margins(0.15, 0.2)
         axis.grid(axis="y", visible=False)
     return figure
@@ -141,11 +142,7 @@ def fire_module(model):
 
 
 def macroarchitectures(networks):
-    """Figure 2: the modules of each network with its bypasses, drawn from the models' graphs.
-
-    Args:
-        networks: title -> Keras model.
-    """
+    """Figure 2: the modules of each network (title -> Keras model) with its bypasses, drawn from the models' graphs."""
     graphs = {title: graph(model, _module) for title, model in networks.items()}
     chains = (modules.subgraph(x for x in modules if not x.endswith("bypass1x1")) for modules in graphs.values())
     longest = max(map(nx.dag_longest_path, chains), key=len)  # modules of a name stand side by side, at its heights

@@ -79,14 +79,15 @@ def effects_by_length(found):
 
 def briefly(trained):
     """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
-    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
+    words = f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
+    return words.replace(" 1 seeds", " 1 seed")
 
 
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, trained = paper.table("table3"), found.trained("table3")
-    drawn = {"table3": figures.table3(table3, trained, "Ours: " + briefly(trained).replace(", ", ",\n", 1))}
+    table3, runs = paper.table("table3"), map(found.trained, ("photographs", "table3"))
+    drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n", 1): run for run in runs})}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]
@@ -295,6 +296,5 @@ def write(found, drawn, folder=paths.REPORTS, draft=False):
     texts["metrics.json"] = json.dumps(metrics(found), indent=2) + "\n"
     for name, frame in files(found).items():
         texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
-    for name, data in (made | {name: text.encode() for name, text in texts.items()}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    for name, content in (made | texts).items():
+        records.write(folder / name, content)

@@ -73,11 +73,7 @@ def fits(size, least, most):
 
 
 def compression(runs):
-    """What our compressed networks take and lose, a row for each network, method and bits.
-
-    Args:
-        runs: network -> the run that has its files.
-    """
+    """What our compressed networks take and lose, from network -> its run: a row for each method and bits."""
     rows = []
     for network, trained in runs.items():
         files = trained[(trained.variant == network) & trained.name.str.contains("/")]

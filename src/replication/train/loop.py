@@ -44,8 +44,11 @@ def fit(model, training, validation, recipe, title):
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = updates_of(training, recipe), []
     if (folder / "state.keras").exists():
-        model.load_weights(folder / "state.keras")  # and the optimiser's state
-        rows = pd.read_csv(folder / "history.csv").to_dict("records")
+        try:
+            model.load_weights(folder / "state.keras")  # and the optimiser's state
+            rows = pd.read_csv(folder / "history.csv").to_dict("records")
+        except Exception as error:  # of many kinds: a file of zip, of HDF5 or of text is damaged
+            raise ValueError(f"{folder} is damaged: remove it, and the training begins anew ({error})") from None
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
@@ -114,7 +117,7 @@ def measure(model, training, validation, test):
 
 
 def save(folder, model, history, metrics, probabilities, labels):
-    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none; then `forget`.
+    """Save model.keras, history.csv, predictions.npz and metrics.json in a folder, all or none.
 
     Equal trainings save equal bytes. Of several processes that train together, only the first one writes.
     """
@@ -131,7 +134,6 @@ def save(folder, model, history, metrics, probabilities, labels):
     records.write(scratch / "metrics.json", json.dumps(metrics, indent=2))
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
-    forget(history)
 
 
 def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):

@@ -131,8 +131,13 @@ def around(network, recipe, statistics):
         network: for images of `recipe.crop` pixels.
         recipe: `Train`.
         statistics: `splits.describe`: kind, image_shape, mean and std.
+
+    Raises:
+        ValueError: the crop, or the shift, is more than the images' side.
     """
     shape, side = tuple(statistics["image_shape"]), recipe.crop
+    if max(side, recipe.shift) > (most := min(shape[:2])):
+        raise ValueError(f"train.crop and train.shift must be at most {most}. Received: {side} and {recipe.shift}")
     variance = np.square(statistics["std"]) if recipe.standardise else np.ones(3)
     if statistics["kind"] == "folder":
         augmentation, shape = [], (side, side, 3)

@@ -30,7 +30,9 @@ class Run(Section):
     recipe: dict
     epochs: PositiveInt
     seeds: list[NonNegativeInt] = Field(min_length=1)
-    networks: dict[str, PositiveFloat | list[PositiveFloat]]  # variant -> its learning rate, or several to choose from
+    networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(
+        min_length=1
+    )  # variant -> learning rate, or several
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
 
@@ -75,9 +77,18 @@ class Training(NamedTuple):
     def is_recorded(self):
         """Whether the row is there; a ValueError if it is damaged, or not of what params.yaml has."""
         asked = {"params": self.params, "epochs": self.recipe.epochs, "seed": self.recipe.seed, "backend": self.backend}
-        if self.path.exists() and not asked.items() <= records.read(self.path).items():
+        if not self.path.exists():
+            return False
+        row = records.read(self.path)
+        if not asked.items() <= row.items():
             raise ValueError(OTHER.format(self.path, self.run))
-        return self.path.exists()
+        try:
+            whole = row["history"] and unpack(row["correct"], row["test_images"]).mean() == row["accuracy"]
+        except (KeyError, TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise ValueError(f"{self.path} is damaged, as its test images do not give its accuracy: take it from git")
+        return True
 
 
 def plan():

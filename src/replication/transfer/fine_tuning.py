@@ -107,7 +107,7 @@ def fine_tune(network, settings, recipe, train, test):
     """Train all weights of a `linear_classifier`: from a good top (Kumar et al. 2022) the loss is low from the start.
 
     Returns:
-        The history, a dict for each epoch.
+        The history, a row for each epoch, which `save` forgets.
     """
     recipe = recipe.model_copy(update={"learning_rate": settings.learning_rate})
     model = of_pixels(network, keras.layers.RandomFlip("horizontal"))
@@ -133,15 +133,15 @@ def _train(title, model, settings, recipe, train, test):
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
     every = -(-len(test.labels) // GLANCE)
     history = loop.fit(model, train, splits.Split(*(part[::every] for part in test)), recipe, title)
-    loop.forget(history)
-    return history[["epoch", "loss", "accuracy", "val_accuracy"]].to_dict("records")
+    return history[["epoch", "loss", "accuracy", "val_accuracy"]]
 
 
-def save(network, classes, bits, folder):
+def save(network, history, classes, bits, folder):
     """Leave network.keras, network.sqnt and classes.json in a folder; the bytes of the .sqnt file by section."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "network.keras") as path:
         records.save_network(network, path)
     records.write(folder / "classes.json", json.dumps(classes))
+    loop.forget(history)
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
     return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture).sizes
