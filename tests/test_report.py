@@ -159,6 +159,15 @@ def test_counting_the_withdrawn_claims_would_change_no_other_verdict(found):
     assert (together == (claimed.p_holm < 0.05))[judged].all() and 0 < (~judged).sum() == 9
 
 
+def test_compressed_files_of_another_training_are_refused(found, tmp_path, monkeypatch):
+    row, trained = json.loads((paths.EVIDENCE / "table3/compress/squeezenet-0.json").read_text()), found.runs["table3"]
+    (tmp_path / "table3/compress").mkdir(parents=True)
+    (tmp_path / "table3/compress/squeezenet-0.json").write_text(json.dumps(row | {"seed": 9}))
+    monkeypatch.setattr(paths, "EVIDENCE", tmp_path)
+    with pytest.raises(ValueError, match=r"compress/squeezenet-0\.json is not of runs\.table3"):
+        evidence.files("table3", trained)
+
+
 # Tables and figures
 
 

@@ -147,6 +147,9 @@ def test_a_row_that_is_there_is_compared_and_not_overwritten(row):
     with pytest.raises(RuntimeError, match=r"^-2\.50 points .* more than 2, so this is another training"):
         row(0.725)
     assert path.read_bytes() == before
+    path.write_bytes(before.replace(b'"accuracy": 0.75', b'"accuracy": 0.76'))
+    with pytest.raises(ValueError, match=r"squeezenet-0\.json is damaged, as its test images do not give its accuracy"):
+        runs.recorded("table3")
     path.write_bytes(before.replace(b'"seed": 0', b'"seed": 1'))
     with pytest.raises(ValueError, match=r"squeezenet-0\.json is not of runs\.table3 as params\.yaml has it"):
         runs.training("table3", "squeezenet")  # before anything is trained

@@ -52,6 +52,7 @@ def train(settings, root, target):
     history = loop.fit(model, training, validation, settings.train, "noise half_width 7")
     metrics, probabilities = loop.measure(model, training, validation, test)
     loop.save(target, model, history.drop(columns="seconds"), metrics, probabilities, test.labels)
+    loop.forget(history)
     return model
 
 
@@ -112,6 +113,12 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("key", ["crop", "shift"])
+def test_a_crop_beyond_the_images_is_refused(key, settings):
+    with pytest.raises(ValueError, match=r"train\.crop and train\.shift must be at most 32\. Received: .*33"):
+        recipe.around(None, settings.train.model_copy(update={key: 33}), {"image_shape": [32, 32, 3]})
 
 
 def test_every_variant_is_a_network_of_its_own_and_every_tap_of_its_filters_meets_the_input():
@@ -222,6 +229,9 @@ def test_a_folder_is_listed_and_split(listed, folder_settings):
     counts = {kind: np.bincount(split.labels).tolist() for kind, split in found.items()}
     assert counts == {"train": [20] * 3, "validation": [4] * 3, "test": [8] * 3}
     assert not set(found["train"].images.files) & set(found["validation"].images.files)
+    elsewhere = folder_settings.dataset.folder.model_copy(update={"train": paths.ROOT})
+    with pytest.raises(ValueError, match=r"folder is of another dataset\.folder: `dvc repro dataset` reads this one"):
+        splits.describe(folder_settings.dataset.model_copy(update={"folder": elsewhere}), listed)
     pixels = np.stack([found["train"].images[i] for i in range(60)])
     np.testing.assert_allclose([said["mean"], said["std"]], [pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))], atol=2)
 
@@ -337,6 +347,9 @@ def interrupted(settings, noise, quick, monkeypatch):
 def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
     first, again = (fit(settings, interrupted) for _ in range(2))  # the second finds all epochs done
     assert first.epoch.tolist() == again.epoch.tolist() == [1, 2, 3] and quick == [2]
+    (first.attrs["state"] / "state.keras").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it, and the training begins anew"):
+        fit(settings, interrupted)
     loop.forget(first)
     assert "noise: going on after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
 
