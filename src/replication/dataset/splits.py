@@ -122,8 +122,10 @@ def describe(data, root=paths.DATASET):
             images; or what it left is damaged.
     """
     statistics = records.read(_made(data, root, "dataset.json"), "run `dvc repro -f dataset`")
-    if data.name == "folder" and statistics["folder"] != data.folder.model_dump(mode="json"):
-        raise ValueError(f"{Path(root) / data.name} is of another dataset.folder: `dvc repro dataset` reads this one")
+    if data.name == "folder" and statistics.get("folder") != (folder := data.folder.model_dump(mode="json")):
+        raise ValueError(
+            f"{Path(root) / 'folder'} is of another one: `dvc repro dataset` with dataset.folder = {folder}"
+        )
     if statistics["validation"] != data.validation:
         raise ValueError(
             f"{Path(root) / data.name} holds out {statistics['validation']} training images in place of "
