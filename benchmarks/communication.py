@@ -55,7 +55,7 @@ def together(variant, dtype):
 
 
 def process(variant, dtype):
-    """One of the processes: train for a few updates, together and alone. The first one writes the row."""
+    """One of the processes: train for a few updates. The first one writes the row."""
     number, cores = int(os.environ[NUMBER]), sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[number % len(cores)]})
     options, training = recipe.variant_of(variant)

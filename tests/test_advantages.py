@@ -101,7 +101,7 @@ def counted(sent, idle=500):
     for variant, parameters in PARAMETERS.items():
         bytes_ = [10 * sent(parameters) + idle + float(rng.normal(0, 100)) for _ in range(3)]
         row = {"variant": variant, "dtype": "float32", "parameters": parameters, "updates": 10, "hardware": "none"}
-        rows.append(row | {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3, "seconds_alone": [3.0] * 3})
+        rows.append(row | {"bytes": bytes_, "idle_bytes": [idle] * 3, "seconds": [4.0] * 3})
     return advantages.per_update(rows)
 
 

@@ -230,7 +230,7 @@ def test_a_folder_is_listed_and_split(listed, folder_settings):
     assert counts == {"train": [20] * 3, "validation": [4] * 3, "test": [8] * 3}
     assert not set(found["train"].images.files) & set(found["validation"].images.files)
     elsewhere = folder_settings.dataset.folder.model_copy(update={"train": paths.ROOT})
-    with pytest.raises(ValueError, match=r"folder is of another one: `dvc repro dataset` with dataset\.folder = {"):
+    with pytest.raises(ValueError, match=r"folder is another folder's: `dvc repro dataset` for dataset\.folder {"):
         splits.describe(folder_settings.dataset.model_copy(update={"folder": elsewhere}), listed)
     pixels = np.stack([found["train"].images[i] for i in range(60)])
     np.testing.assert_allclose([said["mean"], said["std"]], [pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))], atol=2)

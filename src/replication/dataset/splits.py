@@ -124,7 +124,7 @@ def describe(data, root=paths.DATASET):
     statistics = records.read(_made(data, root, "dataset.json"), "run `dvc repro -f dataset`")
     if data.name == "folder" and statistics.get("folder") != (folder := data.folder.model_dump(mode="json")):
         raise ValueError(
-            f"{Path(root) / 'folder'} is of another one: `dvc repro dataset` with dataset.folder = {folder}"
+            f"{Path(root) / 'folder'} is another folder's: `dvc repro dataset` for dataset.folder {folder}"
         )
     if statistics["validation"] != data.validation:
         raise ValueError(

@@ -170,7 +170,7 @@ def context(found):
         "unfit": (found.tested.p.notna() & found.tested.p_holm.isna()).sum(),
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
-        "photographs": pd.concat(map(recorded, ("photographs", "photographs_rates"))),
+        "photographs": pd.concat([found.trained("photographs"), recorded("photographs_rates")]),
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),

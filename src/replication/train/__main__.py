@@ -39,7 +39,7 @@ def main():
         others = [each for each in named if each.backend != keras.backend.backend()]
         if chosen.run and others:
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
-        missing = [each for each in named if each not in others and (not each.is_recorded() or chosen.variant)]
+        missing = [each for each in named if each not in others and (chosen.variant or each.row() is None)]
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)

@@ -30,9 +30,7 @@ class Run(Section):
     recipe: dict
     epochs: PositiveInt
     seeds: list[NonNegativeInt] = Field(min_length=1)
-    networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(
-        min_length=1
-    )  # variant -> learning rate, or several
+    networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(min_length=1)  # variant -> its rate, or several
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
 
@@ -74,11 +72,11 @@ class Training(NamedTuple):
             raise FileNotFoundError(f"{path.relative_to(paths.ROOT)} is not there: run {command} first")
         return keras.models.load_model(path)
 
-    def is_recorded(self):
-        """Whether the row is there; a ValueError if it is damaged, or not of what params.yaml has."""
+    def row(self):
+        """The row in git, or None; a ValueError if it is damaged, or not of what params.yaml has."""
         asked = {"params": self.params, "epochs": self.recipe.epochs, "seed": self.recipe.seed, "backend": self.backend}
         if not self.path.exists():
-            return False
+            return None
         row = records.read(self.path)
         if not asked.items() <= row.items():
             raise ValueError(OTHER.format(self.path, self.run))
@@ -88,7 +86,7 @@ class Training(NamedTuple):
             whole = False
         if not whole:
             raise ValueError(f"{self.path} is damaged, as its test images do not give its accuracy: take it from git")
-        return True
+        return row
 
 
 def plan():
@@ -141,7 +139,7 @@ def training(run, variant, seed=0, learning_rate=0.0):
     if len(found) != 1:
         count, rate = "several trainings" if found else "no training", learning_rate or "any"
         raise ValueError(f"params.yaml: runs.{run} has {count} of {variant!r}, seed {seed} and rate {rate}")
-    found[0].is_recorded()  # a row that is damaged, or another training's, is an error before hours of training
+    found[0].row()  # a damaged one, or another training's, is an error before hours of training
     return found[0]
 
 
@@ -162,11 +160,10 @@ def record(of, metrics, history, correct, provenance):
         RuntimeError: the training differs from its row by more than `TOLERANCE`.
     """
     row = metrics | {"params": of.params, "history": history.to_dict("list"), "correct": pack(correct), **provenance}
-    name = of.path.relative_to(paths.ROOT)
-    if not of.is_recorded():
+    name, there = of.path.relative_to(paths.ROOT), of.row()
+    if there is None:
         records.write(of.path, json.dumps(row, indent=1) + "\n")
         return f"{name} is written: commit it"
-    there = records.read(of.path)
     if all(there[key] == row[key] for key in ("history", "correct", "loss")):
         return f"equal bits: every epoch, and every test image, is as in {name}"
     off = 100 * (row["accuracy"] - there["accuracy"])
@@ -186,7 +183,8 @@ def recorded(name):
     for path in sorted((paths.EVIDENCE / name).glob("*.json")):
         if path not in asked:
             raise ValueError(OTHER.format(path, name))
-    for each in filter(Training.is_recorded, asked.values()):
-        row = records.read(each.path) | {"learning_rate": each.recipe.learning_rate}
-        rows.append(row | {"correct": unpack(row["correct"], row["test_images"])})
+    for each in asked.values():
+        if row := each.row():
+            right = unpack(row["correct"], row["test_images"])
+            rows.append(row | {"learning_rate": each.recipe.learning_rate, "correct": right})
     return pd.DataFrame(rows)

@@ -137,7 +137,7 @@ def _train(title, model, settings, recipe, train, test):
 
 
 def save(network, history, classes, bits, folder):
-    """Leave network.keras, network.sqnt and classes.json in a folder; the bytes of the .sqnt file by section."""
+    """Leave the network and classes.json in a folder, forget the training's state; bytes of the .sqnt by section."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "network.keras") as path:
         records.save_network(network, path)
