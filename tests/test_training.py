@@ -383,14 +383,14 @@ def test_a_process_that_does_not_write_touches_no_file(interrupted, settings, qu
 
 
 RUN = """
-import sys
-from pathlib import Path
+import os, pathlib, sys
 import test_training
 from replication import params, paths
-folder, name = Path(sys.argv[1]), sys.argv[2]
+folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 paths.INTERRUPTED = folder / f"{name}-interrupted"
 settings = params.read("settings", test_training.Settings, folder / "params.yaml")
 test_training.train(settings, folder / "dataset", folder / name)
+assert test_training.devices.process()[1] == int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", 1))
 """
 
 

@@ -14,17 +14,16 @@ def set_up(threads, seed):
     On JAX all devices train together. Those of other processes join if Keras' environment variables
     KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
     """
+    keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
     if keras.backend.backend() == "jax":
         import jax
 
         jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
-        if keras.distribution.distribution() is None:
-            if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
-                keras.distribution.initialize()
-            if len(devices := keras.distribution.list_devices()) > 1:
-                together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
-                keras.distribution.set_distribution(together)
-    keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
+        if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ and not jax.distributed.is_initialized():
+            keras.distribution.initialize()
+        if len(devices := keras.distribution.list_devices()) > 1:  # set anew, as clear_session forgets it
+            together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+            keras.distribution.set_distribution(together)
     keras.utils.set_random_seed(seed)
     threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
     if keras.backend.backend() == "tensorflow":
