@@ -1,13 +1,13 @@
-"""Renews the tables of docs/benchmarks.md and README.md from data/bench, between <!-- NAME --> and <!-- /NAME -->."""
+"""Renews the tables of docs/benchmarks.md from data/bench, between <!-- NAME --> and <!-- /NAME -->."""
 
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
 
 from benchmarks import common, recipes, steps
 from replication import paths
+from replication.report import __main__
 
 
 def spread(values, digits=0):
@@ -71,7 +71,7 @@ def renew(text):
         if rows := common.load(topic):
             machines = " and ".join(sorted({row["hardware"] for row in rows}))
             made = f"{table(rows).to_markdown(index=False, disable_numparse=True)}\n\nMeasured on {machines}."
-            text = re.sub(f"(<!-- {name} -->).*(<!-- /{name} -->)", rf"\1\n\n{made}\n\n\2", text, flags=re.DOTALL)
+            text = __main__.renew(text, name, made)
     return text
 
 

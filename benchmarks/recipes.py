@@ -58,7 +58,7 @@ def measure(**cell):
     """Accuracy after each epoch. The others end at the highest accuracy that ours reaches, or with their schedule."""
     prepared, accuracies = prepare(*cell.values()), []
     for epoch in range(cell["epochs"]):
-        accuracies.append(round(loop.run_epoch(*prepared, cell["seed"], epoch)["val_accuracy"], 6))
+        accuracies.append(round(loop.run_epoch(*prepared, epoch)["val_accuracy"], 6))
         if cell["recipe"] != "ours" and 100 * accuracies[-1] >= max(OURS):
             break
     return {"val_accuracy": accuracies}

@@ -14,10 +14,10 @@ from replication.dataset.splits import Dataset, Folder
 WNIDS = ["n01440764", "n01443537", "n01484850"]
 
 
-def draw(path, seed=0, size=(40, 30), mode="RGB"):
+def draw(path, seed=0, size=(40, 30)):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(path, {".png": "PNG", ".tiff": "TIFF"}.get(path.suffix, "JPEG"))
+    Image.fromarray(pixels).save(path, "PNG" if path.suffix == ".png" else "JPEG")
     return path
 
 
@@ -60,10 +60,9 @@ def test_folders_are_classes_in_sorted_order_or_some_of_a_networks(by_class):
 def test_flat_folder_with_either_ground_truth(flat, truth):
     folder, kit = flat
     draw(folder / "holiday.JPEG")
-    index = folders.index(folder, truth=kit / truth)
+    index = folders.index(folder, WNIDS, kit / truth)
     assert index.labels.tolist() == [2, 0, 1, 2] and len(index.files) == 4
     assert index.refused == [("holiday.JPEG", f"not in {truth}")]
-    assert index.classes == (None if truth == "val.txt" else WNIDS)
 
 
 def test_flat_folder_needs_a_ground_truth_that_fits(flat):
@@ -91,14 +90,14 @@ def test_a_ground_truth_that_cannot_be_right_is_an_error_that_names_it(tmp_path,
     truth = tmp_path / "val.txt"
     truth.write_bytes(lines if isinstance(lines, bytes) else lines.encode())
     with pytest.raises(ValueError, match=message):
-        folders.index(tmp_path / "val", truth=truth)
+        folders.index(tmp_path / "val", list("abc"), truth)
 
 
 def test_val_txt_may_have_a_mark_of_its_encoding_and_blanks(tmp_path):
     for name in ("a.jpg", "my cat.jpg", "z.jpg"):
         draw(tmp_path / "val" / name)
     (tmp_path / "val.txt").write_text("\ufeffa.jpg 3\n\n  val/my cat.jpg\t1  \nz.jpg  2")
-    index = folders.index(tmp_path / "val", truth=tmp_path / "val.txt")
+    index = folders.index(tmp_path / "val", list("abcd"), tmp_path / "val.txt")
     assert index.files.tolist() == ["a.jpg", "my cat.jpg", "z.jpg"] and index.labels.tolist() == [3, 1, 2]
 
 
@@ -235,7 +234,7 @@ def test_a_folder_without_a_file_of_the_networks_classes_is_an_error(tmp_path):
 
 def test_few_files_are_read_ahead():
     started = []
-    for i in photographs.in_order(lambda i: started.append(i) or i, range(100), ahead=5, threads=3):
+    for i in photographs.in_order(lambda i: started.append(i) or i, range(100), ahead=5):
         assert max(started) <= i + 5
 
 

@@ -214,7 +214,7 @@ def test_a_recorded_training_leaves_its_row_and_is_compared_with_it(project):
 
 @pytest.mark.slow
 def test_a_second_clone_pulls_the_networks_and_trains_nothing(project, tmp_path):
-    """README's push and pull, by a remote on the same machine."""
+    """docs/data.md's push and pull, by a remote on the same machine."""
     run(project, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
     run(project, "dvc", "push", *(f"train@{variant}" for variant in VARIANTS), "code", "dataset")
     second = tmp_path / "second"

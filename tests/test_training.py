@@ -1,4 +1,4 @@
-"""The recipe against Caffe's arithmetic, the data against its checksums, a training against its resumption."""
+"""The recipe against Caffe's arithmetic, a training against its resumption."""
 
 import json
 import os
@@ -315,7 +315,7 @@ def quick(monkeypatch):
     """Epochs take no time: they count their updates, and what they were of is in the list."""
     epochs = []
 
-    def count(model, training, validation, of, seed, epoch, *callbacks):
+    def count(model, training, validation, of, epoch, *callbacks):
         model.optimizer.iterations.assign_add(recipe.updates_of(training, of))
         epochs.append(epoch)
         return {"epoch": epoch + 1, "accuracy": 0.1, "val_accuracy": 0.1}
@@ -350,6 +350,10 @@ def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, q
     (first.attrs["state"] / "state.keras").write_bytes(b"")
     with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it, and the training begins anew"):
         fit(settings, interrupted)
+    begun = recipe.CaffeSGD(0.1)
+    begun.iterations.assign(5)
+    with pytest.raises(ValueError, match=r"noise: this model has begun to train\. Build and compile it anew"):
+        fit(settings, interrupted, begun)
     loop.forget(first)
     assert "noise: going on after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from replication.dataset.photographs import UNREADABLE
 from replication.dataset.splits import Split
 from replication.params import read
+from replication.train import loop
 from replication.train.recipe import Train
 from replication.transfer import __main__, fine_tuning
 from squeezenet import SqueezeNet_11, deep_compression, preprocess_input
@@ -83,7 +84,8 @@ def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings
         history = fine_tuning.fine_tune(network, settings, recipe, train, test)
         (row,) = history.to_dict("records")
         assert row["loss"] < np.log(3) and (network.get_layer("fire2_squeeze1x1").get_weights()[0] != before).any()
-        fine_tuning.save(network, history, list(COLOURS), 6, tmp_path / name)
+        fine_tuning.save(network, list(COLOURS), 6, tmp_path / name)
+        loop.forget(history)
     for file in ("network.keras", "network.sqnt", "classes.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     images = preprocess_input(test.images)

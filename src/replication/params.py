@@ -1,7 +1,6 @@
 """params.yaml, validated section by section: a stage describes its own, as `train.recipe.Train` does."""
 
 import functools
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -29,7 +28,7 @@ def read(section, kind, path=paths.PARAMS):
             file and the keys.
     """
     try:
-        values = _parsed(Path(path).read_text())
+        values = _parsed(path.read_text())
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or section not in values:

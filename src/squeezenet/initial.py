@@ -22,7 +22,7 @@ def initialise(network, rule="he_centred", seed=0):
     """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are.
 
     "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
-    behind a ReLU every input is positive, so that a filter's mean is an offset common to all images, which holds the
+    behind a ReLU no input is negative, so that a filter's mean shifts its output alike for all images, which holds the
     loss at ln(classes) for epochs under "xavier". Fan-in counts what a filter sees: no padding.
 
     Args:

@@ -19,7 +19,6 @@ import numpy as np
 from squeezenet.weights import sqnt
 
 BLOCK = 2**14  # bytes: deflate looks back 2^15, at as many of the old version and of the new
-STREAM = -zlib.MAX_WBITS, 6  # raw deflate, the usual level
 
 
 def encode(old, new):
@@ -104,9 +103,9 @@ def raw(tensors):
 def deflate(new, old=None):
     """Bytes, deflated; with an old version of the same length block by block, its bytes as the dictionary."""
     if old is None:
-        return zlib.compress(new, STREAM[1])
+        return zlib.compress(new)
     blocks = []
     for i in range(0, len(new), BLOCK):
-        tool = zlib.compressobj(STREAM[1], wbits=STREAM[0], zdict=old[i : i + BLOCK])
+        tool = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=old[i : i + BLOCK])
         blocks += [tool.compress(new[i : i + BLOCK]), tool.flush()]
     return b"".join(blocks)

@@ -44,7 +44,7 @@ class Versions:
         self.plan, self.settings, self.split = plan, settings, split
         shape = {"input_shape": list(self.network.input_shape[1:]), "nb_classes": self.network.output_shape[-1]}
         self.architecture = {**shape, **training.options}
-        self.trained, self.rows = weights.tensors(self.network), []
+        self.trained, self.rows = weights.tensors(self.network), {}
 
     def dense(self):
         """The trained network, and the same trained further."""
@@ -58,7 +58,7 @@ class Versions:
         """
         tuned = self._retrain(self.pruned, "pruned")
         self._measure("pruned", "trained on within the zeros", self.pruned, tuned, "pruned")
-        compression = self.settings.variants[self.training.variant]
+        compression = self.settings.plan(self.training.variant)
         kept = {"kept": compression.kept, "quality": compression.quality}
         anew = [deep_compression.prune_network(each, **kept) for each in (self.trained, self.trained_on)]
         self._measure("pruned", "compressed anew", *anew, "dense")
@@ -89,8 +89,7 @@ class Versions:
         weights.set_tensors(self.network, values)
         rate = self.settings.learning_rate["shared" if kind == "shared" else "pruned"]
         images = self.plan.images[kind]
-        recipe = self.training.recipe
-        retrain(self.model, self.split, recipe, rate, images, recipe.seed, kind == "shared")
+        retrain(self.model, self.split, self.training.recipe, rate, images, kind == "shared")
         return weights.tensors(self.network)
 
     def _measure(self, form, how, old, new, kind):
@@ -106,5 +105,6 @@ class Versions:
             "deflated download": len(updates.deflate(after)),
             "deflated update": len(updates.deflate(after, before)),
         }
-        self.rows.append({"network": self.training.variant, "form": form, "how": how, "images": images, **found})
+        about = {"network": self.training.variant, "form": form, "how": how, "images": images}
+        self.rows[form, how] = about | found
         print(f"{self.training.variant}, {form}, {how}: {found}", flush=True)

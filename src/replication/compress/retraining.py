@@ -37,7 +37,7 @@ class SharedSGD(CaffeSGD):
         return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
 
 
-def retrain(model, split, recipe, learning_rate, images, seed, shared=False, epochs=1):
+def retrain(model, split, recipe, learning_rate, images, shared=False, epochs=1):
     """Continue training a compressed model within its zeros and, if `shared`, within its shared values.
 
     Args:
@@ -56,10 +56,10 @@ def retrain(model, split, recipe, learning_rate, images, seed, shared=False, epo
             # A variable, as each use of an array would copy it into the graph: gigabytes for AlexNet.
             codes = keras.Variable(codes, dtype="int32" if shared else "bool", trainable=False)
             groups[network.get_layer(name.split("/")[0]).kernel.path] = codes, levels
-    drawn = np.random.default_rng(seed).permutation(len(split.labels))[:images]
+    drawn = np.random.default_rng(recipe.seed).permutation(len(split.labels))[:images]
     split = type(split)(split.images[drawn], split.labels[drawn])
     recipe = recipe.model_copy(update={"learning_rate": learning_rate})
     compile_for(model, recipe, epochs * updates_of(split, recipe), SharedSGD)
     model.optimizer.groups = groups
     for epoch in range(epochs):
-        run_epoch(model, split, None, recipe, seed, epoch)
+        run_epoch(model, split, None, recipe, epoch)

@@ -83,7 +83,7 @@ class Compression:
             kind: "pruned" or "shared": whose images, learning rate and epochs.
         """
         weights.set_tensors(self.network, tensors)
-        how = self.recipe, self.settings.learning_rate[kind], self.plan.retrain[kind], self.recipe.seed
+        how = self.recipe, self.settings.learning_rate[kind], self.plan.retrain[kind]
         retrain(self.model, self.train, *how, shared, self.epochs if kind == "pruned" else 1)
         return weights.tensors(self.network)
 

@@ -23,7 +23,7 @@ class Index:
     folder: Path
     files: np.ndarray  # (n,) paths within the folder
     labels: np.ndarray  # (n,) positions in `classes`
-    classes: list  # names of the folders (ImageNet's: WordNet ids), sorted; None where val.txt knows only numbers
+    classes: list  # names of the folders (ImageNet's: WordNet ids), sorted
     refused: list  # (path within the folder, reason)
 
 
@@ -34,7 +34,7 @@ def index(folder, classes=None, truth=None):
 
     Args:
         folder: class folders of any names, such as ImageNet's n01440764; or a flat folder.
-        classes: names of the classes in the order of a network's outputs; None for the folders found, sorted.
+        classes: names in the order of a network's outputs, as a flat folder needs; None for the folders found, sorted.
         truth: for a flat folder, Caffe's val.txt (lines of a file's name and its label, from 0) or the development
             kit's ILSVRC2012_validation_ground_truth.txt with its meta.mat beside it.
 
@@ -42,7 +42,6 @@ def index(folder, classes=None, truth=None):
         FileNotFoundError: there is no such folder, or it is flat and `truth` is not there.
         ValueError: folders that are no classes, a single class, an empty one, or a ground truth that does not fit.
     """
-    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder of images")
     names = sorted(entry.name for entry in os.scandir(folder) if _visible(entry.name))
@@ -51,7 +50,7 @@ def index(folder, classes=None, truth=None):
         classes, label_of, refused = _class_folders(folder, found, classes)
         refused = loose + refused
     else:
-        classes, label_of, refused = _flat(folder, names, classes, truth)
+        label_of, refused = _flat(folder, names, classes, truth)
     if not label_of:
         raise ValueError(f"{folder} holds no file of a class")
     return Index(folder, np.array(list(label_of)), np.array(list(label_of.values()), "int64"), classes, refused)
@@ -102,44 +101,42 @@ def printable(path):
 
 
 def _flat(folder, names, classes, truth):
-    """As of `_class_folders`, by a ground truth that names the files of a folder."""
+    """File -> label, and what is left out, by a ground truth that names the files of a folder."""
     if truth is None:
         raise FileNotFoundError(
             f"{folder} has no class folders: put the images of each class into a folder of its own. For ImageNet's "
             "flat validation images set `truth` in params.yaml to val.txt, or to "
             "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it"
         )
-    truth = Path(truth)
     try:
         lines = [line.strip() for line in truth.read_text("utf-8-sig").rstrip().splitlines()]
     except UnicodeDecodeError:
         raise ValueError(f"{truth} is not UTF-8 text: save it as UTF-8") from None
     if lines and all(line.isdecimal() for line in lines):
-        classes, label_of = _of_kit(truth, [int(line) for line in lines], names, classes)
+        label_of = _of_kit(truth, [int(line) for line in lines], names, classes)
     else:
         label_of = _of_val_txt(truth, [line for line in lines if line])
-    if classes and max(label_of.values(), default=0) >= len(classes):
+    if max(label_of.values(), default=0) >= len(classes):
         raise ValueError(f"{truth} has label {max(label_of.values())}, the network {len(classes)} classes")
     known = {name: label_of[name] for name in names if name in label_of}
     if names and not known:
         raise ValueError(f"{truth} names no file of {folder}: {next(iter(label_of), None)} is not there, {names[0]} is")
-    return classes, known, [(printable(name), f"not in {truth.name}") for name in names if name not in label_of]
+    return known, [(printable(name), f"not in {truth.name}") for name in names if name not in label_of]
 
 
 def _of_kit(truth, ids, names, classes):
-    """Classes, and name -> label, by the development kit: line n of the ground truth is image n's ILSVRC2012_ID."""
+    """Name -> label, by the development kit: line n of the ground truth is image n's ILSVRC2012_ID."""
     if not truth.with_name("meta.mat").is_file():
         raise FileNotFoundError(f"{truth} needs the development kit's meta.mat beside it")
     synsets = np.atleast_1d(loadmat(truth.with_name("meta.mat"), squeeze_me=True)["synsets"])
     wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}  # classes are leaves
-    classes = list(classes or sorted(wnids.values()))
     position = {wnid: label for label, wnid in enumerate(classes)}
     try:
         of_line = [position[wnids[each]] for each in ids]
     except KeyError as error:
         raise ValueError(f"{truth}: {error.args[0]} is no class of meta.mat and of the network") from None
     numbers = {name: int(match[1]) for name in names if (match := VALIDATION.fullmatch(name))}
-    return classes, {name: of_line[number - 1] for name, number in numbers.items() if 0 < number <= len(of_line)}
+    return {name: of_line[number - 1] for name, number in numbers.items() if 0 < number <= len(of_line)}
 
 
 def _of_val_txt(truth, lines):

@@ -102,9 +102,9 @@ def try_read(file, side, resample=None):
         return None, getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def in_order(function, items, ahead, threads=THREADS):
+def in_order(function, items, ahead):
     """Call a function in threads and yield the results in the order of the items, at most `ahead` of them at once."""
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         waiting = collections.deque()
         for item in items:
             waiting.append(pool.submit(function, item))

@@ -47,10 +47,10 @@ class Split(NamedTuple):
 
 def save(folder, arrays, statistics):
     """Write what `load` and `describe` read. The statistics come last: if they exist, the arrays are whole."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / "dataset.json").unlink(missing_ok=True)
-    records.save_arrays(Path(folder) / "arrays.npz", arrays)
-    records.write(Path(folder) / "dataset.json", json.dumps(statistics, indent=2))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").unlink(missing_ok=True)
+    records.save_arrays(folder / "arrays.npz", arrays)
+    records.write(folder / "dataset.json", json.dumps(statistics, indent=2))
 
 
 def load(split, data, root=paths.DATASET):
@@ -123,19 +123,17 @@ def describe(data, root=paths.DATASET):
     """
     statistics = records.read(_made(data, root, "dataset.json"), "run `dvc repro -f dataset`")
     if data.name == "folder" and statistics.get("folder") != (folder := data.folder.model_dump(mode="json")):
-        raise ValueError(
-            f"{Path(root) / 'folder'} is another folder's: `dvc repro dataset` for dataset.folder {folder}"
-        )
+        raise ValueError(f"{root / 'folder'} is another folder's: `dvc repro dataset` for dataset.folder {folder}")
     if statistics["validation"] != data.validation:
         raise ValueError(
-            f"{Path(root) / data.name} holds out {statistics['validation']} training images in place of "
+            f"{root / data.name} holds out {statistics['validation']} training images in place of "
             f"{data.validation}: run notebooks/dataset.ipynb with name = {data.name!r}, validation = {data.validation}"
         )
     return statistics
 
 
 def _made(data, root, file):
-    path = Path(root) / data.name / file
+    path = root / data.name / file
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing: `dvc repro dataset` makes it, or notebooks/dataset.ipynb with name = {data.name!r}"

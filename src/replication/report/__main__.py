@@ -1,7 +1,6 @@
 """`python -m replication.report` renders reports/ anew, and what README.md has of it and of the package."""
 
 import argparse
-import json
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ from squeezenet import weights
 
 def cards():
     """The networks in the package, by their cards."""
-    found = [json.loads(path.read_text()) for path in sorted(weights.CIFAR10.glob("*.json"))]
+    found = [records.read(path) for path in sorted(weights.CIFAR10.glob("*.json"))]
     return pd.DataFrame(
         {
             "file": f"`{card['name']}.sqnt`",

@@ -15,7 +15,7 @@ class Advantages(NamedTuple):
     """What has been measured.
 
     Attributes:
-        communication: one row for each network, dtype and repeat: bytes and seconds of an update.
+        communication: one row for each network, dtype and repeat: bytes of an update.
         updates: one row for each network, form and way to its next version: bytes.
         arenas: one row for each network, image size and bits: LiteRT's bytes of activations beside liveness'.
     """
@@ -28,9 +28,10 @@ class Advantages(NamedTuple):
 def read():
     """Read the rows of `make communication` and of notebooks/advantages.ipynb."""
     counted = [records.read(path) for path in sorted((paths.EVIDENCE / "communication").glob("*.json"))]
-    made = records.read(paths.EVIDENCE / "advantages.json")
-    updates, arenas = ([row for each in made.values() for row in each[key]] for key in ("updates", "arenas"))
-    return Advantages(per_update(counted), pd.DataFrame(updates), pd.DataFrame(arenas))
+    made = records.read(paths.EVIDENCE / "advantages.json").values()
+    updates = [pd.DataFrame(each["updates"]).assign(dataset=each["dataset"], epochs=each["epochs"]) for each in made]
+    arenas = [pd.DataFrame(each["arenas"]) for each in made]
+    return Advantages(per_update(counted), *(pd.concat(frames, ignore_index=True) for frames in (updates, arenas)))
 
 
 # Communication
@@ -78,7 +79,8 @@ def less_to_send(claim, measured):
     form, how, what = ratio.idxmin()
     least, margin = ratio.min(), float(claim.margin)
     where = f"{form.replace(' bits', '-bit')} {what}, {how}"
-    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer (a pair of CIFAR-10 networks, 2 epochs)"
+    networks = "a pair of {dataset} networks, {epochs} epochs".format(**measured.updates.iloc[0])
+    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer ({networks})"
     return {"effect": least, "threshold": margin, "words": words, "fails": bool(least <= margin)}
 
 

@@ -1,7 +1,5 @@
 """The recorded runs as the report takes them: trainings, and the files that Deep Compression made of them."""
 
-import json
-
 import pandas as pd
 
 from replication import paths, records
@@ -41,4 +39,4 @@ def files(run, trained):
 
 def own(folder=paths.TRAIN):
     """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
-    return pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.rglob("metrics.json"))])
+    return pd.DataFrame([records.read(path, "train it again") for path in sorted(folder.rglob("metrics.json"))])

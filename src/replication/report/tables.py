@@ -59,7 +59,7 @@ def claims_by_verdict(tested):
 
 
 def change(found):
-    return points(*(found[key] for key in ("points", "low", "high"))) if found else NONE
+    return points(*(found[key] for key in ("points", "low", "high")))
 
 
 def fits(size, least, most):

@@ -41,6 +41,8 @@ def fit(model, training, validation, recipe, title):
         A frame with a row an epoch: loss and accuracy in training (a running mean, of augmented images under dropout)
         and validation, learning rate, seconds.
     """
+    if int(model.optimizer.iterations):
+        raise ValueError(f"{title}: this model has begun to train. Build and compile it anew, and the training resumes")
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = updates_of(training, recipe), []
     if (folder / "state.keras").exists():
@@ -60,7 +62,7 @@ def fit(model, training, validation, recipe, title):
     with tqdm(desc=title, total=recipe.epochs * steps, initial=start * steps, **options) as bar:
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
         for epoch in range(start, recipe.epochs):
-            row = run_epoch(learner, training, validation, recipe, recipe.seed, epoch, progress)
+            row = run_epoch(learner, training, validation, recipe, epoch, progress)
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
             if devices.writes():
@@ -123,7 +125,7 @@ def save(folder, model, history, metrics, probabilities, labels):
     """
     if not devices.writes():
         return
-    folder, scratch = Path(folder), Path(folder).with_name(f"{Path(folder).name}.tmp")
+    scratch = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     with devices.one_device():
@@ -136,13 +138,13 @@ def save(folder, model, history, metrics, probabilities, labels):
     scratch.rename(folder)
 
 
-def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
-    """Train for one epoch, whose result depends on the model's state, the seed and the epoch's number alone.
+def run_epoch(learner, training, validation, recipe, epoch, *callbacks):
+    """Train for one epoch, whose result depends on the model's state, the recipe's seed and the epoch's number alone.
 
     Args:
         learner: the model, or a `Resident` of it and the training images.
         validation: None leaves its columns out.
-        recipe: `Train`: the size of the batches, the augmentation of photographs.
+        recipe: `Train`: the seed, the size of the batches, the augmentation of photographs.
 
     Returns:
         Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
@@ -150,8 +152,8 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
     began = time.perf_counter()
     model = learner.network if isinstance(learner, Resident) else learner
     for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
-        generator.assign(np.array([seed + i, epoch], dtype=generator.dtype))
-    order = np.random.default_rng([seed, epoch]).permutation(len(training.labels))
+        generator.assign(np.array([recipe.seed + i, epoch], dtype=generator.dtype))
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.labels))
     order = order[: updates_of(training, recipe) * update_size(recipe)]
     number, processes = devices.process()
     if processes > 1:  # each feeds its part of every batch
@@ -162,7 +164,7 @@ def run_epoch(learner, training, validation, recipe, seed, epoch, *callbacks):
     else:
         images = training.images[order]
         if isinstance(images, photographs.Photographs):
-            images = images.augmented((seed, epoch), recipe.shift, recipe.mirror)
+            images = images.augmented((recipe.seed, epoch), recipe.shift, recipe.mirror)
         fed = feed(model, images, labels, recipe.batch_size // processes)
     options = {"shuffle": False, "initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
     result = learner.fit(**fed, **options, callbacks=list(callbacks))

@@ -28,8 +28,7 @@ def train(folder, output):
     """Fine-tune on a folder of class folders; leave the network and its classes in the folder `output`."""
     if output.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"the output must lie outside of {folder}, where it would be a class. Received: {output}")
-    settings = read("transfer", fine_tuning.Transfer).model_copy(update={"side": SIDE})
-    recipe = read("train", Train)
+    settings, recipe = read("transfer", fine_tuning.Transfer).model_copy(update={"side": SIDE}), read("train", Train)
     devices.set_up(recipe.threads, fine_tuning.SEED)
     keras.config.set_dtype_policy(recipe.dtype)
     classes, training, test = fine_tuning.own(folder, settings.side)
@@ -37,7 +36,8 @@ def train(folder, output):
     print(f"{len(training.labels):,} photographs of {len(classes)} classes to train on, {len(test.labels):,} to test")
     network = fine_tuning.linear_classifier(settings, classes, training)
     history = fine_tuning.fine_tune(network, settings, recipe, training, test)
-    bytes_of = fine_tuning.save(network, history, classes, settings.bits, output)
+    bytes_of = fine_tuning.save(network, classes, settings.bits, output)
+    loop.forget(history)
     correct = loop.evaluate(fine_tuning.of_pixels(network), test)
     print("accuracy {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct))
     print(f"{output}: network.keras, network.sqnt ({sum(bytes_of.values()):,} bytes), classes.json")

@@ -107,7 +107,7 @@ def fine_tune(network, settings, recipe, train, test):
     """Train all weights of a `linear_classifier`: from a good top (Kumar et al. 2022) the loss is low from the start.
 
     Returns:
-        The history, a row for each epoch, which `save` forgets.
+        The history, a row for each epoch.
     """
     recipe = recipe.model_copy(update={"learning_rate": settings.learning_rate})
     model = of_pixels(network, keras.layers.RandomFlip("horizontal"))
@@ -136,12 +136,11 @@ def _train(title, model, settings, recipe, train, test):
     return history[["epoch", "loss", "accuracy", "val_accuracy"]]
 
 
-def save(network, history, classes, bits, folder):
-    """Leave the network and classes.json in a folder, forget the training's state; bytes of the .sqnt by section."""
+def save(network, classes, bits, folder):
+    """Leave the network and classes.json in a folder; bytes of the .sqnt by section."""
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "network.keras") as path:
         records.save_network(network, path)
     records.write(folder / "classes.json", json.dumps(classes))
-    loop.forget(history)
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
     return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture).sizes

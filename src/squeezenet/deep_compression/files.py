@@ -81,7 +81,7 @@ def compress(
     values = prune_network(before, kept, quality) if pruning else before
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
-    if budget is not None and not len(data) <= budget:  # nor NaN
+    if budget is not None and len(data) > budget:
         data = fit(values, budget, architecture, coder)
     kernels = [name for name, tensor in before.items() if is_kernel(tensor)]
     zeroed = sum(np.count_nonzero(before[name]) - np.count_nonzero(values[name]) for name in kernels)

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 
-def factorise(kernel, ratio, seed=0):
+def factorise(kernel, ratio):
     """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014).
 
     Args:
@@ -20,6 +20,6 @@ def factorise(kernel, ratio, seed=0):
     if not 0 < ratio < np.inf:
         raise ValueError(f"ratio must be positive and finite. Received: {ratio}")
     rank = max(1, int(kernel.size / (ratio * sum(kernel.shape))))
-    left, scale, right = randomized_svd(kernel, rank, random_state=seed)
+    left, scale, right = randomized_svd(kernel, rank, random_state=0)
     root = np.sqrt(scale)
     return (left * root).astype(np.float32), (root[:, None] * right).astype(np.float32)

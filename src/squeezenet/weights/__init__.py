@@ -7,7 +7,7 @@
     .pth, .pt        torchvision's SqueezeNets, as PyTorch saves them
     .pkl             1.1's release, as the package ndf has it
     "imagenet"       the release: 1.0 from the authors' file; 1.1 from the official .caffemodel or the package ndf
-    "imagenet-8bit"  1.1's release at 8 bits a weight, in this package
+    "imagenet-8bit"  1.1's release in 1.2 MB, in this package
     "cifar10"        trained here, in this package; each file has a card that says what it is
 
 A reader is imported when there is a file for it: some need packages that the networks do not need.
