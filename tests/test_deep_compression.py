@@ -30,6 +30,8 @@ def test_pruning_keeps_the_largest():
     assert np.abs(kernel[pruned == 0]).max() <= np.abs(pruned[pruned != 0]).min()
     np.testing.assert_array_equal(pruned[pruned != 0], kernel[pruned != 0])
     np.testing.assert_array_equal(deep_compression.prune(kernel, 1), kernel)
+    both = deep_compression.prune_network({"a/kernel": kernel, "b/kernel": kernel}, {"a": 0.33})
+    np.testing.assert_array_equal([both["a/kernel"], both["b/kernel"]], [pruned, kernel])
 
 
 LAYER, DIVERGED = {"fc/kernel": np.ones((2, 2), np.float32)}, np.float32([[1, np.nan]])

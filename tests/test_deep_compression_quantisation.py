@@ -33,7 +33,7 @@ def quantiser(network):
 
 
 @pytest.mark.parametrize(("share", "short"), [(0.25, 0.02), (0.18, 0)])  # a layer that goes uncoded is a jump
-def test_files_are_as_large_as_asked_and_on_grids(quantiser, share, short):
+def test_files_are_as_large_as_asked_and_keep_zeros(quantiser, share, short):
     budget = int(share * 4 * np.count_nonzero(np.concatenate([t.ravel() for t in quantiser.tensors.values()])))
     data = quantiser.encode(budget, ARCHITECTURE)
     assert (1 - quantisation.TOLERANCE - short) * budget <= len(data) <= budget

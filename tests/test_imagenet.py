@@ -61,9 +61,7 @@ def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
     found = evaluation.evaluate(model, photographs_of(tmp_path), SETTINGS)
     assert model.shapes == [(2, 28, 28, 3), (2, 28, 28, 3), (1, 28, 28, 3)]
     assert (found["images"], found["top1"], found["top5"]) == (5, 3 / 5, 4 / 5)
-    assert found["top1_low"] == pytest.approx(0.2307, abs=1e-4) and found["top1_high"] == pytest.approx(
-        0.8824, abs=1e-4
-    )
+    assert [found[f"top1_{end}"] for end in ("low", "high")] == pytest.approx([0.2307, 0.8824], abs=1e-4)
     assert unpack(found["correct"]["top1"], 5).tolist() == [True, True, True, False, False]
     assert unpack(found["correct"]["top5"], 5).tolist() == [True, True, True, True, False]
     reasons = dict(found["refused"])

@@ -27,8 +27,6 @@ def sizes(model, *names):
 @pytest.mark.parametrize(
     ("network", "parameters"),
     [
-        (lambda: SqueezeNet(use_bypass=True), 1_248_424),
-        (lambda: SqueezeNet(use_bypass="complex"), 1_589_672),
         (lambda: SqueezeNet_11((224, 224, 3), 1000, None, 1.0), 1_235_496),
         (lambda: AlexNet(), 60_965_224),
         (lambda: SqueezeNet(squeeze_ratio=0.75), 4_841_704),
@@ -53,6 +51,8 @@ def test_the_network_is_built_as_table_1_and_figure_2_print():
             assert row.filter.split(" ")[0] == f"{side}x{side}/{layer.strides[0]}"
     assert network.get_layer("conv1").kernel_size == (7, 7)  # printed among the sparsities
     assert network.get_layer("drop9").rate == 0.5
+    layers = [x for of in (SqueezeNet, AlexNet) for x in of((64, 64, 3), 10, dropout_rate=0.3).layers]
+    assert [(x.name, x.rate) for x in layers if hasattr(x, "rate")] == [("drop9", 0.3), ("drop6", 0.3), ("drop7", 0.3)]
     assert {weight.dtype for weight in network.weights} == {"float32"}  # Table 2's 32 bits
 
 
@@ -155,12 +155,6 @@ def test_pools_round_up_for_images_of_any_size(model, size):
     np.testing.assert_array_equal(dynamic(images), static(images))
 
 
-@pytest.mark.parametrize("side", range(65, 73))
-def test_pools_round_up_as_caffe_does(side):
-    conv1 = (side - 3) // 2 + 1
-    assert sizes(SqueezeNet_11((side, side, 3), 10), "conv1", "maxpool1") == [conv1, -(-(conv1 - 3) // 2) + 1]
-
-
 def test_names_tell_the_variants_apart_and_fit_into_one_graph():
     x = keras.Input((32, 32, 3))
     options = [{}, {"use_bypass": True}, {"use_bypass": "complex"}, {"name": "mine"}, {"version": "1.1"}]
@@ -187,6 +181,7 @@ ONE_LINE = [
     (SqueezeNet, {"nb_classes": 100, "weights": "cifar10"}, '"cifar10" are for nb_classes=10; .* nb_classes=100'),
     (SqueezeNet, {"weights": "imagenet-8bit"}, 'weights="imagenet-8bit" are for squeezenet_1_1 alone'),
     (SqueezeNet, {"use_bypass": True, "weights": "imagenet"}, "are for squeezenet_1_0 and squeezenet_1_1 alone"),
+    (lambda: initial.initialise(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])), {}, "not a model"),
     *((AlexNet, {"weights": each}, "AlexNet must be a .keras or") for each in ("imagenet", "cifar10", "a.pth", 5)),
     (AlexNet, {"input_shape": (None, None, 3)}, "fc6 needs a fixed size, or include_top=False"),
     (SqueezeNet, {"input_tensor": np.zeros((1, 64, 64, 3))}, "input_tensor must be of floats, from"),

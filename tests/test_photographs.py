@@ -187,10 +187,8 @@ def test_what_is_transparent_is_white(tmp_path):
     for pixels, expected in (([[0, 9, 0, 0]], 255), ([[0, 0, 0, 255]], 0), ([[0, 0, 0, 127]], 128), ([[0, 0]], 255)):
         Image.fromarray(np.uint8([pixels])).save(tmp_path / "a.png")
         assert np.unique(photographs.upright(tmp_path / "a.png")).tolist() == [expected]
-    for dtype, transparent in (("uint8", 0), ("uint16", 0)):
-        Image.fromarray(np.array([[0, np.iinfo(dtype).max // 5]], dtype)).save(
-            tmp_path / "b.png", transparency=transparent
-        )
+    for dtype in ("uint8", "uint16"):
+        Image.fromarray(np.array([[0, np.iinfo(dtype).max // 5]], dtype)).save(tmp_path / "b.png", transparency=0)
         assert np.asarray(photographs.upright(tmp_path / "b.png"))[0, :, 0].tolist() == [255, 51]
     palette = Image.fromarray(np.uint8([[0, 200]])).convert("P")
     palette.save(tmp_path / "c.gif", transparency=0)
@@ -281,8 +279,3 @@ def test_a_file_that_broke_since_is_an_error_that_names_it(images):
     path.write_bytes(b"")
     with pytest.raises(OSError, match=r"n01443537_0\.JPEG: not in a readable .* Run `dvc repro -f dataset`"):
         photographs.Batches(images, None, 6, 32)[0]
-
-
-def test_a_crop_larger_than_the_images_is_an_error_that_names_both_keys(images):
-    with pytest.raises(ValueError, match=r"train\.crop must be at most dataset\.folder\.side, 40\. Received: 48"):
-        photographs.Batches(images, None, 6, 48)

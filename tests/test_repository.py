@@ -34,7 +34,7 @@ def test_conda_gets_the_pins_of_the_lock_file():
     assert conda == ["python=3.11", "pip", "make", "git"] and pip["pip"] == ["-r requirements.lock"]
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock", "requirements-torch.lock"])
 def test_lock_file_hashes_every_pin_and_names_no_host(lock):
     text = (paths.ROOT / lock).read_text()
     assert "://" not in text

@@ -112,6 +112,8 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
+    first, other = (recipe.build({"model": "squeezenet"}, TRAIN.model_copy(update={"seed": i}), NOISE) for i in (0, 1))
+    assert (first.layers[-1].get_weights()[0] != other.layers[-1].get_weights()[0]).all()
     assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
 
 
@@ -363,6 +365,7 @@ OTHERS = {
     "a seed": lambda s, both: (s._replace(train=s.train.model_copy(update={"seed": 8})), both),
     "a network with the same weights": lambda s, both: (s._replace(options=s.options | {"use_bypass": "simple"}), both),
     "labels": lambda s, both: (s, [both[0]._replace(labels=both[0].labels[::-1]), both[1]]),
+    "validation": lambda s, both: (s, [both[0], both[1]._replace(labels=both[1].labels[::-1])]),
     "images": lambda s, both: (s, [both[0]._replace(images=both[0].images[::-1]), both[1]]),
     "an optimiser edited in the notebook": lambda s, both: (s, both, recipe.CaffeSGD(0.1, l2=0.5)),
 }
@@ -377,7 +380,8 @@ def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, 
 def test_a_process_that_does_not_write_touches_no_file(interrupted, settings, quick, monkeypatch, tmp_path):
     monkeypatch.setattr(devices, "process", lambda: (1, 1))
     before = {path: path.stat().st_mtime_ns for path in paths.INTERRUPTED.rglob("*")}
-    assert len(fit(settings, interrupted)) == 3 and quick == [2]
+    loop.forget(again := fit(settings, interrupted))
+    assert len(again) == 3 and quick == [2]
     assert {path: path.stat().st_mtime_ns for path in paths.INTERRUPTED.rglob("*")} == before
     quick.clear()
     changed = settings._replace(train=settings.train.model_copy(update={"seed": 8}))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from replication import paths
 from replication.dataset.photographs import UNREADABLE
 from replication.dataset.splits import Split
 from replication.params import read
@@ -106,15 +108,18 @@ def run(monkeypatch, *arguments):
 
 def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(__main__, "SIDE", 64)
-    assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None
+    monkeypatch.setattr(paths, "INTERRUPTED", tmp_path / "interrupted")
+    with monkeypatch.context() as full:
+        full.setattr(fine_tuning, "save", Mock(side_effect=OSError("no space")))
+        assert run(full, "train", photographs, tmp_path / "mine") == "no space"
+    assert list(paths.INTERRUPTED.glob("*/state.keras")) and capsys.readouterr()
+    assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None and not list(paths.INTERRUPTED.iterdir())
     assert "15 photographs of 3 classes to train on, 3 to test" in capsys.readouterr().out
     for file in ("network.keras", "network.sqnt"):
         images = [photographs / name / "5.png" for name in COLOURS]
         assert run(monkeypatch, "classify", tmp_path / "mine" / file, *images) is None
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[:2] for line in lines] == [
-            [f"{i}:", name] for i, name in zip(images, COLOURS, strict=True)
-        ]
+        best = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+        assert best == [[f"{image}:", name] for image, name in zip(images, COLOURS, strict=True)]
     assert run(monkeypatch, "classify", tmp_path / "mine/network.keras", tmp_path / "none.jpg", images[0]) == 1
     out, err = capsys.readouterr()
     assert err == f"{tmp_path / 'none.jpg'}: No such file or directory\n" and out.startswith(f"{images[0]}: blue")

@@ -113,7 +113,7 @@ def test_answers_are_those_of_torchvisions_preprocessing(networks, tmp_path, ver
     again = MODELS[version](SIDE, 7, weights=tmp_path / "ours.keras")
     assert [layer.name for layer in again.layers[1:-1]] == layers[1:-1]
     MODELS[version](SIDE, weights=path, include_top=False)
-    wrapped = {f"module.{name}": tensor for name, tensor in to_state_dict(networks[version], version).items()}
+    wrapped = {f"module._orig_mod.{name}": tensor for name, tensor in to_state_dict(networks[version], version).items()}
     parallel = MODELS[version](SIDE, 7, weights=save(wrapped, tmp_path / "parallel.pth"), classifier_activation=None)
     np.testing.assert_array_equal(parallel.get_weights()[0], ours.get_weights()[0])
 

@@ -42,7 +42,7 @@ def initialise(network, rule="he_centred", seed=0):
         raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
     rng = np.random.default_rng(seed)
     drawn = [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
-    if not drawn or any(isinstance(layer, Model) for layer in network.layers):
+    if "conv1" not in [layer.name for layer in drawn] or any(isinstance(layer, Model) for layer in network.layers):
         raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
     for layer in drawn:
         shape = layer.kernel.shape

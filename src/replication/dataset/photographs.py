@@ -178,16 +178,11 @@ class Batches(keras.utils.PyDataset):
     Args:
         images: `Photographs`.
         labels: (n,) integers, returned as one-hot vectors of `classes`; None for images alone.
-        crop: pixels.
-
-    Raises:
-        ValueError: `crop` is more than the images' side.
+        crop: pixels, at most the images' side.
     """
 
     def __init__(self, images, labels, batch_size, crop, classes=None):
         super().__init__()
-        if crop > images.side:
-            raise ValueError(f"train.crop must be at most dataset.folder.side, {images.side}. Received: {crop}")
         self.images, self.labels, self.batch_size, self.crop, self.classes = images, labels, batch_size, crop, classes
         self.pool, self.ahead = concurrent.futures.ThreadPoolExecutor(THREADS), {}
 

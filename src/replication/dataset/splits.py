@@ -66,22 +66,25 @@ def load(split, data, root=paths.DATASET):
         A `Split`. A folder's images are `photographs.Photographs`, read when they are needed.
 
     Raises:
-        FileNotFoundError: stage `dataset` has not run for this data set.
+        FileNotFoundError, ValueError: stage `dataset` has not run for this data set, or what it left is damaged.
     """
-    kind = "test" if split == "test" else "train"
-    with np.load(_made(data, root, "arrays.npz")) as arrays:
-        labels = arrays[f"{kind}_labels"]
-        chosen = np.arange(len(labels))
-        if kind == "train":
-            apart = held_out(labels, data)
-            chosen = apart if split == "validation" else np.delete(chosen, apart)
-        if data.limit:
-            chosen = chosen[stratified(labels[chosen], data.limit)]
-        if data.name == "folder":
-            place = paths.ROOT / (data.folder.validation if kind == "test" else data.folder.train)
-            files = arrays[f"{kind}_files"][chosen]
-            return Split(photographs.Photographs(place, files, data.folder.side, chosen), labels[chosen])
-        return Split(arrays[f"{kind}_images"][chosen], labels[chosen])
+    kind, what = "test" if split == "test" else "train", "files" if data.name == "folder" else "images"
+    path = _made(data, root, "arrays.npz")
+    try:
+        with np.load(path) as arrays:
+            labels, found = (arrays[f"{kind}_{each}"] for each in ("labels", what))
+    except Exception as error:  # of many kinds: a file that was cut off, or of another program
+        raise ValueError(f"{path} is damaged: run `dvc repro -f dataset` ({error})") from None
+    chosen = np.arange(len(labels))
+    if kind == "train":
+        apart = held_out(labels, data)
+        chosen = apart if split == "validation" else np.delete(chosen, apart)
+    if data.limit:
+        chosen = chosen[stratified(labels[chosen], data.limit)]
+    if data.name == "folder":
+        place = paths.ROOT / (data.folder.validation if kind == "test" else data.folder.train)
+        return Split(photographs.Photographs(place, found[chosen], data.folder.side, chosen), labels[chosen])
+    return Split(found[chosen], labels[chosen])
 
 
 def held_out(labels, data):

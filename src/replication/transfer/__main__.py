@@ -37,10 +37,10 @@ def train(folder, output):
     network = fine_tuning.linear_classifier(settings, classes, training)
     history = fine_tuning.fine_tune(network, settings, recipe, training, test)
     bytes_of = fine_tuning.save(network, classes, settings.bits, output)
-    loop.forget(history)
     correct = loop.evaluate(fine_tuning.of_pixels(network), test)
     print("accuracy {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct))
     print(f"{output}: network.keras, network.sqnt ({sum(bytes_of.values()):,} bytes), classes.json")
+    loop.forget(history)
 
 
 def classify(file, photographs):
