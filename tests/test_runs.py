@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from replication import params, paths
-from replication.dataset.splits import Dataset
+from replication.dataset.splits import Dataset, save
 from replication.train import __main__ as command
 from replication.train import recipe, runs
 
@@ -193,15 +194,13 @@ def test_a_run_of_another_backend_says_so(listed, capsys):
 
 
 def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
-    made = []
-    monkeypatch.setattr(paths, "DATASET", tmp_path / "data/dataset")
-    monkeypatch.setattr(command.papermill, "execute_notebook", lambda *arguments, **_: made.append(arguments[2]))
+    monkeypatch.setattr(paths, "DATASET", tmp_path)
+    execute = Mock(side_effect=lambda notebook, output, given, **_: save(tmp_path / "cifar10", {}, given))
+    monkeypatch.setattr(command.papermill, "execute_notebook", execute)
     data = runs.training("table3", "squeezenet").data
     command.make_dataset(data)
-    (paths.DATASET / "cifar10").mkdir(parents=True)
-    (paths.DATASET / "cifar10/dataset.json").write_text("{}")
     command.make_dataset(data)
-    assert made == [{"name": "cifar10", "validation": 5000}]
+    assert [call.args[2] for call in execute.mock_calls] == [{"name": "cifar10", "validation": 5000}]
 
 
 NOT_THERE = {

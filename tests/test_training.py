@@ -354,7 +354,7 @@ def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, q
         fit(settings, interrupted)
     begun = recipe.CaffeSGD(0.1)
     begun.iterations.assign(5)
-    with pytest.raises(ValueError, match=r"noise: this model has begun to train\. Build and compile it anew"):
+    with pytest.raises(ValueError, match=r"noise: this model has begun to train\. Run all cells anew"):
         fit(settings, interrupted, begun)
     loop.forget(first)
     assert "noise: going on after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
@@ -372,9 +372,10 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what):
+def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what, capsys):
     assert len(fit(*OTHERS[what](settings, interrupted))) == 3 and quick == [0, 1, 2]
     assert len(list(paths.INTERRUPTED.glob("*/state.keras"))) == 2  # and the other one's, which may still go on
+    assert "noise: not resumed, as of other code, data or settings: " in capsys.readouterr().out
 
 
 def test_a_process_that_does_not_write_touches_no_file(interrupted, settings, quick, monkeypatch, tmp_path):

@@ -62,7 +62,7 @@ def pytest_runtest_logreport(report):
 
 def pytest_sessionfinish(session):
     path = session.config.getoption("table")
-    if path is None or not ROWS:
+    if path is None or not ROWS or session.exitstatus > 1:  # interrupted
         return
     made = records.provenance()
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())

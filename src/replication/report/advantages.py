@@ -79,8 +79,8 @@ def less_to_send(claim, measured):
     form, how, what = ratio.idxmin()
     least, margin = ratio.min(), float(claim.margin)
     where = f"{form.replace(' bits', '-bit')} {what}, {how}"
-    networks = "a pair of {dataset} networks, {epochs} epochs".format(**measured.updates.iloc[0])
-    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer ({networks})"
+    made = (measured.updates.dataset + ", " + measured.updates.epochs.astype(str) + " epochs").unique()
+    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer (a pair of networks: {' and '.join(made)})"
     return {"effect": least, "threshold": margin, "words": words, "fails": bool(least <= margin)}
 
 

@@ -10,6 +10,7 @@ import keras
 import papermill
 
 from replication import paths
+from replication.dataset import splits
 from replication.train import runs
 
 
@@ -20,6 +21,7 @@ def make_dataset(data):
         parameters = {"name": data.name, "validation": data.validation}
         output = paths.CHECKPOINTS / f"dataset-{data.name}.ipynb"
         papermill.execute_notebook(paths.NOTEBOOKS / "dataset.ipynb", output, parameters, progress_bar=False)
+    splits.describe(data, paths.DATASET)  # an error if another number of images is held out
 
 
 def main():

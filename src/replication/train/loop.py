@@ -18,7 +18,6 @@ from replication import measures, paths, records
 from replication.dataset import photographs, splits
 from replication.train import devices, resident
 from replication.train import recipe as recipes
-from replication.train.recipe import update_size, updates_of
 from replication.train.resident import Resident
 from squeezenet import costs, layers, models
 
@@ -41,10 +40,10 @@ def fit(model, training, validation, recipe, title):
         A frame with a row an epoch: loss and accuracy in training (a running mean, of augmented images under dropout)
         and validation, learning rate, seconds.
     """
-    if int(model.optimizer.iterations):
-        raise ValueError(f"{title}: this model has begun to train. Build and compile it anew, and the training resumes")
+    if int(model.optimizer.iterations) or hasattr(model, "history"):  # which stays when it is compiled anew
+        raise ValueError(f"{title}: this model has begun to train. Run all cells anew, and the training resumes")
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
-    updates, rows = updates_of(training, recipe), []
+    updates, rows = recipes.updates_of(training, recipe), []
     if (folder / "state.keras").exists():
         try:
             model.load_weights(folder / "state.keras")  # and the optimiser's state
@@ -54,6 +53,8 @@ def fit(model, training, validation, recipe, title):
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: going on after epoch {start}", flush=True)
+    elif others := [str(each) for each in folder.parent.glob(f"{folder.name[:-12]}*") if each != folder]:
+        print(f"{title}: not resumed, as of other code, data or settings: {', '.join(others)}", flush=True)
     alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
     fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
@@ -84,8 +85,8 @@ def forget(history):
 
 def _fingerprint(model, training, validation, recipe):
     """A hash of all that a training depends on: no other network, recipe, code or data resumes from its state."""
-    code = [module.__file__ for module in (devices, layers, models, photographs, recipes, resident, splits)]
-    code = [Path(path).read_bytes() for path in (__file__, *code)]
+    modules = (sys.modules[__name__], devices, layers, models, photographs, recipes, resident, splits)
+    code = [Path(module.__file__).read_bytes() for module in modules]
     network = [model.to_json(), model.optimizer.get_config(), model.get_weights()]
     return joblib.hash([network, training, validation, recipe.model_dump(), records.versions(), code])[:12]
 
@@ -154,7 +155,7 @@ def run_epoch(learner, training, validation, recipe, epoch, *callbacks):
     for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
         generator.assign(np.array([recipe.seed + i, epoch], dtype=generator.dtype))
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.labels))
-    order = order[: updates_of(training, recipe) * update_size(recipe)]
+    order = order[: recipes.updates_of(training, recipe) * recipes.update_size(recipe)]
     number, processes = devices.process()
     if processes > 1:  # each feeds its part of every batch
         order = order.reshape(-1, processes, recipe.batch_size // processes)[:, number].ravel()

@@ -153,9 +153,8 @@ def around(network, recipe, statistics):
     # TensorFlow is several times slower where it repeats three numbers for each pixel. The saved layer has the three.
     for name in ("mean", "variance"):
         setattr(standardised, name, ops.broadcast_to(getattr(standardised, name), (1, side, side, 3)))
-    return keras.Sequential(
-        [keras.Input(shape, name="images"), *augmentation, standardised, network], name="from_pixels"
-    )
+    images = keras.Input(shape, name="images")
+    return keras.Sequential([images, *augmentation, standardised, network], name="from_pixels")
 
 
 def compile_for(model, recipe, updates, kind=CaffeSGD):

@@ -141,6 +141,7 @@ def save(network, classes, bits, folder):
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "network.keras") as path:
         records.save_network(network, path)
+    (folder / "network.sqnt").unlink(missing_ok=True)  # of other classes
     records.write(folder / "classes.json", json.dumps(classes))
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
     return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture).sizes
