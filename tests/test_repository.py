@@ -51,9 +51,8 @@ def test_jax_gets_the_pins_of_the_lock_file():
 
 def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     """The command of docs/imagenet.md: 512 images to an update, the paper's solver."""
-    (command,) = re.findall(
-        r"dvc exp run train@squeezenet.*?```", (paths.ROOT / "docs/imagenet.md").read_text(), re.DOTALL
-    )
+    text = (paths.ROOT / "docs/imagenet.md").read_text()
+    (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", text, re.DOTALL)
     values = yaml.safe_load(paths.PARAMS.read_text())
     for key, value in re.findall(r"-S (\S+)=(\S+)", command):
         *sections, name = key.split(".")

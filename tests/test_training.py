@@ -243,6 +243,9 @@ def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
     """And its network takes raw pixels, and gives the predictions beside it."""
     folder, test = tmp_path / "half_width", splits.load("test", folder_settings.dataset, listed)
     model = train(folder_settings, listed, folder)
+    recipe.compile_for(model, folder_settings.train, 1)
+    with pytest.raises(ValueError, match="begun to train"):
+        loop.fit(model, None, None, folder_settings.train, "again")
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
