@@ -49,8 +49,8 @@ def test_the_network_is_built_as_table_1_and_figure_2_print():
         if row.filter and row.layer != "avgpool10":
             side = (layer.pool_size if row.layer.startswith("maxpool") else layer.kernel_size)[0]
             assert row.filter.split(" ")[0] == f"{side}x{side}/{layer.strides[0]}"
-    assert network.get_layer("conv1").kernel_size == (7, 7)  # printed among the sparsities
-    assert network.get_layer("drop9").rate == 0.5
+    assert (network.get_layer("conv1").kernel_size, network.get_layer("drop9").rate) == ((7, 7), 0.5)
+    assert all(squeeze < e1x1 + e3x3 for squeeze, e1x1, e3x3 in models.fire_widths())  # Section 3.2
     layers = [x for of in (SqueezeNet, AlexNet) for x in of((64, 64, 3), 10, dropout_rate=0.3).layers]
     assert [(x.name, x.rate) for x in layers if hasattr(x, "rate")] == [("drop9", 0.3), ("drop6", 0.3), ("drop7", 0.3)]
     assert {weight.dtype for weight in network.weights} == {"float32"}  # Table 2's 32 bits

@@ -257,7 +257,7 @@ def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_pat
     process.wait()
     run(folder, *MAKE, "unlock")
     run(folder, *command)
-    assert "going on after epoch" in (folder / "data/runs/train/half_width.ipynb").read_text()
+    assert "resuming after epoch" in (folder / "data/runs/train/half_width.ipynb").read_text()
     assert not list(folder.glob("data/interrupted/*"))
     for path in (folder / "data/train/half_width").iterdir():  # equal bytes: nothing behind it runs again
         assert path.read_bytes() == (project / "data/train/half_width" / path.name).read_bytes(), path.name

@@ -140,7 +140,7 @@ def test_xavier_is_caffes():
     network = SqueezeNet((32, 32, 3), 10)
     initial.initialise(network, "xavier", seed=0)
     first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
-    limit = np.sqrt(3 / (9 * (10 / 12) ** 2 * 48))  # of 4x4 positions: 10 of 12 taps in each direction
+    limit = np.sqrt(3 / (9 * 48))  # Caffe counts padding
     assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
     assert (first != second).all()
 
@@ -360,7 +360,7 @@ def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, q
     with pytest.raises(ValueError, match=r"noise: this model has begun to train\. Run all cells anew"):
         fit(settings, interrupted, begun)
     loop.forget(first)
-    assert "noise: going on after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
+    assert "noise: resuming after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
 
 
 OTHERS = {

@@ -21,9 +21,9 @@ def standardise(images):
 def initialise(network, rule="he_centred", seed=0):
     """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are.
 
-    "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal with each filter's mean subtracted:
-    behind a ReLU no input is negative, so that a filter's mean shifts its output alike for all images, which holds the
-    loss at ln(classes) for epochs under "xavier". Fan-in counts what a filter sees: no padding.
+    "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal, with a fan-in that leaves out padding
+    and each filter's mean subtracted: behind a ReLU no input is negative, so that a filter's mean shifts its output
+    alike for all images, which holds the loss at ln(classes) for epochs under "xavier".
 
     Args:
         network: as `SqueezeNet` and the other functions build it, with images of a fixed size.
@@ -46,13 +46,14 @@ def initialise(network, rule="he_centred", seed=0):
         raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
     for layer in drawn:
         shape = layer.kernel.shape
-        fan_in = np.prod(shape[:-1]) * np.prod([within.mean() for within in taps(layer)])
+        fan_in = np.prod(shape[:-1])
         if layer.name in ("conv10", "fc8"):
             kernel = rng.normal(0, 0.01, shape)
         elif rule == "xavier":
             kernel = rng.uniform(-np.sqrt(3 / fan_in), np.sqrt(3 / fan_in), shape)
         else:
-            kernel = rng.normal(0, np.sqrt(2 / fan_in), shape)
+            seen = np.prod([within.mean() for within in taps(layer)])
+            kernel = rng.normal(0, np.sqrt(2 / (fan_in * seen)), shape)
             kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
         layer.kernel.assign(kernel)
     return network

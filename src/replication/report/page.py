@@ -264,6 +264,7 @@ def files(found):
         "updates": found.section1.updates,
         "communication": found.section1.communication,
         "exports": rows.merge(times, "outer"),
+        "transfer": pd.DataFrame(found.rows["transfer"]["rows"]),
     }
 
 

@@ -52,7 +52,7 @@ def fit(model, training, validation, recipe, title):
             raise ValueError(f"{folder} is damaged: remove it, and the training begins anew ({error})") from None
     start = int(model.optimizer.iterations) // updates
     if start:
-        print(f"{title}: going on after epoch {start}", flush=True)
+        print(f"{title}: resuming after epoch {start}", flush=True)
     elif others := [str(each) for each in folder.parent.glob(f"{folder.name[:-12]}*") if each != folder]:
         print(f"{title}: not resumed, as of other code, data or settings: {', '.join(others)}", flush=True)
     alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
