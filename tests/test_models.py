@@ -181,7 +181,7 @@ ONE_LINE = [
     (SqueezeNet, {"nb_classes": 100, "weights": "cifar10"}, '"cifar10" are for nb_classes=10; .* nb_classes=100'),
     (SqueezeNet, {"weights": "imagenet-8bit"}, 'weights="imagenet-8bit" are for squeezenet_1_1 alone'),
     (SqueezeNet, {"use_bypass": True, "weights": "imagenet"}, "are for squeezenet_1_0 and squeezenet_1_1 alone"),
-    (lambda: initial.initialise(keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)])), {}, "not a model"),
+    (lambda: initial.initialise(keras.Sequential([keras.layers.Dense(2, name="conv1")])), {}, "not a model around"),
     *((AlexNet, {"weights": each}, "AlexNet must be a .keras or") for each in ("imagenet", "cifar10", "a.pth", 5)),
     (AlexNet, {"input_shape": (None, None, 3)}, "fc6 needs a fixed size, or include_top=False"),
     (SqueezeNet, {"input_tensor": np.zeros((1, 64, 64, 3))}, "input_tensor must be of floats, from"),

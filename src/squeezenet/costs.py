@@ -19,7 +19,7 @@ class Layer(NamedTuple):
 
 
 def per_layer(model):
-    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, once if it is called twice.
+    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, but not within wrappers; once each.
 
     Raises:
         ValueError: the input has no fixed size.
@@ -36,9 +36,8 @@ def per_layer(model):
         kernel = math.prod(layer.kernel.shape)
         bias = layer.bias.shape[0] if layer.use_bias else 0
         module = layer.name.split("_")[0]
-        rows.append(
-            Layer(layer.name, module, kernel, bias, kernel + bias, kernel * math.prod(shape) // layer.kernel.shape[-1])
-        )
+        macs_of = kernel * math.prod(shape) // layer.kernel.shape[-1]
+        rows.append(Layer(layer.name, module, kernel, bias, kernel + bias, macs_of))
     return rows
 
 

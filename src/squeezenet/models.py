@@ -265,7 +265,7 @@ def _variant(version, use_bypass):
 
 def _settings(model, input_shape, version="1.0", use_bypass=False, pools=None, as_released=False, **_):
     """As `weights.settings_of`, from keywords of `create`."""
-    settings = {"images below 64 pixels": arguments.is_small(input_shape), "as_released": as_released}
+    settings = {"images below 64 pixels": arguments.is_small(input_shape or (None,)), "as_released": as_released}
     if model == "alexnet":
         return settings
     variant = VARIANTS[_variant("1.1" if model == "squeezenet_11" else version, use_bypass)]

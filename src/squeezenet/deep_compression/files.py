@@ -70,7 +70,7 @@ def compress(
     before = tensors(model)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
-    text = json.dumps(architecture, allow_nan=False)  # how a model was compiled, which the file does not need, goes
+    text = json.dumps(architecture, allow_nan=False, default=np.generic.item)  # how it was compiled is not needed
     architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
     if "keras" not in architecture:
@@ -89,7 +89,7 @@ def compress(
     if images is not None:
         set_tensors(restored, sqnt.decode(data)[1])
         scores = [network.predict(images, verbose=0) for network in (model, restored)]
-        if not isinstance(scores[0], np.ndarray) or scores[0].shape[-1] < 2:
+        if not isinstance(scores[0], np.ndarray) or scores[0].ndim != 2 or scores[0].shape[1] < 2:
             raise ValueError("images are for a model with one output, of at least two classes: give none")
         agreement = float(np.mean(scores[0].argmax(-1) == scores[1].argmax(-1)))
     elif pruning:
@@ -130,7 +130,7 @@ def _build_and_fill(architecture, values):
         if claimed > 2 * size + 2**20:  # of a network that is nearly right, `set_tensors` names the layer
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds, {size:,}")
         model = _build(architecture)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # Keras raises many kinds
         text = str(error).rpartition("Exception encountered: ")[2].partition("\n")[0]  # without Keras' configurations
         raise ValueError(f"not an architecture that can be built: {text}") from None
     set_tensors(model, values)

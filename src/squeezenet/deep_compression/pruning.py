@@ -54,8 +54,7 @@ def prune_network(values, kept=None, quality=None):
     if kept is not None and not isinstance(kept, dict):
         raise ValueError(f"kept must be a dict, layer -> fraction. Received: {kept!r}")
     check_finite(values)
-    unknown = set(kept or {}) - {name.rpartition("/")[0] for name in values}
-    if unknown:
+    if unknown := set(kept or {}) - {name.rpartition("/")[0] for name, each in values.items() if is_kernel(each)}:
         raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
     pruned = dict(values)
     for name, tensor in values.items():

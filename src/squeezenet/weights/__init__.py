@@ -66,7 +66,7 @@ def read(weights, version=None, variant=None, describe=dict):
         if "keras" in architecture:
             settings = settings_of(architecture["keras"]["config"]["layers"])
         else:  # a file of another's format tells less than all keywords
-            settings = describe(**architecture if "model" in architecture else RELEASED[version] | architecture)
+            settings = describe(**architecture if path.suffix == ".sqnt" else RELEASED[version] | architecture)
         return Weights(tensors, settings, str(weights))
     except ImportError:
         raise

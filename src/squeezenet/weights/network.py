@@ -34,7 +34,7 @@ def variables(network):
     for layer in network.layers:
         inner = variables(layer).items() if isinstance(layer, keras.Model) else ((w.name, w) for w in layer.weights)
         for i, (name, variable) in enumerate(inner):
-            name = re.sub(r"^variable(_\d+)?$", f"variable_{i}", name)  # Keras counts them over the process
+            name = re.sub(r"^(jax_|nnx_)?variable(_\d+)?$", f"variable_{i}", name)  # Keras counts them over the process
             if f"{layer.name}/{name}" in found:
                 name = f"{name}_{i}"
             found[f"{layer.name}/{name}"] = variable
@@ -127,6 +127,7 @@ def settings_of(configurations):
         "as_released": setting("conv10", "activation") == "relu" and released,
         "bypass": sorted(name for name, (kind, _) in layers.items() if kind == "Add"),
         "pools": sorted(name for name, (kind, _) in layers.items() if kind == "MaxPooling2D"),
+        "end": [configurations[-1]["config"].get(key) for key in ("name", "activation")],
     }
 
 
