@@ -45,7 +45,7 @@ def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
 def test_damaged_arrays_say_what_to_run(two):
     path = two / "cifar10/arrays.npz"
     path.write_bytes(path.read_bytes().replace(b"\x2a\0" * 4, b"\xff" * 8))
-    with pytest.raises(ValueError, match=r"arrays\.npz is damaged: run `dvc repro -f dataset`"):
+    with pytest.raises(ValueError, match=r"arrays\.npz is damaged: run notebooks/dataset\.ipynb, name = 'cifar10'"):
         splits.load("train", CIFAR10, two)
 
 

@@ -1,6 +1,7 @@
 """The data of the experiments: the files of stage `dataset`, and their splits."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -73,8 +74,8 @@ def load(split, data, root=paths.DATASET):
     try:
         with np.load(path) as arrays:
             labels, found = (arrays[f"{kind}_{each}"] for each in ("labels", what))
-    except Exception as error:  # of many kinds: a file that was cut off, or of another program
-        raise ValueError(f"{path} is damaged: run `dvc repro -f dataset` ({error})") from None
+    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: run notebooks/dataset.ipynb, name = {data.name!r} ({error})") from None
     chosen = np.arange(len(labels))
     if kind == "train":
         apart = held_out(labels, data)
@@ -124,7 +125,7 @@ def describe(data, root=paths.DATASET):
         ValueError: it has, with another number of images held out or of another folder, so that the mean is of other
             images; or what it left is damaged.
     """
-    statistics = records.read(_made(data, root, "dataset.json"), "run `dvc repro -f dataset`")
+    statistics = records.read(_made(data, root, "dataset.json"), f"run notebooks/dataset.ipynb, name = {data.name!r}")
     if data.name == "folder" and statistics.get("folder") != (folder := data.folder.model_dump(mode="json")):
         raise ValueError(f"{root / 'folder'} is another folder's: `dvc repro dataset` for dataset.folder {folder}")
     if statistics["validation"] != data.validation:

@@ -33,8 +33,7 @@ def main():
     try:
         paths.CHECKPOINTS.mkdir(parents=True, exist_ok=True)
         trainings = [each for name in chosen.run or runs.plan() for each in runs.trainings(name)]
-        named = [each for each in trainings if chosen.variant in (None, each.variant)]
-        named = [each for each in named if chosen.seed in (None, each.recipe.seed)]
+        named = [t for t in trainings if chosen.variant in (None, t.variant) and chosen.seed in (None, t.recipe.seed)]
         if not named:
             planned = sorted({f"{each.variant} of seed {each.recipe.seed}" for each in trainings})
             parser.error(f"no training is of variant {chosen.variant} and seed {chosen.seed}, but {', '.join(planned)}")

@@ -41,7 +41,7 @@ def fit(model, training, validation, recipe, title):
         and validation, learning rate, seconds.
     """
     if int(model.optimizer.iterations) or hasattr(model, "history"):  # which stays when it is compiled anew
-        raise ValueError(f"{title}: this model has begun to train. Run all cells anew, and the training resumes")
+        raise ValueError(f"{title}: this model has begun to train. Run all cells anew: what was interrupted resumes")
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = recipes.updates_of(training, recipe), []
     if (folder / "state.keras").exists():
@@ -60,6 +60,7 @@ def fit(model, training, validation, recipe, title):
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
     steps = updates * recipe.accumulate if learner is model else 1
     options = {"unit": " batches", "mininterval": 5, "file": sys.stdout}
+    model.history = None  # has begun, also where no epoch is left or a Resident is fitted
     with tqdm(desc=title, total=recipe.epochs * steps, initial=start * steps, **options) as bar:
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
         for epoch in range(start, recipe.epochs):

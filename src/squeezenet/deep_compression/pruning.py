@@ -46,7 +46,7 @@ def prune_network(values, kept=None, quality=None):
     """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
 
     Raises:
-        ValueError: `kept` names a layer that is not there, not one of `kept` and `quality` is given, or a value is out
+        ValueError: `kept` names a layer without kernels, not one of `kept` and `quality` is given, or a value is out
             of range, or a weight is not finite.
     """
     if (kept is None) == (quality is None):
@@ -55,7 +55,7 @@ def prune_network(values, kept=None, quality=None):
         raise ValueError(f"kept must be a dict, layer -> fraction. Received: {kept!r}")
     check_finite(values)
     if unknown := set(kept or {}) - {name.rpartition("/")[0] for name, each in values.items() if is_kernel(each)}:
-        raise ValueError(f"no such layers to prune: {', '.join(sorted(unknown))}")
+        raise ValueError(f"no such layers with kernels to prune: {', '.join(sorted(unknown))}")
     pruned = dict(values)
     for name, tensor in values.items():
         if is_kernel(tensor):
