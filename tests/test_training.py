@@ -1,5 +1,6 @@
 """The recipe against Caffe's arithmetic, a training against its resumption."""
 
+import contextlib
 import json
 import os
 import socket
@@ -243,9 +244,6 @@ def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
     """And its network takes raw pixels, and gives the predictions beside it."""
     folder, test = tmp_path / "half_width", splits.load("test", folder_settings.dataset, listed)
     model = train(folder_settings, listed, folder)
-    recipe.compile_for(model, folder_settings.train, 1)
-    with pytest.raises(ValueError, match="begun to train"):
-        loop.fit(model, None, None, folder_settings.train, "again")
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
@@ -352,13 +350,14 @@ def interrupted(settings, noise, quick, monkeypatch):
 def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
     first, again = (fit(settings, interrupted) for _ in range(2))  # the second finds all epochs done
     assert first.epoch.tolist() == again.epoch.tolist() == [1, 2, 3] and quick == [2]
+    model = built(settings, NOISE)
+    for begun in (False, True):
+        recipe.compile_for(model, settings.train, 3 * 7)
+        with pytest.raises(ValueError, match=r"noise: .* Run all cells anew") if begun else contextlib.nullcontext():
+            loop.fit(model, *interrupted, settings.train, "noise")
     (first.attrs["state"] / "state.keras").write_bytes(b"")
     with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it, and the training begins anew"):
         fit(settings, interrupted)
-    begun = recipe.CaffeSGD(0.1)
-    begun.iterations.assign(5)
-    with pytest.raises(ValueError, match=r"noise: this model has begun to train\. Run all cells anew"):
-        fit(settings, interrupted, begun)
     loop.forget(first)
     assert "noise: resuming after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
 

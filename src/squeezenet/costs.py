@@ -36,8 +36,8 @@ def per_layer(model):
         kernel = math.prod(layer.kernel.shape)
         bias = layer.bias.shape[0] if layer.use_bias else 0
         module = layer.name.split("_")[0]
-        macs_of = kernel * math.prod(shape) // layer.kernel.shape[-1]
-        rows.append(Layer(layer.name, module, kernel, bias, kernel + bias, macs_of))
+        multiplications = kernel * math.prod(shape) // layer.kernel.shape[-1]
+        rows.append(Layer(layer.name, module, kernel, bias, kernel + bias, multiplications))
     return rows
 
 

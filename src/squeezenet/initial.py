@@ -38,13 +38,13 @@ def initialise(network, rule="he_centred", seed=0):
     """
     if rule not in ("he_centred", "xavier"):
         raise ValueError(f'rule must be "he_centred" or "xavier". Received: {rule!r}')
-    of = {layer.name: layer for layer in network.layers}
-    if of.keys().isdisjoint(("fire9", "norm2")) or any(isinstance(layer, Model) for layer in of.values()):
+    names = {layer.name for layer in network.layers}
+    if names.isdisjoint(("fire9", "norm2")) or any(isinstance(layer, Model) for layer in network.layers):
         raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
     if None in network.input_shape[1:]:
         raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
     rng = np.random.default_rng(seed)
-    for layer in (layer for layer in of.values() if isinstance(layer, layers.Conv2D | layers.Dense)):
+    for layer in filter(lambda layer: isinstance(layer, layers.Conv2D | layers.Dense), network.layers):
         shape = layer.kernel.shape
         fan_in = np.prod(shape[:-1])
         if layer.name in ("conv10", "fc8"):

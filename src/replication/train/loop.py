@@ -40,7 +40,7 @@ def fit(model, training, validation, recipe, title):
         A frame with a row an epoch: loss and accuracy in training (a running mean, of augmented images under dropout)
         and validation, learning rate, seconds.
     """
-    if int(model.optimizer.iterations) or hasattr(model, "history"):  # which stays when it is compiled anew
+    if hasattr(model, "history"):  # as Keras' `fit` leaves, which stays when the model is compiled anew
         raise ValueError(f"{title}: this model has begun to train. Run all cells anew: what was interrupted resumes")
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = recipes.updates_of(training, recipe), []
@@ -60,7 +60,7 @@ def fit(model, training, validation, recipe, title):
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
     steps = updates * recipe.accumulate if learner is model else 1
     options = {"unit": " batches", "mininterval": 5, "file": sys.stdout}
-    model.history = None  # has begun, also where no epoch is left or a Resident is fitted
+    model.history = None  # also where no epoch is left, or a Resident is fitted
     with tqdm(desc=title, total=recipe.epochs * steps, initial=start * steps, **options) as bar:
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
         for epoch in range(start, recipe.epochs):
