@@ -5,7 +5,7 @@ VENV   ?= $(CURDIR)/.venv
 PYTHON ?= python3
 # How many stages or trainings run at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
-COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick
+COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick-$(shell id -un)
 # A regular expression: networks that `make repro` trains.
 NETWORKS ?= .*
 # `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature; AlexNet is only trained.
@@ -32,19 +32,19 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 venv: # made anew when the lock file differs from the one it was made from
-	@cmp -s requirements.lock $(VENV)/requirements.lock || { \
+	@cmp -s requirements.lock "$(VENV)/requirements.lock" || { \
 	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
 	  echo "Making $(VENV) from requirements.lock: some minutes" \
-	    && $(PYTHON) -m venv --clear $(VENV) \
-	    && $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements.lock \
-	    && $(VENV)/bin/pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
-	    && cp requirements.lock $(VENV)/; }
+	    && $(PYTHON) -m venv --clear "$(VENV)" \
+	    && "$(VENV)/bin/pip" --disable-pip-version-check install -q --require-hashes -r requirements.lock \
+	    && "$(VENV)/bin/pip" --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
+	    && cp requirements.lock "$(VENV)/"; }
 
 define ADD
-@cmp -s requirements-$@.lock $(VENV)/requirements-$@.lock || { \
-  $(VENV)/bin/pip --disable-pip-version-check install -q --require-hashes -r requirements-$@.lock \
-    && cp requirements-$@.lock $(VENV)/; }
+@cmp -s requirements-$@.lock "$(VENV)/requirements-$@.lock" || { \
+  "$(VENV)/bin/pip" --disable-pip-version-check install -q --require-hashes -r requirements-$@.lock \
+    && cp requirements-$@.lock "$(VENV)/"; }
 endef
 
 jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
@@ -54,7 +54,7 @@ torch: venv ## add PyTorch to .venv, which `make bench` compares with: some GB
 	$(ADD)
 
 # If DVC is killed while it writes this file, the file stays empty, and DVC refuses it from then on.
-NOTED = test ! -e .dvc/tmp/rwlock || $(VENV)/bin/python -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
+NOTED = test ! -e .dvc/tmp/rwlock || "$(VENV)/bin/python" -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
 
 # A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
 unlock: venv
@@ -71,9 +71,10 @@ REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
   dvc --wait-for-lock repro -s $$stage >> data/logs/$$stage.log 2>&1 && echo $$stage || { \
     tail -n 50 data/logs/$$stage.log >&2; \
     echo "Stage $$stage failed: data/logs/$$stage.log has all of it" >&2; exit 255; }; done'
-# A network is compressed once it is trained: AlexNet, which takes longest, beside the trainings of others.
-LINES  = awk -F@ '!($$NF in line) {name[++n] = $$NF} {line[$$NF] = line[$$NF] " " $$0} \
-  END {for (; n; n--) print line[name[n]]}'
+# A network is compressed once it is trained: AlexNet, which takes longest, beside the trainings of others. Stages authors
+# and imagenet download the same file, so that they run one after the other.
+LINES  = awk -F@ '{of = $$NF == "authors" ? "imagenet" : $$NF} !(of in line) {name[++n] = of} \
+  {line[of] = line[of] " " $$0} END {for (; n; n--) print line[name[n]]}'
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
@@ -81,7 +82,7 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	@all="$$($(STAGES))"; [[ "$$all" == *train@* ]] || { echo "params.yaml has no network NETWORKS=$(NETWORKS)"; exit 1; }; \
 	{ printf 'code\ndataset\n' | $(call REPRO,1) \
 	  && echo "$$all" | grep -vxE 'code|dataset|export|report|advantages@.*' | $(LINES) | $(call REPRO,$(JOBS)) \
-	  && export KERAS_BACKEND=tensorflow && echo "$$all" | grep advantages@ | $(call REPRO,$(JOBS)) \
+	  && export KERAS_BACKEND=tensorflow && echo "$$all" | sed -n /^advantages@/p | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
 
@@ -103,7 +104,7 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; } \
-	  && $(MAKE) --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
+	  && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "All of it lies in $(COPY)"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.

@@ -75,12 +75,11 @@ def by_test():
 
 
 def test_a_world_like_the_papers_gives_its_claims_and_its_opposite_contradicts_them():
-    intuition = "photographs_delayed_downsampling"  # it is never replicated
     like = assess(simulate(LIKE_THE_PAPERS, images=10_000), by_test()).verdict
-    assert like.pop(intuition) == claims.SUPPORTED and set(like) == {claims.REPLICATED} and len(like) == 13
+    assert set(like) == {claims.REPLICATED} and len(like) == 13
     unlike = {name: 145 - value for name, value in LIKE_THE_PAPERS.items()} | {"pct_875": 85}
     unlike = assess(simulate(unlike, images=10_000), by_test()).verdict
-    assert unlike.pop(intuition) == claims.UNSUPPORTED and set(unlike) == {claims.OPPOSITE}
+    assert set(unlike) == {claims.OPPOSITE}
 
 
 def test_a_claim_waits_for_three_seeds_of_all_its_networks():

@@ -47,7 +47,7 @@ WRONG = [
     (deep_compression.prune, (DIVERGED, 0.5), "kernel has values that are not finite"),
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
-    (deep_compression.share_network, (LAYER, {}), "0 numbers of bits for fc/kernel"),
+    (deep_compression.share_network, (LAYER, {}), "bits has none for fc/kernel"),
     (deep_compression.share_network, (LAYER, {"fc": 2, "conv": 2}), "no such layers to share: conv"),
 ]
 
@@ -60,8 +60,9 @@ def test_wrong_arguments_say_what_was_received(function, arguments, message):
 
 def test_bits_by_prefix(network):
     values = tensors(network)
-    shared = deep_compression.share_network(values, {"fire": 2, "conv": np.int64(3)})
+    shared = deep_compression.share_network(values, {"fire": 2, "conv": np.int64(3), "conv10": 4})
     assert len(np.unique(shared["fire2_expand3x3/kernel"])) == 3 and len(np.unique(shared["conv1/kernel"])) == 7
+    assert len(np.unique(shared["conv10/kernel"])) == 15  # of two beginnings the longer
     np.testing.assert_array_equal(shared["conv1/bias"], values["conv1/bias"])
     np.testing.assert_array_equal(deep_compression.share(np.zeros((2, 2)), 4), 0)  # all of it pruned
 
@@ -91,12 +92,13 @@ def test_svd_is_the_best_of_its_rank_and_as_small_as_asked():
 
 
 def test_factors_come_back_multiplied(tmp_path):
-    network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(20, name="fc")])
-    left, right = deep_compression.factorise(np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32), 2)
-    factors = {"fc/kernel/left": left, "fc/kernel/right": right, "fc/bias": np.zeros(20, np.float32)}
-    set_tensors(network, factors)
-    np.testing.assert_allclose(tensors(network)["fc/kernel"], left @ right, rtol=1e-6)
-    del factors["fc/kernel/right"]
+    factors, path = tensors(AlexNet((32, 32, 3), 10)), tmp_path / "svd.sqnt"
+    left, right = deep_compression.factorise(factors.pop("fc6/kernel"), 50)
+    factors |= {"fc6/kernel/left": left, "fc6/kernel/right": right}
+    deep_compression.save(path, factors, {"model": "alexnet", "input_shape": [32, 32, 3], "nb_classes": 10})
+    for network in (deep_compression.load(path), AlexNet((32, 32, 3), 10, weights=path)):
+        np.testing.assert_allclose(tensors(network)["fc6/kernel"], left @ right, rtol=1e-6)
+    del factors["fc6/kernel/right"]
     with pytest.raises(ValueError, match="2 of these tensors are not those of"):
         set_tensors(network, factors)
 

@@ -68,7 +68,7 @@ def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
 
 
 def test_a_commit_that_git_does_not_tell_is_none_with_its_reason(tmp_path, monkeypatch):
-    assert re.fullmatch("[0-9a-f]{40}", records.commit())
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?", records.commit())
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     with pytest.warns(UserWarning, match="the commit is not recorded. Git says: fatal: not a git repository"):
         assert records.commit() is None

@@ -110,6 +110,7 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     network = SqueezeNet((32, 32, 3), 10)
     initial.initialise(network, "he_centred", seed=0)
     assert initial.initialise(SqueezeNet((32, 32, 3), include_top=False)).get_weights()[-2].std() > 0.05
+    assert initial.initialise(SqueezeNet((32, 32, 3), 10, compression=0.05)).get_weights()[4].all()  # of single inputs
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input

@@ -217,7 +217,7 @@ def test_an_official_name_is_for_the_official_file(as_released, caffemodels, tmp
 
 SMALL = {"input_shape": (32, 32, 3), "nb_classes": 10, "compression": 0.25}
 ARCHITECTURE = SMALL | {"model": "squeezenet_11", "input_shape": [32, 32, 3]}
-OWN = pytest.mark.parametrize("name", ["bare.keras", "trained.keras", "compressed.sqnt"])
+OWN = pytest.mark.parametrize("name", ["bare.keras", "trained.keras", "compressed.sqnt", "wrapped.sqnt"])
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +230,7 @@ def own(tmp_path_factory):
     trained.compile("sgd", "categorical_crossentropy")
     trained.save(folder / "trained.keras")
     deep_compression.save(folder / "compressed.sqnt", tensors(network), ARCHITECTURE)
+    deep_compression.compress(trained, folder / "wrapped.sqnt")
     return network, folder
 
 

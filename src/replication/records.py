@@ -70,8 +70,9 @@ def provenance():
 
 
 def commit():
-    """The commit that is checked out; None, with a warning that says why, if git fails."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True)
+    """The commit, with "-dirty" if files differ from it; None, with a warning that says why, if git fails."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    git = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True)
     if git.returncode:
         warnings.warn(f"the commit is not recorded. Git says: {' '.join(git.stderr.split())}", stacklevel=3)
     return git.stdout.strip() if git.returncode == 0 else None

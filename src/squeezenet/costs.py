@@ -30,9 +30,9 @@ def per_layer(model):
             rows += per_layer(layer)
         if not isinstance(layer, layers.Conv2D | layers.Dense):
             continue
-        shape = layer.output.shape[1:]
+        shape = layer.output.shape[1:] if hasattr(layer, "output") else (None,)
         if None in shape:
-            raise ValueError(f"MACs need images of a fixed size: build the model with an input_shape. {layer.name}")
+            raise ValueError(f"MACs need images of a fixed size: build {model.name} with an input_shape. {layer.name}")
         kernel = math.prod(layer.kernel.shape)
         bias = layer.bias.shape[0] if layer.use_bias else 0
         module = layer.name.split("_")[0]

@@ -54,7 +54,8 @@ def initialise(network, rule="he_centred", seed=0):
         else:
             seen = np.prod([within.mean() for within in taps(layer)])
             kernel = rng.normal(0, np.sqrt(2 / (fan_in * seen)), shape)
-            kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
+            if fan_in > 1:  # a single weight would be zero
+                kernel = kernel - kernel.mean(axis=tuple(range(len(shape) - 1)), keepdims=True)
         layer.kernel.assign(kernel)
     return network
 

@@ -18,15 +18,15 @@ from replication.report.statistics import MOST, difference, estimate, points
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
-VERDICTS = (  # in the order of the table of claims; *supported* is an intuition, tested by others only
-    "replicated", "holds as measured", "holds by computation", "supported", "opposite found, at one shared rate",
-    "does not hold as measured", "does not hold by computation", "not supported",
+VERDICTS = (  # in the order of the table of claims
+    "replicated", "holds as measured", "holds by computation",
+    "opposite found", "does not hold as measured", "does not hold by computation",
     "a loss; whether within one point, undecided", "undecided", "awaits three seeds",
 )  # fmt: skip
-REPLICATED, MEASURED, COMPUTED, SUPPORTED, OPPOSITE, *_ = VERDICTS
-*_, MEASURED_NOT, COMPUTED_NOT, UNSUPPORTED, A_LOSS, UNDECIDED, NOT_YET = VERDICTS
-HOLD = (REPLICATED, SUPPORTED, COMPUTED, MEASURED)
-STATISTICAL = ("trend", "plateau", "better", "no worse", "supported")
+REPLICATED, MEASURED, COMPUTED, OPPOSITE, *_ = VERDICTS
+*_, MEASURED_NOT, COMPUTED_NOT, A_LOSS, UNDECIDED, NOT_YET = VERDICTS
+HOLD = (REPLICATED, COMPUTED, MEASURED)
+STATISTICAL = ("trend", "plateau", "better", "no worse")
 SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}
 COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails", "seeds", "words", "estimate"]
 
@@ -66,7 +66,6 @@ def assess(claims, runs, numbers, section1=None):
             trend: accuracy rises from each network of `first` to the next;
             plateau: no network of `second` is above `first` by more than `margin`, a share of the rise from `base`;
             better: `first` is above `second`;
-            supported: the same of an intuition, for which the paper cites experiments and has none;
             no worse: `first` is above `second` minus `margin` points;
             smaller: how many times smaller the file `first` is than `second`, and what it loses against `base`;
             smaller as printed: the 32-bit weights of `first` are smaller than the size that Table 2 prints of `second`;
@@ -89,7 +88,7 @@ def assess(claims, runs, numbers, section1=None):
     table = claims.reset_index(drop=True)
     found = [_assess(claim, runs, numbers, section1) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
-    tested = table.test.isin(STATISTICAL) & (table.test != "supported") & (table.verdict == "")
+    tested = table.test.isin(STATISTICAL) & (table.verdict == "")
     family = table.run == "photographs"  # or the others; what is not yet measured counts in its family
     p = table.p.astype(float).fillna(1)[tested].groupby(family)
     table["p_holm"] = p.transform(lambda values: multipletests(values, ALPHA, method="holm")[1])
@@ -152,8 +151,6 @@ def _verdict(row):
         return row.verdict
     if pd.isna(row.effect):
         return NOT_YET
-    if row.test == "supported":
-        return SUPPORTED if row.p < ALPHA and not row.fails else UNSUPPORTED
     if row.test in STATISTICAL:
         if row.p_holm < ALPHA:
             return OPPOSITE if row.fails else REPLICATED

@@ -79,14 +79,15 @@ def effects_by_length(found):
 
 def briefly(trained):
     """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
-    words = f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {trained.seed.nunique()} seeds"
-    return words.replace(" 1 seeds", " 1 seed")
+    seeds = sorted(trained.groupby("name").seed.nunique().unique())  # several while a run is unfinished
+    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {' or '.join(map(str, seeds))} seeds"
 
 
 def draw(found):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
-    table3, runs = paper.table("table3"), map(found.trained, ("photographs", "table3"))
+    table3 = paper.table("table3")
+    runs = [run[run.name.isin(table3.network)] for run in map(found.trained, ("photographs", "table3"))]
     drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n", 1): run for run in runs})}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
@@ -166,8 +167,7 @@ def context(found):
         "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])[0],
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
-        "top1": lambda name, run: round(100 * found.trained(run).query("name == @name").accuracy.mean(), 1),
-        "unfit": (found.tested.p.notna() & found.tested.p_holm.isna()).sum(),
+        "unfit": len(found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'")),
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
         "photographs": pd.concat([found.trained("photographs"), recorded("photographs_rates")]),

@@ -118,9 +118,9 @@ def spread(trained):
 
     Returns:
         A frame with name, seeds, accuracy (%), deviation (points), and p: of the Brown-Forsythe test that all networks
-        of the run spread alike, the same in each row. Networks of one seed are left out.
+        of the run spread alike, the same in each row. Networks of one or two seeds are left out.
     """
-    groups = {name: 100 * rows.accuracy for name, rows in trained.groupby("name", sort=False) if len(rows) > 1}
+    groups = {name: 100 * rows.accuracy for name, rows in trained.groupby("name", sort=False) if len(rows) > 2}
     p = stats.levene(*groups.values(), center="median").pvalue if len(groups) > 1 else np.nan
     rows = [(name, len(group), group.mean(), group.std(), p) for name, group in groups.items()]
     return pd.DataFrame(rows, columns=["name", "seeds", "accuracy", "deviation", "p"])

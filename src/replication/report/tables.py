@@ -46,7 +46,7 @@ def claims_by_verdict(tested):
     tested = tested.sort_values(["order", "verdict"], kind="stable")
     rows = []
     for row in tested.itertuples():
-        within, ours = f", within {row.margin}" * (row.test == "proportional"), row.words
+        within, ours = f", exponent within {row.margin} of 1" * (row.test == "proportional"), row.words
         if row.test in claims.STATISTICAL and pd.notna(row.effect):
             machines = "; machines differ" * row.words.endswith("machines")
             estimated = " (estimate)" * (row.verdict not in claims.VERDICTS)

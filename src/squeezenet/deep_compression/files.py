@@ -34,9 +34,7 @@ class Compressed(NamedTuple):
     agreement: float | None
 
 
-def compress(
-    model, path, *, quality=None, kept=None, bits=None, budget=None, coder="range", architecture=None, images=None
-):
+def compress(model, path, *, quality=None, bits=None, budget=None, coder="range", architecture=None, images=None):
     """Prune a model, share its weights and write it into a file; `load` gives it back. No training in between.
 
     The model itself stays as it is. Pruning without retraining can cost most of the accuracy, so that it warns where
@@ -48,7 +46,6 @@ def compress(
             a batch normalisation) are stored as they are.
         path: of the file, by convention .sqnt.
         quality: drop the weights below so many standard deviations of their layer.
-        kept: in place of it, layer -> fraction of the weights to keep.
         bits: share each layer's weights among 2^bits - 1 values; a number, or one by what a layer's name begins with.
         budget: the most bytes that the file may have. Where the rest leaves more, the weights that pruning left are
             rounded by `fit` in place of being shared.
@@ -70,15 +67,15 @@ def compress(
     before = tensors(model)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
-    text = json.dumps(architecture, allow_nan=False, default=np.generic.item)  # how it was compiled is not needed
+    text = json.dumps(architecture, allow_nan=False, default=lambda each: each.tolist())
     architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
     if "keras" not in architecture:
         ours, theirs = (settings_of(each.get_config()["layers"]) for each in (model, restored))
         if ours != theirs:
             raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
-    pruning = quality is not None or kept is not None
-    values = prune_network(before, kept, quality) if pruning else before
+    sqnt.encode({}, {}, coder)  # there is such a coder
+    values = before if quality is None else prune_network(before, quality=quality)
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
     if budget is not None and len(data) > budget:
@@ -92,7 +89,7 @@ def compress(
         if not isinstance(scores[0], np.ndarray) or scores[0].ndim != 2 or scores[0].shape[1] < 2:
             raise ValueError("images are for a model with one output, of at least two classes: give none")
         agreement = float(np.mean(scores[0].argmax(-1) == scores[1].argmax(-1)))
-    elif pruning:
+    elif quality is not None:
         warnings.warn(f"pruning removed {removed:.1%} of the weights, and nothing was measured", stacklevel=2)
     return Compressed(_write(path, data), removed, agreement)
 
@@ -123,7 +120,7 @@ def _build_and_fill(architecture, values):
         architecture: keywords of `models.create`, or {"keras": Keras' configuration of any model}.
         values: tensors by name.
     """
-    size = sum(tensor.size for tensor in values.values())
+    size = sum(tensor.size * (16 if name.endswith(("/left", "/right")) else 1) for name, tensor in values.items())
     try:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:  # whose end drops what Keras notes of its variables
             claimed = pool.submit(_count, architecture).result()

@@ -43,7 +43,8 @@ class Quantiser:
     def __init__(self, network, output, images):
         self.tensors = tensors(network)
         check_finite(self.tensors)
-        self.layers = [name.removesuffix("/kernel") for name in self.tensors if name.endswith("/kernel")]
+        kernels = {name: kernel for name, kernel in self.tensors.items() if name.endswith("/kernel")}
+        self.layers = [name.removesuffix("/kernel") for name, kernel in kernels.items() if len(np.unique(kernel)) > 2]
         self.feedback = {}
         for name, drawn in drawn_inputs(network, self.layers, images).items():
             inputs = drawn.astype(np.float64)  # by sums in float32 the file depends on the kernels of the BLAS library
@@ -65,9 +66,7 @@ class Quantiser:
         @functools.cache
         def excess(scale, feedback):
             steps = np.exp(scale) * ratios
-            with np.errstate(over="ignore"):
-                stored = np.float16(steps)
-            if not stored.all() or np.isinf(stored).any():
+            if steps.min() < 2.0**-24 or steps.max() > 65504:  # beyond float16
                 raise ValueError(f"no steps make a file of {budget:,} bytes")
             data = sqnt.encode(self._quantise(dict(zip(self.layers, steps, strict=True)), feedback), architecture)
             if feedback and len(data) <= budget:
@@ -87,7 +86,7 @@ class Quantiser:
 
     def _quantise(self, steps, feedback):
         """The tensors in these steps; a layer for which that would take more bytes than its own values keeps them."""
-        quantised = {}
+        quantised = dict(self.tensors)
         for name in self.layers:
             kernel, bias = self._quantise_layer(name, steps[name], feedback)
             if len(sqnt.encode({name: kernel}, {})) >= self.bytes[name]:
@@ -113,10 +112,11 @@ class Quantiser:
         for name in self.layers:
             layer, kernel = network.get_layer(name), self.tensors[f"{name}/kernel"]
             step = PROBE * kernel[kernel != 0].std()
-            original = layer.get_weights()
-            layer.set_weights(self._quantise_layer(name, step))
-            error = model.predict_on_batch(images) - expected
-            layer.set_weights(original)
+            try:
+                layer.set_weights(self._quantise_layer(name, step))
+                error = model.predict_on_batch(images) - expected
+            finally:
+                layer.set_weights([kernel, self.tensors[f"{name}/bias"]])
             sensitivity[name] = float(np.square(error).mean() / step**2)
         return sensitivity
 
@@ -138,9 +138,7 @@ def fit(values, budget, architecture, coder="range"):
     low, high, best, lost = np.log2(FINEST), 0.0, None, ["any kernel"]
     for _ in tqdm(range(HALVINGS), "Rounding", disable=None, leave=False):
         middle = (low + high) / 2
-        rounded = dict(values)
-        for name, norm in norms.items():
-            rounded[name] = _round(kernels[name], 2**middle * norm)
+        rounded = values | {name: _round(kernels[name], 2**middle * norm) for name, norm in norms.items()}
         data = sqnt.encode(rounded, architecture, coder)
         if len(data) > budget:
             low = middle
@@ -169,14 +167,16 @@ def drawn_inputs(network, layers, images):
     """
     rng = np.random.default_rng(0)
     convolutions = [network.get_layer(name) for name in layers]
+    for each in convolutions:
+        plain = isinstance(each, keras.layers.Conv2D) and each.use_bias and each.groups == max(each.dilation_rate) == 1
+        if not plain or (each.padding == "same" and max(each.strides) > 1):
+            raise ValueError(f'{each.name} must be a Conv2D, with a bias, undilated, "valid" or of stride 1')
     network = keras.Model(network.input, [layer.input for layer in convolutions])
     inputs = {name: [] for name in layers}
     for start in range(0, len(images), BATCH):
         activations = keras.tree.flatten(network.predict_on_batch(images[start : start + BATCH]))
         for layer, x in zip(convolutions, activations, strict=True):
             (height, width), (down, right) = layer.kernel_size, layer.strides
-            if max(layer.dilation_rate) > 1 or layer.groups > 1 or (layer.padding == "same" and max(down, right) > 1):
-                raise ValueError(f'{layer.name} must be undilated, of one group, and "valid" or of stride 1')
             if layer.padding == "same":
                 x = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)))
             patches = sliding_window_view(x, (height, width), (1, 2))[:, ::down, ::right]

@@ -57,10 +57,10 @@ def share(kernel, bits):
 
 
 def share_network(values, bits):
-    """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with.
+    """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with (the longest).
 
     Raises:
-        ValueError: `bits` names no layer, or does not say how many one gets, or not from 1 to `MOST_BITS`.
+        ValueError: `bits` names no layer, or has none for a layer, or not from 1 to `MOST_BITS`.
     """
     check_finite(values)
     shared = dict(values)
@@ -68,8 +68,8 @@ def share_network(values, bits):
     if isinstance(bits, dict) and (unknown := [each for each in bits if not any(k.startswith(each) for k in kernels)]):
         raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
-        each = [b for prefix, b in bits.items() if name.startswith(prefix)] if isinstance(bits, dict) else [bits]
-        if len(each) != 1:
-            raise ValueError(f"{len(each)} numbers of bits for {name}. Received: {bits}")
-        shared[name] = share(kernel, each[0])
+        prefixes = sorted(filter(name.startswith, bits), key=len) if isinstance(bits, dict) else [...]
+        if not prefixes:
+            raise ValueError(f"bits has none for {name}. Received: {bits}")
+        shared[name] = share(kernel, bits[prefixes[-1]] if isinstance(bits, dict) else bits)
     return shared

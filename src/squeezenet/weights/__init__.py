@@ -64,7 +64,11 @@ def read(weights, version=None, variant=None, describe=dict):
         check_content(path)
         tensors, architecture = _module(READERS[path.suffix]).read(path, version)
         if "keras" in architecture:
-            settings = settings_of(architecture["keras"]["config"]["layers"])
+            layers = architecture["keras"]["config"]["layers"]
+            if "layers" in (last := layers[-1]["config"]):  # a network behind what prepares its images
+                layers, of_last = last["layers"], f"{last['name']}/"
+                tensors = {k.removeprefix(of_last): tensor for k, tensor in tensors.items() if k.startswith(of_last)}
+            settings = settings_of(layers)
         else:  # a file of another's format tells less than all keywords
             settings = describe(**architecture if path.suffix == ".sqnt" else RELEASED[version] | architecture)
         return Weights(tensors, settings, str(weights))

@@ -54,22 +54,22 @@ def set_tensors(network, values):
     Raises:
         ValueError: the tensors are not those of the network.
     """
-    values = dict(values)
-    for kernel in [name.removesuffix("/left") for name in values if name.endswith("/left")]:
-        if f"{kernel}/right" in values:
-            values[kernel] = values.pop(f"{kernel}/left") @ values.pop(f"{kernel}/right")
     ours = variables(network)
     wrong = differences(shapes(values), shapes(ours))
     if wrong:
         raise ValueError(f"{len(wrong)} of these tensors are not those of {network.name}: {wrong[0]}")
-    for name, tensor in values.items():
-        ours[name].assign(tensor)
+    for name, variable in ours.items():
+        variable.assign(values[name] if name in values else values[f"{name}/left"] @ values[f"{name}/right"])
     _finalise(network)
 
 
 def shapes(tensors):
-    """Name -> shape."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    """Name -> shape; of two factors that of their product."""
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in [name.removesuffix("/left") for name in found if name.endswith("/left")]:
+        if f"{name}/right" in found:
+            found[name] = found.pop(f"{name}/left")[:-1] + found.pop(f"{name}/right")[1:]
+    return found
 
 
 def differences(theirs, ours):
