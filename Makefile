@@ -68,7 +68,7 @@ unlock: venv
 # that is done; data/logs keeps what they print.
 STAGES = dvc stage list --name-only | grep -xE '[a-z]+|[a-z]+@($(NETWORKS))'
 REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
-  dvc --wait-for-lock repro -s $$stage > data/logs/$$stage.log 2>&1 && echo $$stage || { \
+  dvc --wait-for-lock repro -s $$stage >> data/logs/$$stage.log 2>&1 && echo $$stage || { \
     tail -n 50 data/logs/$$stage.log >&2; \
     echo "Stage $$stage failed: data/logs/$$stage.log has all of it" >&2; exit 255; }; done'
 # A network is compressed once it is trained: AlexNet, which takes longest, beside the trainings of others. Stages authors
@@ -84,7 +84,7 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	  && echo "$$all" | grep -vxE 'code|dataset|export|report|advantages@.*' | $(LINES) | $(call REPRO,$(JOBS)) \
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | sed -n /^advantages@/p | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
-	@grep -h "be downloaded" data/logs/*.log || true
+	@grep -ho '[^"]*be downloaded[^"\]*' data/runs/*.ipynb | sort -u || true
 	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them

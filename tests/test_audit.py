@@ -31,9 +31,6 @@ def audited(paper, file):
     return audit.audit(paper, file).set_index("key")
 
 
-# What the audit says
-
-
 def test_every_printed_number_has_a_verdict_or_is_what_the_network_is_built_from(paper, audited):
     left_out = paper[~paper.key.isin(audited.index)]
     built = {"filter", "depth", "kernel", "bits", "squeeze1x1", "expand1x1", "expand3x3"}

@@ -13,6 +13,7 @@ import yaml
 from nbconvert import PythonExporter
 
 from replication import paths
+from replication.dataset import splits
 
 SRC = paths.ROOT / "src"
 PIPELINE = yaml.safe_load((paths.ROOT / "dvc.yaml").read_text())["stages"]
@@ -152,6 +153,8 @@ def test_a_stage_depends_on_the_parameters_that_it_reads(stage):
     if not re.search(r"variant_of|runs\.training\(", code):
         read -= {"variants", "train"} - params_read(code)
     assert read <= {name.split(".")[0] for name in entry(stage)["params"]}
+    keys = {name for name in entry(stage)["params"] if name.startswith("dataset.")}
+    assert keys in (set(), {f"dataset.{key}" for key in splits.Dataset.model_fields if key != "source"})
 
 
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))

@@ -59,6 +59,7 @@ def find():
     else:
         path, part = paths.EXTERNAL / ARCHIVE, paths.EXTERNAL / f"{ARCHIVE}.{os.getpid()}.part"
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)  # of a killed process of that number
         try:
             os.replace(keras.utils.get_file(part.name, URL, cache_dir=path.parent, cache_subdir=""), path)
         except Exception as error:  # urllib raises many kinds

@@ -98,9 +98,6 @@ def updates(rows):
     return pd.DataFrame(shown).reset_index(names=["form", "next version"])
 
 
-# A user's own run
-
-
 def own(trained, runs):
     """A user's own trainings beside the longest run in git that has the network.
 

@@ -71,8 +71,8 @@ def fit(model, training, validation, recipe, title):
                 # state.keras is replaced last and at once. Resuming drops rows of the history that are later.
                 records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
                 with devices.one_device():  # only this process saves, so that it must not wait for others
-                    model.save(folder / f"{os.getpid()}.keras")
-                os.replace(folder / f"{os.getpid()}.keras", folder / "state.keras")
+                    model.save(folder / "next.keras")
+                os.replace(folder / "next.keras", folder / "state.keras")
     history = pd.DataFrame(rows)
     history.attrs["state"] = folder
     return history

@@ -120,12 +120,12 @@ def _build_and_fill(architecture, values):
         architecture: keywords of `models.create`, or {"keras": Keras' configuration of any model}.
         values: tensors by name.
     """
-    size = sum(tensor.size * (16 if name.endswith(("/left", "/right")) else 1) for name, tensor in values.items())
+    size = sum(tensor.size * (64 if name.endswith(("/left", "/right")) else 2) for name, tensor in values.items())
     try:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:  # whose end drops what Keras notes of its variables
             claimed = pool.submit(_count, architecture).result()
-        if claimed > 2 * size + 2**20:  # of a network that is nearly right, `set_tensors` names the layer
-            raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds, {size:,}")
+        if claimed > size + 2**20:  # of a network that is nearly right, `set_tensors` names the layer
+            raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds")
         model = _build(architecture)
     except Exception as error:  # Keras raises many kinds
         text = str(error).rpartition("Exception encountered: ")[2].partition("\n")[0]  # without Keras' configurations

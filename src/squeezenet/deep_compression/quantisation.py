@@ -170,7 +170,7 @@ def drawn_inputs(network, layers, images):
     for each in convolutions:
         plain = isinstance(each, keras.layers.Conv2D) and each.use_bias and each.groups == max(each.dilation_rate) == 1
         if not plain or (each.padding == "same" and max(each.strides) > 1):
-            raise ValueError(f'{each.name} must be a Conv2D, with a bias, undilated, "valid" or of stride 1')
+            raise ValueError(f'{each.name} must be a Conv2D with a bias, undilated, ungrouped, "valid" or of stride 1')
     network = keras.Model(network.input, [layer.input for layer in convolutions])
     inputs = {name: [] for name in layers}
     for start in range(0, len(images), BATCH):

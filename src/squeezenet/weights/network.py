@@ -67,7 +67,7 @@ def shapes(tensors):
     """Name -> shape; of two factors that of their product."""
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in [name.removesuffix("/left") for name in found if name.endswith("/left")]:
-        if f"{name}/right" in found:
+        if found[f"{name}/left"][1:] == found.get(f"{name}/right", ())[:1] != ():
             found[name] = found.pop(f"{name}/left")[:-1] + found.pop(f"{name}/right")[1:]
     return found
 
