@@ -60,7 +60,7 @@ def process(variant, dtype):
     os.sched_setaffinity(0, {cores[number % len(cores)]})
     options, training = recipe.variant_of(variant)
     training = training.model_copy(update={"batch_size": BATCH})
-    devices.set_up(training.threads, seed=0)
+    devices.set_up(training.threads, seed=0, together=True)
     keras.config.set_dtype_policy(dtype)
     data = params.read("dataset", splits.Dataset)
     split, count = splits.load("train", data), BATCH * UPDATES

@@ -38,7 +38,7 @@ class Settings(NamedTuple):
 
 def built(settings, about):
     """A network for the images that `about` describes, compiled as notebooks/train.ipynb does."""
-    devices.set_up(settings.train.threads, settings.train.seed)
+    devices.set_up(settings.train.threads, settings.train.seed, together=True)
     with devices.one_device():
         model = recipe.build(settings.options, settings.train, about)
     return devices.everywhere(model)

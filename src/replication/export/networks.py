@@ -82,8 +82,9 @@ def of_imagenet(settings, imagenet):
         test, labels = _photographs(settings.photographs, imagenet)
     except FileNotFoundError as error:
         return [], {f"{name}, ImageNet": str(error) for name, _ in wanted}
+    side = {"input_shape": [imagenet.crop, imagenet.crop, 3]}
     subjects = [
-        Subject("ImageNet", networks[name], weights.RELEASED[version], calibration, test, labels)
+        Subject("ImageNet", networks[name], weights.RELEASED[version] | side, calibration, test, labels)
         for name, version in wanted
         if name in networks
     ]

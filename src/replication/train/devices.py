@@ -8,10 +8,10 @@ import keras
 import threadpoolctl
 
 
-def set_up(threads, seed):
+def set_up(threads, seed, together=False):
     """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
 
-    On JAX all devices train together. Those of other processes join if Keras' environment variables
+    With `together`, on JAX, all devices train together. Those of other processes join if Keras' environment variables
     KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
     """
     keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
@@ -19,11 +19,11 @@ def set_up(threads, seed):
         import jax
 
         jax.config.update("jax_default_matmul_precision", "float32")  # a GPU would round the factors of float32 to TF32
-        if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ and not jax.distributed.is_initialized():
+        if together and "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ and not jax.distributed.is_initialized():
             keras.distribution.initialize()
-        if len(devices := keras.distribution.list_devices()) > 1:  # set anew, as clear_session forgets it
-            together = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
-            keras.distribution.set_distribution(together)
+        if together and len(devices := keras.distribution.list_devices()) > 1:  # set anew: clear_session forgets it
+            parallel = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+            keras.distribution.set_distribution(parallel)
     keras.utils.set_random_seed(seed)
     threadpoolctl.threadpool_limits(threads, "blas")  # NumPy's threads spin while other processes have the cores
     if keras.backend.backend() == "tensorflow":

@@ -68,7 +68,7 @@ def own(folder, side):
         if len(of_class) < 2:
             raise ValueError(f"{index.folder / name} must hold two photographs at least. Received: {len(of_class)}")
         is_test[of_class[-max(1, len(of_class) // 5) :]] = True
-    images = np.stack([photographs.read(index.folder / file, side, SMOOTH) for file in index.files])
+    images = np.stack([*photographs.in_order(lambda x: photographs.read(folder / x, side, SMOOTH), index.files, 64)])
     return index.classes, *(splits.Split(images[part], index.labels[part]) for part in (~is_test, is_test))
 
 
@@ -116,20 +116,16 @@ def fine_tune(network, settings, recipe, train, test):
 
 def from_scratch(settings, recipe, classes, train, test):
     """The same network, trained by the recipe on nothing but the training images: the model and its history."""
-    statistics = {
-        "kind": "arrays",
-        "classes": classes,
-        "image_shape": train.images.shape[1:],
-        "mean": train.images.mean((0, 1, 2)).tolist(),
-        "std": train.images.std((0, 1, 2)).tolist(),
-    }
+    statistics = {"kind": "arrays", "classes": classes, "image_shape": train.images.shape[1:]}
+    statistics |= {name: getattr(train.images, name)((0, 1, 2)).tolist() for name in ("mean", "std")}
     recipe = recipe.model_copy(update={"crop": settings.side, "seed": SEED})
     model = build({"model": "squeezenet_11"}, recipe, statistics)
     return model, _train("from scratch", model, settings, recipe, train, test)
 
 
 def _train(title, model, settings, recipe, train, test):
-    recipe = recipe.model_copy(update={"epochs": settings.epochs, "batch_size": settings.batch_size, "seed": SEED})
+    update = {"epochs": settings.epochs, "batch_size": settings.batch_size, "accumulate": 1, "seed": SEED}
+    recipe = recipe.model_copy(update=update)
     compile_for(model, recipe, recipe.epochs * updates_of(train, recipe))
     every = -(-len(test.labels) // GLANCE)
     history = loop.fit(model, train, splits.Split(*(part[::every] for part in test)), recipe, title)
