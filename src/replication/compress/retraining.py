@@ -32,7 +32,7 @@ class SharedSGD(CaffeSGD):
                 total, number = (ops.sum(values, inputs, keepdims=True) for values in (gradient, kept))
                 gradient = gradient - kept * total / ops.maximum(number, 1)
             return gradient
-        # The gradient of a centroid is the sum over its members (Han et al. 2015a, Section 3.2).
+        # The gradient of a centroid is the sum over its members (Han et al. 2015a, Section 3.3).
         sums = ops.segment_sum(ops.reshape(gradient, [-1]), codes, len(levels) + 1)
         return ops.reshape(ops.take(sums * np.append(0, np.ones(len(levels))), codes), gradient.shape)
 

@@ -72,7 +72,7 @@ def warp(image, side, resample=None):
     """A PIL image as uint8 (side, side, 3), whatever its proportions.
 
     Args:
-        resample: one of PIL's filters, which smooth. None is the paper's: Caffe's convert_imageset, by OpenCV's
+        resample: one of PIL's filters, which smooth. None is the released files': Caffe's convert_imageset, by OpenCV's
             bilinear interpolation between the nearest four pixels, to the level.
     """
     if resample is not None:

@@ -45,7 +45,7 @@ def of_imagenette(count, clean=True):
 
 
 def predict(model, found, settings):
-    """The scores of every photograph that can be read, preprocessed as in the paper.
+    """The scores of every photograph that can be read, preprocessed as for the released files.
 
     Args:
         model: from what `preprocess_input` gives to scores (batch, classes), logits or probabilities.

@@ -92,9 +92,11 @@ def table1(printed, network, decoded):
     for column, row in zip(columns, table.itertuples(), strict=True):
         cells[column] = [Reading(100 * decoded.nonzero[row.Index] / decoded.weights[row.Index], COMPUTED, FILE)]
         fits = f"{corrected[row.module]:,}" == printed[row.module, "parameters after pruning"]
-        if fits and (row.shares == 1 or row.Index in CORRECTED):
-            by_row = Reading(100 * row.corrected, PRINTED, "by the row's parameters after pruning")
-            cells[column].insert(row.Index not in CORRECTED, by_row)
+        by_row = Reading(100 * row.corrected, PRINTED, "by the row's parameters after pruning")
+        if fits and row.shares == 1:
+            cells[column] = [by_row]
+        elif fits and row.Index in CORRECTED:
+            cells[column].insert(0, by_row)
     return cells
 
 
