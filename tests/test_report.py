@@ -174,7 +174,7 @@ def test_figures_can_be_read_on_a_small_screen(written):
     assert all(figure.get_figwidth() <= figures.WIDTH * 1.2 for figure in drawn.values())
     rows = [f"{run}/{name}-?.json" for run in ("photographs", "table3") for name in paper.table("table3").network]
     dots = [len(list(paths.EVIDENCE.glob(row))) for row in rows]
-    seeds = " or ".join(map(str, sorted(set(dots[:3]))))
+    seeds = "-".join(map(str, sorted(set(dots[:3]))))
     titles = ["Paper:\nImageNet", f"Ours: Imagenette,\n40 epochs, {seeds} seeds", "Ours: CIFAR-10,\n20 epochs, 5 seeds"]
     assert [axis.get_title() for axis in drawn["table3"].axes] == titles
     assert [len(points.get_offsets()) for axis in drawn["table3"].axes for points in axis.collections] == dots

@@ -80,7 +80,7 @@ def effects_by_length(found):
 def briefly(trained):
     """What a figure says of its trainings: "CIFAR-10, 20 epochs, 5 seeds"."""
     seeds = sorted(trained.groupby("name").seed.nunique().unique())  # several while a run is unfinished
-    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {' or '.join(map(str, seeds))} seeds"
+    return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {'-'.join(map(str, seeds))} seeds"
 
 
 def draw(found):
