@@ -114,7 +114,7 @@ def load(path):
 
 
 def _build_and_fill(architecture, values):
-    """The model that a file describes, with its weights, of which it may claim no more than the file has.
+    """The model that a file describes, with its weights; it may claim twice those of the file, and 64 times factors.
 
     Args:
         architecture: keywords of `models.create`, or {"keras": Keras' configuration of any model}.
