@@ -88,7 +88,7 @@ def draw(found):
     figures.style()
     table3 = paper.table("table3")
     runs = [run[run.name.isin(table3.network)] for run in map(found.trained, ("photographs", "table3"))]
-    drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n", 1): run for run in runs})}
+    drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n"): run for run in runs})}
     for panel, drawing in paper.table("figure3").groupby("panel"):
         (name, knob), trained = KNOBS[panel], found.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]
