@@ -74,7 +74,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
         ours, theirs = (settings_of(each.get_config()["layers"]) for each in (model, restored))
         if ours != theirs:
             raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
-    sqnt.encode({}, {}, coder)  # there is such a coder
+    sqnt.encode({}, {}, coder)  # an unknown coder, too, is an error before any work
     values = before if quality is None else prune_network(before, quality=quality)
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)

@@ -57,7 +57,7 @@ def share(kernel, bits):
 
 
 def share_network(values, bits):
-    """Share the weights of the kernels among `tensors`; bits, or bits by what a layer's name begins with (the longest).
+    """Share the weights of the kernels among `tensors`; bits, or bits by the longest beginning of a layer's name.
 
     Raises:
         ValueError: `bits` names no layer, or has none for a layer, or not from 1 to `MOST_BITS`.
@@ -68,8 +68,9 @@ def share_network(values, bits):
     if isinstance(bits, dict) and (unknown := [each for each in bits if not any(k.startswith(each) for k in kernels)]):
         raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
-        prefixes = sorted(filter(name.startswith, bits), key=len) if isinstance(bits, dict) else [...]
-        if not prefixes:
+        of_name = bits if isinstance(bits, dict) else {name: bits}
+        prefix = max(filter(name.startswith, of_name), key=len, default=None)
+        if prefix is None:
             raise ValueError(f"bits has none for {name}. Received: {bits}")
-        shared[name] = share(kernel, bits[prefixes[-1]] if isinstance(bits, dict) else bits)
+        shared[name] = share(kernel, of_name[prefix])
     return shared

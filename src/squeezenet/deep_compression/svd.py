@@ -9,7 +9,7 @@ def factorise(kernel, ratio):
 
     Args:
         kernel: (inputs, outputs).
-        ratio: of the kernel's weights to those of both factors; `load` takes files of up to 64.
+        ratio: of the kernel's weights to those of both factors; beyond 64, `load` refuses the file.
 
     Returns:
         (inputs, rank) and (rank, outputs), float32; the rank is at least 1.
