@@ -69,8 +69,7 @@ def share_network(values, bits):
         raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
         of_name = bits if isinstance(bits, dict) else {name: bits}
-        prefix = max(filter(name.startswith, of_name), key=len, default=None)
-        if prefix is None:
+        if not (beginnings := sorted(filter(name.startswith, of_name), key=len)):
             raise ValueError(f"bits has none for {name}. Received: {bits}")
-        shared[name] = share(kernel, of_name[prefix])
+        shared[name] = share(kernel, of_name[beginnings[-1]])
     return shared
