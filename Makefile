@@ -29,7 +29,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 .PHONY: help venv jax torch unlock repro evidence train communication lint test test-all prove bench quick lab lock
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 venv: # made anew when the lock file differs from the one it was made from
 	@cmp -s requirements.lock "$(VENV)/requirements.lock" || { \
@@ -41,17 +41,12 @@ venv: # made anew when the lock file differs from the one it was made from
 	    && "$(VENV)/bin/pip" --disable-pip-version-check install -q --no-deps --no-build-isolation -e . \
 	    && cp requirements.lock "$(VENV)/"; }
 
-define ADD
-@cmp -s requirements-$@.lock "$(VENV)/requirements-$@.lock" || { \
-  "$(VENV)/bin/pip" --disable-pip-version-check install -q --require-hashes -r requirements-$@.lock \
-    && cp requirements-$@.lock "$(VENV)/"; }
-endef
-
-jax: venv ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
-	$(ADD)
-
-torch: venv ## add PyTorch to .venv, which `make bench` compares with: some GB
-	$(ADD)
+jax: ## add JAX to .venv: KERAS_BACKEND=jax then trains on it
+torch: ## add PyTorch to .venv, which `make bench` compares with: some GB
+jax torch: venv
+	@cmp -s requirements-$@.lock "$(VENV)/requirements-$@.lock" || { \
+	  "$(VENV)/bin/pip" --disable-pip-version-check install -q --require-hashes -r requirements-$@.lock \
+	    && cp requirements-$@.lock "$(VENV)/"; }
 
 # If DVC is killed while it writes this file, the file stays empty, and DVC refuses it from then on.
 NOTED = test ! -e .dvc/tmp/rwlock || "$(VENV)/bin/python" -m json.tool .dvc/tmp/rwlock /dev/null 2>&1
@@ -72,7 +67,7 @@ REPRO  = xargs -P $(1) -I{} sh -c 'for stage in {}; do \
     tail -n 50 data/logs/$$stage.log >&2; \
     echo "Stage $$stage failed: data/logs/$$stage.log has all of it" >&2; exit 255; }; done'
 # A network is compressed once it is trained: AlexNet, which takes longest, beside the trainings of others. Stages authors
-# and imagenet download the same file, so that they run one after the other.
+# and imagenet download the same file, so they run one after the other.
 LINES  = awk -F@ '{of = $$NF == "authors" ? "imagenet" : $$NF} !(of in line) {name[++n] = of} \
   {line[of] = line[of] " " $$0} END {for (; n; n--) print line[name[n]]}'
 
@@ -90,9 +85,8 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
 	python -m replication.train $(RUN) | xargs -r -P $(JOBS) -L 1 papermill --no-progress-bar
 
-RUN1 = $(or $(RUN),photographs)
 train: venv ## one training of a recorded run, compared with its row: RUN=photographs VARIANT=squeezenet SEED=0
-	python -m replication.train $(RUN1) --variant $(or $(VARIANT),squeezenet) --seed $(or $(SEED),0) \
+	python -m replication.train $(or $(RUN),photographs) --variant $(or $(VARIANT),squeezenet) --seed $(or $(SEED),0) \
 	  | xargs -r -L 1 papermill --no-progress-bar --log-output
 
 communication: jax unlock ## what two processes send each other in training, counted once; each network leaves a row for git
@@ -118,15 +112,13 @@ lint: venv
 test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
 	$(PYTEST) -m "not slow"
 
-test-all: jax torch lint ## beside these kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
+test-all: jax torch lint ## test, and kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
 	$(PYTEST)
 
-PROOFS = $(patsubst %,tests/prove/test_%.py,parameters files places kills)
+prove: venv ## stress tests: kills, damaged files, wrong parameters, other environments: an hour; docs/reliability.md
+	pytest -s -v tests/prove/test_{parameters,files,places,kills}.py --table docs/reliability.md
 
-prove: venv ## kills, damaged files, wrong parameters, other places, the same bits: under an hour, docs/reliability.md
-	pytest -s -v $(PROOFS) --table docs/reliability.md
-
-bench: jax torch unlock ## speed beside what one would use instead, what is not measured yet: hours; docs/benchmarks.md
+bench: jax torch unlock ## benchmark the speed against alternatives, where not measured yet: hours; docs/benchmarks.md
 	dvc repro dataset
 	for topic in inference steps recipes page; do python -m benchmarks.$$topic || exit; done
 
@@ -134,7 +126,7 @@ lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset
 	jupyter lab
 
-# With extras: what asks for one that is not pinned would get the newest release, of which no hash is here.
+# Extras stay: a package that requests an unpinned one would get its newest release, which has no hash here.
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \
   --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras --custom-compile-command "make lock"
 

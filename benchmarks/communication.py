@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 
-import keras
 import psutil
 
 from replication import params, paths, records
@@ -60,8 +59,7 @@ def process(variant, dtype):
     os.sched_setaffinity(0, {cores[number % len(cores)]})
     options, training = recipe.variant_of(variant)
     training = training.model_copy(update={"batch_size": BATCH})
-    devices.set_up(training.threads, seed=0, together=True)
-    keras.config.set_dtype_policy(dtype)
+    devices.set_up(training.threads, seed=0, dtype=dtype, together=True)
     data = params.read("dataset", splits.Dataset)
     split, count = splits.load("train", data), BATCH * UPDATES
     part = slice(number * count // PROCESSES, (number + 1) * count // PROCESSES)

@@ -30,8 +30,7 @@ def prepare(name, epochs, seed):
     """A compiled model, its training and validation images, and its section train."""
     data, (options, training) = params.read("dataset", splits.Dataset), recipe.variant_of(NETWORK)
     training = training.model_copy(update=OTHERS.get(name, {}) | {"epochs": epochs, "seed": seed})
-    devices.set_up(training.threads, seed)
-    keras.config.set_dtype_policy(training.dtype)
+    devices.set_up(training.threads, seed, training.dtype)
     learn, check = (splits.load(split, data) for split in ("train", "validation"))
     model = recipe.build(options, training, splits.describe(data))
     updates = recipe.updates_of(learn, training)

@@ -6,7 +6,6 @@ All frameworks do the same: SGD with Nesterov momentum and weight decay on stand
 import sys
 import time
 
-import keras
 import numpy as np
 
 from benchmarks import common
@@ -20,8 +19,7 @@ def with_keras(side, network, dtype, batch):
     """The number of parameters, and a function that trains on images and labels."""
     options, training = recipe.variant_of(network)
     training = training.model_copy(update=PLAIN | {"crop": side})
-    devices.set_up(1, seed=0)
-    keras.config.set_dtype_policy(dtype)
+    devices.set_up(1, seed=0, dtype=dtype)
     data = {"kind": "arrays", "image_shape": (side, side, 3), "classes": CLASSES}
     data |= {"mean": [MEAN] * 3, "std": [DEVIATION] * 3}
     model = recipe.build(options, training, data)

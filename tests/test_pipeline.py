@@ -259,5 +259,5 @@ def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_pat
     run(folder, *command)
     assert "resuming after epoch" in (folder / "data/runs/train/half_width.ipynb").read_text()
     assert not list(folder.glob("data/interrupted/*"))
-    for path in (folder / "data/train/half_width").iterdir():  # equal bytes: nothing behind it runs again
+    for path in (folder / "data/train/half_width").iterdir():  # equal bytes: no later stage runs again
         assert path.read_bytes() == (project / "data/train/half_width" / path.name).read_bytes(), path.name

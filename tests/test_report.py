@@ -80,7 +80,7 @@ def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(found):
 
 
 def test_a_sentence_that_the_evidence_has_to_bear_out_is_checked_likewise():
-    lost, why = page.checked(1 < 0, "one is below zero"), "it is no longer so that one is below zero"
+    lost, why = page.checked(1 < 0, "one is below zero"), "it is no longer true that one is below zero"
     pinned = page.pinned({"claim": "replicated"})
     assert pinned("claim", "replicated") == page.checked(True, "") == ""
     with pytest.raises(ValueError, match=rf"- Two, 1\.5 times\.\n  {why}\n- Two, 1\.5 times\.\n  claim is now"):
@@ -161,7 +161,7 @@ def test_compressed_files_of_another_training_are_refused(found, tmp_path, monke
     (tmp_path / "table3/compress").mkdir(parents=True)
     (tmp_path / "table3/compress/squeezenet-0.json").write_text(json.dumps(row | {"seed": 9}))
     monkeypatch.setattr(paths, "EVIDENCE", tmp_path)
-    with pytest.raises(ValueError, match=r"compress/squeezenet-0\.json is not of runs\.table3"):
+    with pytest.raises(ValueError, match=r"compress/squeezenet-0\.json does not match runs\.table3"):
         evidence.files("table3", trained)
 
 

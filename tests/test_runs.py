@@ -76,14 +76,14 @@ RECIPE, DATA = TABLE3["recipe"] | {"momentum": 0.8}, TABLE3["dataset"] | {"valid
 @pytest.mark.parametrize("change", [{"recipe": RECIPE}, {"dataset": DATA}, {"epochs": 5}, {"backend": "jax"}])
 def test_a_row_of_other_parameters_than_its_runs_is_refused_by_name(change, edited):
     edited(VALUES | {"runs": VALUES["runs"] | {"table3": TABLE3 | change}})
-    with pytest.raises(ValueError, match=r"-0\.json is not of runs\.table3 as params\.yaml has it"):
+    with pytest.raises(ValueError, match=r"-0\.json does not match runs\.table3 in params\.yaml"):
         runs.recorded("table3")
 
 
 def test_a_row_of_no_training_of_its_run_is_refused_by_name(elsewhere):
     (paths.EVIDENCE / "table3").mkdir(parents=True)
     (paths.EVIDENCE / "table3/squeezenet-99.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"squeezenet-99\.json is not of runs\.table3"):
+    with pytest.raises(ValueError, match=r"squeezenet-99\.json does not match runs\.table3"):
         runs.recorded("table3")
     (paths.EVIDENCE / "table3/squeezenet-0.json").write_text("<<<<<<< HEAD")
     with pytest.raises(ValueError, match=r"squeezenet-0\.json is damaged: take it from git again"):
@@ -152,7 +152,7 @@ def test_a_row_that_is_there_is_compared_and_not_overwritten(row):
     with pytest.raises(ValueError, match=r"squeezenet-0\.json is damaged, as its test images do not give its accuracy"):
         runs.recorded("table3")
     path.write_bytes(before.replace(b'"seed": 0', b'"seed": 1'))
-    with pytest.raises(ValueError, match=r"squeezenet-0\.json is not of runs\.table3 as params\.yaml has it"):
+    with pytest.raises(ValueError, match=r"squeezenet-0\.json does not match runs\.table3 in params\.yaml"):
         runs.training("table3", "squeezenet")  # before anything is trained
 
 

@@ -378,7 +378,7 @@ OTHERS = {
 def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what, capsys):
     assert len(fit(*OTHERS[what](settings, interrupted))) == 3 and quick == [0, 1, 2]
     assert len(list(paths.INTERRUPTED.glob("*/state.keras"))) == 2  # and the other one's, which may still go on
-    assert "noise: not resumed, as of other code, data or settings: " in capsys.readouterr().out
+    assert "noise: not resumed, because code, data or settings differ: " in capsys.readouterr().out
 
 
 def test_a_process_that_does_not_write_touches_no_file(interrupted, settings, quick, monkeypatch, tmp_path):

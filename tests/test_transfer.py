@@ -138,9 +138,9 @@ def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, mo
         (lambda folder: [(folder / n).rename(folder.parent / n) for n in ("red", "blue")], "at least. Received: green"),
         (
             lambda folder: [(folder / n).rename(folder / m) for n, m in (("red", "train"), ("blue", "Val"))],
-            "Val and train, which are no classes: give ",
+            "Val and train, which are not classes: give ",
         ),
-        (lambda folder: folder.rename(folder.parent / "elsewhere"), "is no folder of images"),
+        (lambda folder: folder.rename(folder.parent / "elsewhere"), "is not a folder of images"),
     ],
 )
 def test_a_folder_that_cannot_be_learnt_from_is_an_error_of_a_line(photographs, spoil, message, monkeypatch):

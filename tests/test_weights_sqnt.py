@@ -83,7 +83,7 @@ FILES = [sqnt.encode(example(), ARCHITECTURE, coder) for coder in sqnt.CODERS]
 
 
 def reseal(data):
-    """Make the checksum fit, so that damage reaches the checks behind it."""
+    """Make the checksum fit, so that damage reaches the later checks."""
     return data[:8] + zlib.crc32(data[12:]).to_bytes(4, "little") + data[12:]
 
 

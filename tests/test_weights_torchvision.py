@@ -184,7 +184,7 @@ def test_archives_that_torch_does_not_write(tmp_path):
         with pytest.raises(ValueError, match=f"a.pth holds no weights: .*{message}"):
             SqueezeNet(weights=path)
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
-    with pytest.raises(ValueError, match=r"it is no zip file\. PyTorch before 1.6 wrote another format"):
+    with pytest.raises(ValueError, match=r"it is not a zip file\. PyTorch before 1.6 wrote another format"):
         SqueezeNet(weights=path)
 
 

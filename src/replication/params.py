@@ -16,16 +16,10 @@ class Section(BaseModel):
 
 
 def read(section, kind, path=paths.PARAMS):
-    """Read one section of params.yaml.
-
-    Args:
-        section: its name, such as "train".
-        kind: a `Section`, or any type that pydantic validates.
-        path: of another params.yaml.
+    """A section of params.yaml, validated as `kind`: a `Section`, or any type that pydantic validates.
 
     Raises:
-        ValueError: the file is no YAML, or a key is missing, unknown or out of range; the message, one line, names the
-            file and the keys.
+        ValueError: of one line, which names the file and the keys that are missing, unknown or out of range.
     """
     try:
         values = _parsed(path.read_text())

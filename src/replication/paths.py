@@ -20,5 +20,4 @@ TRAIN = DATA / "train"
 COMPRESS = DATA / "compress"
 AUTHORS = DATA / "authors"
 IMAGENET = DATA / "imagenet"
-EXPORT = DATA / "export"
 RUNS = DATA / "runs"  # what differs from run to run, by stage: executed notebooks, seconds, the machine

@@ -13,18 +13,13 @@ TOLD = ("dataset", "train_images", "epochs", "seed", "bits", "commit", "versions
 
 
 def release(path, name, provenance, folder=weights.CIFAR10):
-    """Ship a compressed network, unless the shipped one has at least the same validation accuracy.
+    """Ship a .sqnt file of stage `compress` as `name` of `models.VARIANTS`, if it beats the one that is there.
 
-    Args:
-        path: of a .sqnt file as stage `compress` writes it, for standardised pixels.
-        name: of `models.VARIANTS`.
-        provenance: `TOLD`; what else it has is left out.
-
-    Returns:
-        The card: `provenance`, and what is measured on the network that the library builds from the new file.
+    The validation accuracy decides. The card, which is returned, has `TOLD` of `provenance`, and what is measured on
+    the network that the library builds from the new file.
 
     Raises:
-        ValueError: the file is of another network, or something is not told.
+        ValueError: the file is of another network, or something of `TOLD` is missing.
     """
     if missing := [key for key in TOLD if key not in provenance]:
         raise ValueError(f"the card of {name} needs {', '.join(missing)}")

@@ -25,13 +25,9 @@ def check_input(input_shape, input_tensor, weights, default):
         shape = tuple(input_tensor.shape[1:])
         if input_shape is not None and _shape(input_shape) != shape:
             raise ValueError(f"input_shape must be that of input_tensor, {shape}. Received: {input_shape!r}")
-    if len(shape) != 3 or not all(
-        (isinstance(n, int) and n >= least) or (n is None and least > 1)
-        for n, least in zip(shape, (16, 16, 1), strict=True)
-    ):
-        raise ValueError(
-            f"input_shape must be (height, width, channels) of at least 16 pixels, or None. Received: {shape!r}"
-        )
+    limits = zip(shape, (16, 16, 1), strict=False)
+    if len(shape) != 3 or not all(n >= least if isinstance(n, int) else n is None and least > 1 for n, least in limits):
+        raise ValueError(f"input_shape must be (height, width, channels), from 16 pixels or None. Received: {shape!r}")
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 
@@ -73,20 +69,6 @@ def check_family(compression, squeeze_ratio, pct3x3, base_e, incr_e, freq):
             raise ValueError(f"{name} must be an integer of at least {least}. Received: {value!r}")
     if round(pct3x3 * base_e) in (0, base_e):
         raise ValueError(f"pct3x3 must leave fire2 filters of both sizes, 1x1 and 3x3. Received: {pct3x3!r}")
-
-
-def check_pools(pools, places):
-    """The modules that a max pool follows, if they are such."""
-    if not isinstance(pools, list | tuple) or any(place not in places for place in pools):
-        raise ValueError(f"pools must be names among {', '.join(places)}. Received: {pools!r}")
-    return pools
-
-
-def check_release(as_released, include_top, source):
-    """What `as_released` a network is built with: what its weights say, or else the argument."""
-    if as_released not in (False, True, "torchvision"):
-        raise ValueError(f'as_released must be False, True or "torchvision". Received: {as_released!r}')
-    return (source is not None and source.settings["as_released"]) or (include_top and as_released)
 
 
 def _shape(sizes):

@@ -32,7 +32,7 @@ def per_layer(model):
             continue
         shape = layer.output.shape[1:] if hasattr(layer, "output") else (None,)
         if None in shape:
-            raise ValueError(f"MACs need images of a fixed size: build {model.name} with an input_shape. {layer.name}")
+            raise ValueError(f"MACs need images of a fixed size: build {model.name} with an input_shape ({layer.name})")
         kernel = math.prod(layer.kernel.shape)
         bias = layer.bias.shape[0] if layer.use_bias else 0
         module = layer.name.split("_")[0]
@@ -71,7 +71,7 @@ def live_activations(model, keep_input=False):
     for layer in model.operations:
         inputs, output = [memory.get(id(x), id(x)) for x in keras.tree.flatten(layer.input)], layer.output
         if None in output.shape[1:]:
-            raise ValueError(f"memory needs images of a fixed size: build the model with an input_shape. {layer.name}")
+            raise ValueError(f"memory needs images of a fixed size: build the model with an input_shape ({layer.name})")
         if isinstance(layer, VIEWS):
             memory[id(output)] = inputs[0]
         else:

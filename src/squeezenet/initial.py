@@ -1,28 +1,21 @@
-"""What training from random weights needs: initial weights, and images of their scale.
-
-network = squeezenet.initialise(SqueezeNet(input_shape=(64, 64, 3), nb_classes=10))
-network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-network.fit(squeezenet.standardise(images), labels, epochs=20)
-"""
+"""What training from random weights needs: initial weights, and images of their scale."""
 
 import numpy as np
 from keras import Model, layers
 
 from squeezenet.preprocessing import preprocess_input
 
-DEVIATION = 64  # of a photograph's pixels, about
-
 
 def standardise(images):
-    """`preprocess_input` divided by 64, so that pixels are of about unit variance, as training likes them."""
-    return preprocess_input(images) / DEVIATION
+    """`preprocess_input` divided by 64, so pixels have about unit variance, which suits training."""
+    return preprocess_input(images) / 64
 
 
 def initialise(network, rule="he_centred", seed=0):
-    """Draw every kernel of a network anew, that of its top from N(0, 0.01); biases stay as they are.
+    """Reinitialise every kernel of a network, its top's with a standard deviation of 0.01; biases are unchanged.
 
     "xavier" is Caffe's, U(+-sqrt(3 / fan_in)). "he_centred" is He's normal, with a fan-in that leaves out padding
-    and each filter's mean subtracted: behind a ReLU no input is negative, so that a filter's mean shifts its output
+    and each filter's mean subtracted: after a ReLU no input is negative, so a filter's mean shifts its output
     alike for all images, which holds the loss at ln(classes) for epochs under "xavier".
 
     Args:

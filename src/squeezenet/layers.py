@@ -13,7 +13,7 @@ def xavier():
 
 
 def gaussian():
-    """The initial weights of a last layer, N(0, 0.01)."""
+    """The initial weights of a last layer: normal, with a standard deviation of 0.01."""
     return keras.initializers.RandomNormal(stddev=0.01)
 
 
@@ -52,7 +52,7 @@ class LocalResponseNormalization(layers.Layer):
 
 
 def max_pool(x, name):
-    """3x3/2 max pooling that rounds up as Caffe's does; behind a ReLU, padding with zeros changes no maximum.
+    """3x3/2 max pooling that rounds up as Caffe's does; after a ReLU, padding with zeros changes no maximum.
 
     An odd side needs no padding. Where it is unknown it is padded all the same: no window reaches that pixel.
     """

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from squeezenet import arguments
 from squeezenet import weights as files
+from squeezenet.arguments import check_family, check_input, check_top, is_small
 from squeezenet.layers import (
     POOLINGS,
     GroupedConv2D,  # noqa: F401 (saved files look for it here)
@@ -28,12 +28,9 @@ from squeezenet.layers import (
 def fire(x, squeeze, expand1x1, expand3x3, name):
     """Fire module, Section 3.2 and Figure 1: 1x1 filters squeeze the channels, 1x1 and 3x3 filters expand them."""
     x = conv(squeeze, 1, name=f"{name}_squeeze1x1")(x)
-    return layers.Concatenate(name=name)(
-        [
-            conv(expand1x1, 1, name=f"{name}_expand1x1")(x),
-            conv(expand3x3, 3, name=f"{name}_expand3x3", padding="same")(x),
-        ]
-    )
+    small = conv(expand1x1, 1, name=f"{name}_expand1x1")(x)
+    large = conv(expand3x3, 3, name=f"{name}_expand3x3", padding="same")(x)
+    return layers.Concatenate(name=name)([small, large])
 
 
 class Variant(NamedTuple):
@@ -112,7 +109,7 @@ def SqueezeNet(
         pct3x3: share of 3x3 filters among the expand filters, Section 5.3.
         as_released: whether conv10 is padded by one pixel (1.0 only) and followed by a ReLU, as in the authors'
             prototxt; "torchvision" for the ReLU alone. Released weights need it and set it.
-        include_top: False for the features after fire9: no dropout, no conv10, nothing behind it.
+        include_top: False for the features after fire9: no dropout, no conv10, nothing after it.
         weights: None for random ones; "cifar10" or "imagenet-8bit" (1.1) for those in this package; "imagenet" for
             the authors' release; or the path of a file, see `squeezenet.weights`. The other arguments must describe
             the network that has these weights. Named weights take pixels as `preprocess_input` gives them.
@@ -132,19 +129,21 @@ def SqueezeNet(
     """
     variant = _variant(version, use_bypass)
     filters, kernel, own_pools, identity, convolution = VARIANTS[variant]
-    pools = arguments.check_pools(own_pools if pools is None else pools, ["conv1", *(f"fire{i}" for i in FIRES)])
-    arguments.check_family(compression, squeeze_ratio, pct3x3, base_e, incr_e, freq)
-    nb_classes = arguments.check_top(
-        nb_classes, classes, dropout_rate, include_top, weights, pooling, classifier_activation
-    )
-    inputs = arguments.check_input(input_shape, input_tensor, weights, (224, 224, 3) if include_top else None)
+    pools, places = own_pools if pools is None else pools, ["conv1", *(f"fire{i}" for i in FIRES)]
+    if not isinstance(pools, list | tuple) or any(place not in places for place in pools):
+        raise ValueError(f"pools must be names among {', '.join(places)}. Received: {pools!r}")
+    check_family(compression, squeeze_ratio, pct3x3, base_e, incr_e, freq)
+    nb_classes = check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling, classifier_activation)
+    inputs = check_input(input_shape, input_tensor, weights, (224, 224, 3) if include_top else None)
     source = files.read(weights, version, variant, _settings)
-    as_released = arguments.check_release(as_released, include_top, source)
+    if as_released not in (False, True, "torchvision"):
+        raise ValueError(f'as_released must be False, True or "torchvision". Received: {as_released!r}')
+    as_released = (source is not None and source.settings["as_released"]) or (include_top and as_released)
 
     def width(filters):
         return max(1, round(filters * compression))
 
-    stem = {"kernel_size": 3, "padding": "same"} if arguments.is_small(inputs.shape[1:]) else {"kernel_size": kernel}
+    stem = {"kernel_size": 3, "padding": "same"} if is_small(inputs.shape[1:]) else {"kernel_size": kernel}
     x = conv(width(filters), name="conv1", strides=2, **stem)(inputs)
     if "conv1" in pools:
         x = max_pool(x, "maxpool1")
@@ -211,14 +210,12 @@ def AlexNet(
     Raises:
         ValueError: an argument is out of range, or the weights are damaged or belong to another network.
     """
-    nb_classes = arguments.check_top(
-        nb_classes, classes, dropout_rate, include_top, weights, pooling, classifier_activation
-    )
-    inputs = arguments.check_input(input_shape, input_tensor, weights, (227, 227, 3) if include_top else None)
+    nb_classes = check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling, classifier_activation)
+    inputs = check_input(input_shape, input_tensor, weights, (227, 227, 3) if include_top else None)
     if include_top and None in inputs.shape[1:]:
         raise ValueError(f"AlexNet's fc6 needs a fixed size, or include_top=False. Received: {inputs.shape[1:]}")
     source = files.read(weights, None, "alexnet", _settings)
-    small = arguments.is_small(inputs.shape[1:])
+    small = is_small(inputs.shape[1:])
     stem = {"kernel_size": 3, "strides": 2, "padding": "same"} if small else {"kernel_size": 11, "strides": 4}
     x = conv(96, name="conv1", **stem)(inputs)
     x = max_pool(LocalResponseNormalization(name="norm1")(x), "maxpool1")
@@ -265,7 +262,7 @@ def _variant(version, use_bypass):
 
 def _settings(model, input_shape, version="1.0", use_bypass=False, pools=None, as_released=False, **_):
     """As `weights.settings_of`, from keywords of `create`."""
-    settings = {"images below 64 pixels": arguments.is_small(input_shape or (None,)), "as_released": as_released}
+    settings = {"images below 64 pixels": is_small(input_shape or (None,)), "as_released": as_released}
     if model == "alexnet":
         return settings
     variant = VARIANTS[_variant("1.1" if model == "squeezenet_11" else version, use_bypass)]

@@ -20,7 +20,7 @@ def test_spaces(reference, record_property):
     """A clone in a path with spaces and umlauts"""
     folder = reference.folder
     assert " " in str(folder) and "ä" in str(folder) and digests(folder)
-    record_property("outcome", f"`make repro` in {reference.seconds:.0f} s, another beside it")
+    record_property("outcome", f"a miniature `make repro` in {reference.seconds:.0f} s, with another running beside it")
 
 
 @pytest.fixture

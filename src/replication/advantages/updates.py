@@ -1,7 +1,7 @@
 """What a client downloads: a whole network, or an update of the version that it has.
 
-An update is a .sqnt file of differences, so that the same entropy coder writes downloads and updates. Of each weight
-tensor it has what is shortest to say:
+An update is a .sqnt file of differences, so the same entropy coder writes downloads and updates. Each tensor is stored
+in the first of these forms that applies; biases, unless nothing changed, as `new`:
 
     nothing           it is as it was
     values            every value that weights share has moved: the new ones, in the order of the old
@@ -96,7 +96,7 @@ def _nearest(levels, values):
 
 
 def raw(tensors):
-    """All weights as they lie in memory, one tensor behind the other."""
+    """All weights as they lie in memory, one tensor after the other."""
     return b"".join(np.ascontiguousarray(tensor, "<f4").tobytes() for tensor in tensors.values())
 
 

@@ -17,7 +17,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from replication import paths, records
 from replication.authors import files
-from replication.dataset import imagenette, photographs
+from replication.dataset import imagenette, photographs, splits
 from replication.imagenet import evaluation, released
 from replication.measures import pack
 from replication.params import read
@@ -46,7 +46,7 @@ def load(count):
         part = parts["clean"] if clean else of_class[wnid] if split == "train" else parts["others"]
         part.append((name, io.BytesIO(content), label_of[wnid]))
     for each in of_class.values():
-        chosen = set(np.linspace(0, len(each) - 1, count // len(of_class)).round().astype(int))
+        chosen = set(splits.spread(len(each), count // len(of_class)))
         for i, photograph in enumerate(each):
             parts["calibration" if i in chosen else "others"].append(photograph)
     parts["tuning"] = parts["others"][::25]

@@ -90,7 +90,7 @@ class Compression:
     def accuracy(self, tensors):
         """Of the network with these tensors, on the validation images."""
         weights.set_tensors(self.network, tensors)
-        return evaluate(self.model, self.validation)["accuracy"]
+        return evaluate(self.model, self.validation)[0]["accuracy"]
 
     def measure(self, step, tensors, method=None, bits=32, coder="range"):
         """Store tensors in a file, decode it, and measure the network in it; with a `method`, for Table 2."""
@@ -98,12 +98,11 @@ class Compression:
         path = self.folder / f"{step.replace(' ', '_')}.sqnt"
         path.write_bytes(data)
         accuracy = self.accuracy(sqnt.decode(data)[1])
-        fixed = int(sum(tensor["fixed_length"] for tensor in sqnt.describe(data)))
-        told = {"network": self.variant, "step": step, "bytes": len(data), "fixed_length": fixed}
-        self.steps[step] = {**told, "validation": accuracy, **sqnt.byte_table(data)}
+        told = {"network": self.variant, "step": step, "bytes": len(data), "validation": accuracy}
+        self.steps[step] = told | sqnt.byte_table(data)
         if method:
-            found = evaluate(self.model, self.test)
-            self.correct[path.name] = found["probabilities"].argmax(1) == self.test.labels
+            found, probabilities = evaluate(self.model, self.test)
+            self.correct[path.name] = probabilities.argmax(1) == self.test.labels
             measured = {key: found[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
             size = {"file": path.name, "bytes": len(data), "ratio": self.alexnet_bytes / len(data)}
             row = {"network": self.variant, "method": method, "bits": bits, **size, **measured}

@@ -43,7 +43,7 @@ def index(folder, classes=None, truth=None):
         ValueError: folders that are no classes, a single class, an empty one, or a ground truth that does not fit.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder of images")
+        raise FileNotFoundError(f"{folder} is not a folder of images")
     names = sorted(entry.name for entry in os.scandir(folder) if _visible(entry.name))
     if found := [name for name in names if (folder / name).is_dir()]:
         loose = [(printable(name), "in no class's folder") for name in sorted(set(names) - set(found))]
@@ -60,12 +60,12 @@ def _class_folders(folder, found, classes):
     """The classes, file -> label, and what is left out: (path, reason)."""
     if len(splits := [name for name in found if name.lower() in SPLITS]) > 1:
         training = min(splits, key=lambda name: not name.lower().startswith("train"))
-        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are no classes: give {folder / training}")
+        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are not classes: give {folder / training}")
     if classes is None and len(found) < 2:
         raise ValueError(f"{folder} must hold two class folders at least. Received: {printable(found[0])}")
     if unknown := sorted(set(found) - set(classes or found)):
         raise ValueError(
-            f"{folder}: {len(unknown)} of {len(found)} folders are no class of the network: {', '.join(unknown[:3])}"
+            f"{folder}: {len(unknown)} of {len(found)} folders are not classes of the network: {', '.join(unknown[:3])}"
         )
     position, label_of, refused = {name: label for label, name in enumerate(classes or found)}, {}, []
     for name in found:
@@ -134,7 +134,7 @@ def _of_kit(truth, ids, names, classes):
     try:
         of_line = [position[wnids[each]] for each in ids]
     except KeyError as error:
-        raise ValueError(f"{truth}: {error.args[0]} is no class of meta.mat and of the network") from None
+        raise ValueError(f"{truth}: {error.args[0]} is not a class of meta.mat and of the network") from None
     numbers = {name: int(match[1]) for name in names if (match := VALIDATION.fullmatch(name))}
     return {name: of_line[number - 1] for name, number in numbers.items() if 0 < number <= len(of_line)}
 
@@ -185,9 +185,7 @@ def sift(index, side):
     """
     paths = [index.folder / name for name in index.files]
     read = photographs.in_order(lambda path: photographs.try_read(path, side)[1], paths, 8 * photographs.THREADS)
-    reasons = list(
-        tqdm(read, f"Reading {index.folder.name}", len(paths), mininterval=2, unit=" files", file=sys.stdout)
-    )
+    reasons = [*tqdm(read, f"Reading {index.folder.name}", len(paths), mininterval=2, unit=" files", file=sys.stdout)]
     good = np.array([reason is None for reason in reasons])
     bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
     if lost := set(index.labels) - set(index.labels[good]):

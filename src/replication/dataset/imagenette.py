@@ -98,7 +98,8 @@ def fetch():
     try:
         with concurrent.futures.ThreadPoolExecutor(photographs.THREADS) as pool:
             listed = tqdm(files(path), path.name, sum(COUNTS.values()), unit=" photographs", file=sys.stdout)
-            waiting = [(*named, pool.submit(_resized, content)) for *named, content in listed]
+            read, how = photographs.read, Image.Resampling.LANCZOS
+            waiting = [(*named, pool.submit(read, io.BytesIO(content), SIDE, how)) for *named, content in listed]
             found = sorted((*named, job.result()) for *named, job in waiting)
     except OSError as error:
         raise ValueError(f"{path} is damaged, remove it: {error}") from None
@@ -120,10 +121,6 @@ def fetch():
     elif digest(arrays) != ARRAYS_SHA256:
         raise ValueError(f"{path} is not Imagenette as docs/data.md names it: the sha256 of its pixels is another one")
     return arrays, path.name
-
-
-def _resized(content):
-    return np.asarray(photographs.upright(io.BytesIO(content)).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def digest(arrays):

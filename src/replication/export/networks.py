@@ -29,23 +29,14 @@ class Export(Section):
 
 
 class Subject(NamedTuple):
-    """A network to export.
+    """A network to export."""
 
-    Attributes:
-        data: "CIFAR-10" or "ImageNet", whose classes it tells apart.
-        network: Keras model, from what `preprocess_input` gives to probabilities.
-        architecture: keywords of `models.create` that build it.
-        calibration: preprocessed images, for the ranges of 8-bit activations.
-        test: preprocessed images that every file has to classify as the model does.
-        labels: of the test images.
-    """
-
-    data: str
-    network: keras.Model
-    architecture: dict
-    calibration: np.ndarray
-    test: np.ndarray
-    labels: np.ndarray
+    data: str  # "CIFAR-10" or "ImageNet", whose classes it tells apart
+    network: keras.Model  # from what `preprocess_input` gives to probabilities
+    architecture: dict  # keywords of `models.create` that build it
+    calibration: np.ndarray  # preprocessed images, for the ranges of 8-bit activations
+    test: np.ndarray  # preprocessed images that every file has to classify as the model does
+    labels: np.ndarray  # of the test images
 
 
 def of_cifar10(settings, data):
@@ -76,6 +67,8 @@ def of_imagenet(settings, imagenet):
         imagenet: `released.ImageNet`.
     """
     wanted = [RELEASES[each] for each in settings.networks if each in RELEASES]
+    if not wanted:
+        return [], {}
     networks, missing = released.networks(imagenet)
     try:
         calibration, _ = _photographs(settings.calibration, imagenet, clean=False)

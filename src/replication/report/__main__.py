@@ -26,17 +26,11 @@ def cards():
 
 
 def renew(text, name, content):
-    """Put what was made into a document, between its markers of that name.
-
-    Raises:
-        ValueError: a marker is missing.
-    """
+    """Put what was made into a document, between its markers of that name; a ValueError if one is missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, found, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not (found and found_end):
+    if not (begin in text and end in text):
         raise ValueError(f"{begin} and {end} have to enclose what is renewed")
-    return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
+    return f"{text.partition(begin)[0]}{begin}\n\n{content.strip()}\n\n{end}{text.partition(end)[2]}"
 
 
 def readme(found, draft=False):
@@ -47,7 +41,7 @@ def readme(found, draft=False):
 
 def main():
     parser = argparse.ArgumentParser("python -m replication.report", description=__doc__)
-    parser.add_argument("--draft", action="store_true", help="mark sentences that lost their ground, and render on")
+    parser.add_argument("--draft", action="store_true", help="mark unsupported sentences, and render anyway")
     draft, found = parser.parse_args().draft, page.gather()
     text = readme(found, draft)
     page.write(found, page.draw(found), draft=draft)

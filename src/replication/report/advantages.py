@@ -12,17 +12,11 @@ from squeezenet import costs
 
 
 class Advantages(NamedTuple):
-    """What has been measured.
+    """What has been measured."""
 
-    Attributes:
-        communication: one row for each network, dtype and repeat: bytes of an update.
-        updates: one row for each network, form and way to its next version: bytes.
-        arenas: one row for each network, image size and bits: LiteRT's bytes of activations beside liveness'.
-    """
-
-    communication: pd.DataFrame
-    updates: pd.DataFrame
-    arenas: pd.DataFrame
+    communication: pd.DataFrame  # a row for each network, dtype and repeat: bytes of an update
+    updates: pd.DataFrame  # for each network, form and way to its next version: bytes
+    arenas: pd.DataFrame  # for each network, image size and bits: LiteRT's bytes of activations beside liveness'
 
 
 def read():
@@ -88,29 +82,17 @@ def less_to_send(claim, measured):
 
 
 def memory(files):
-    """Bytes of inference at batch 1 of every network, for ImageNet's images.
+    """Bytes of inference at batch 1 of every network for ImageNet: weights, activations (with the image), and both.
 
-    Args:
-        files: network -> bytes of its compressed file for ImageNet.
-
-    Returns:
-        A frame with network, macs, weights and activations (at 32 bits, with the image), and the bytes in all: at 32
-        bits, at 8 bits, and with the weights in their compressed file and 32-bit activations.
+    Both at 32 bits, at 8 bits, and with the weights in their compressed file: `files`, network -> bytes.
     """
     rows = []
     for name in params.read("variants", dict[str, dict]):
         network = network_of(name)
-        parameters = network.count_params()
         live = max(each.activations for each in costs.live_activations(network, keep_input=True))
-        rows.append(
-            {
-                "network": name,
-                "macs": costs.macs(network),
-                "weights": 4 * parameters,
-                "activations": 4 * live,
-                "bits_32": 4 * (parameters + live),
-                "bits_8": parameters + live,
-                "compressed": files.get(name, np.nan) + 4 * live,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((name, costs.macs(network), 4 * network.count_params(), 4 * live, files.get(name, np.nan)))
+    table = pd.DataFrame(rows, columns=["network", "macs", "weights", "activations", "file"])
+    table["bits_32"] = table.weights + table.activations
+    table["bits_8"] = table.bits_32 // 4
+    table["compressed"] = table.pop("file") + table.activations
+    return table

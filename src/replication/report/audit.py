@@ -1,4 +1,4 @@
-"""Every number that the paper prints about architecture, size and compression, held against ours.
+"""Every number that the paper prints about architecture, size and compression, compared with ours.
 
 The released network is the standard, and the described one where none was released. A number is contradicted only if it
 fails in every fair reading. What the networks were built from proves nothing if it agrees and is left to the tests.
@@ -119,7 +119,7 @@ def counts(audited):
 
 
 def table1(audited):
-    """Table 1 as the paper prints it; ours stands behind a number that is contradicted."""
+    """Table 1 as the paper prints it; our value follows a number that is contradicted."""
     table = paper.table("table1").set_index("layer").rename(columns=lambda name: name.partition(" (")[0])
     for row in audited[audited.verdict.isin(FAULTS) & (audited["where"] == "Table 1")].itertuples():
         _, layer, column = row.key.split("/")

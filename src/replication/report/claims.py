@@ -1,6 +1,6 @@
 """The paper's claims, each as differences that must all be large enough: effect, interval, test and verdict.
 
-A claim with several differences (a rise has steps, a plateau has networks behind its knee) is judged by its weakest
+A claim with several differences (a rise has steps, a plateau has networks beyond its knee) is judged by its weakest
 one, and one that is significantly reversed refutes it: the largest p counts in the first case, and the smallest, times
 their number, in the second. `statistics` says what an interval counts.
 """
@@ -32,28 +32,23 @@ COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails",
 
 
 class Difference(NamedTuple):
-    """One of a claim's differences, `upper` minus `lower`.
-
-    Attributes:
-        tested: name -> weight of the sum that must be above -margin: the difference, and for a plateau a share of the
-            rise from a base to `upper`, as our estimate of the rise has an error too.
-        margin: in points.
-    """
+    """One of a claim's differences, `upper` minus `lower`."""
 
     upper: str
     lower: str
+    # name -> weight of the sum that must be above -margin: the difference, and for a plateau a share of the rise from
+    # a base to `upper`, as our estimate of the rise has an error too
     tested: dict
-    margin: float
+    margin: float  # in points
 
 
 def differences_of(claim):
     """The differences that make up a row of data/paper/claims.csv with a statistical test."""
     first, second = claim.first.split(), claim.second.split()
     pairs = [(b, a) for a, b in pairwise(first)] if claim.test == "trend" else product(first, second)
-    share, margin = 0, float(claim.margin.strip("%") or 0)
+    margin, share, rise = float(claim.margin.strip("%") or 0), 0, {}
     if claim.base:
-        share, margin = margin / 100, 0
-    rise = {claim.base: -share} if claim.base else {}
+        margin, share, rise = 0, margin / 100, {claim.base: -margin / 100}
     return [Difference(upper, lower, {upper: 1 + share, lower: -1, **rise}, margin) for upper, lower in pairs]
 
 
@@ -188,10 +183,13 @@ def calibrate(claims, numbers):
     for claim in claims[claims.test.isin(STATISTICAL)].itertuples():
         for (measure, _), table in tables:
             number, differences = table.set_index("network").printed, differences_of(claim)
+            source = table.set_index("network").source
             slack = [_sum(each.tested, number) + each.margin for each in differences]
             if (claim.id, measure) not in rows and not np.isnan(slack).any():
                 weakest = differences[np.argmin(slack)]
                 words = f"{_sum({weakest.upper: 1, weakest.lower: -1}, number):+.1f} {measure}"
+                pair = [name.partition("/none")[0] for name in (weakest.upper, weakest.lower)]
+                words += " (drawn)" * bool((source[pair] == "drawn").any())
                 rows[claim.id, measure] = (claim.id, words, min(slack) > 0, weakest.lower)
     found = pd.DataFrame(rows.values(), columns=["id", "words", "says", "lower"])
     return found.groupby("id", sort=False).agg({"words": ", ".join, "says": "first", "lower": "first"}).reset_index()

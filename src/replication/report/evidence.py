@@ -39,4 +39,5 @@ def files(run, trained):
 
 def own(folder=paths.TRAIN):
     """What stage `train` left here, whatever subset of the networks it is: a row for each metrics.json."""
-    return pd.DataFrame([records.read(path, "train it again") for path in sorted(folder.rglob("metrics.json"))])
+    whole = [path for path in sorted(folder.glob("*/metrics.json")) if path.parent.suffix != ".tmp"]
+    return pd.DataFrame([records.read(path, "train it again") for path in whole])

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from keras import layers
 
-from replication import params
 from replication.report import paper
+from replication.train.recipe import variant_of
 from squeezenet import arguments, costs, models
 
 SIDE = 227  # pixels, of the authors' train_val.prototxt
@@ -43,8 +43,7 @@ class Reading(NamedTuple):
 @cache
 def network_of(variant, **options):
     """A variant of params.yaml for ImageNet's images and classes; `options` are further keywords of `SqueezeNet`."""
-    options |= params.read("variants", dict[str, dict])[variant]
-    options.pop("learning_rate", None)  # of its training
+    options |= variant_of(variant)[0]
     return models.create(input_shape=(SIDE, SIDE, 3), nb_classes=arguments.IMAGENET_CLASSES, **options)
 
 
@@ -101,7 +100,7 @@ def table1(printed, network, decoded):
 
 
 class Ours:
-    """What the paper's numbers are held against.
+    """What the paper's numbers are compared with.
 
     Args:
         numbers: of `paper.numbers`.
@@ -191,8 +190,11 @@ class Ours:
             how = LOSSY
         smallest = sorted(UNITS.items(), key=lambda item: item[1])
         readings = [Reading(count / unit, how, words) for words, unit in smallest]
-        sizes = (f"{file['bytes']:,} bytes" for file in (self.made, self.fits))
-        return readings, "by the paper's method {}; by our quantiser {}".format(*sizes)
+        bits, biases, codebooks = int(name.rpartition("/")[2]), self.decoded["biases"], len(self.decoded["layers"])
+        plain = self.decoded["stored"] * (bits + 4) / 8 + 4 * biases + 4 * 2**bits * codebooks
+        sizes = plain, self.made["bytes"], self.fits["bytes"]
+        how = "{:,.0f} bytes without Huffman coding; {:,} bytes by the paper's method; {:,} bytes by our quantiser"
+        return readings, how.format(*sizes)
 
 
 def _gflops(network):

@@ -35,25 +35,15 @@ LOST = "**[DRAFT: {}]** "  # in front of a sentence that has lost its ground
 
 
 class Found(NamedTuple):
-    """All that the report tells.
+    """All that the report tells."""
 
-    Attributes:
-        runs: name -> frame of trainings, and of files made from them.
-        numbers: of `paper.numbers`.
-        audited: of `audit.audit`.
-        tested: of `claims.assess`.
-        section1: `advantages.Advantages`.
-        rows: name -> the row of a stage in data/evidence.
-        own: what the user's own run left, of `evidence.own`.
-    """
-
-    runs: dict
-    numbers: pd.DataFrame
-    audited: pd.DataFrame
-    tested: pd.DataFrame
+    runs: dict  # name -> frame of trainings, and of files made from them
+    numbers: pd.DataFrame  # of `paper.numbers`
+    audited: pd.DataFrame  # of `audit.audit`
+    tested: pd.DataFrame  # of `claims.assess`
     section1: advantages.Advantages
-    rows: dict
-    own: pd.DataFrame
+    rows: dict  # name -> the row of a stage in data/evidence
+    own: pd.DataFrame  # what the user's own run left, of `evidence.own`
 
     def trained(self, run):
         """The networks of a run, without the files made from them."""
@@ -116,7 +106,7 @@ def memory(found):
 
 def checked(holds, what):
     """In front of a sentence: it tells something that the evidence has to bear out."""
-    return "" if holds else LOST.format(f"it is no longer so that {what}")
+    return "" if holds else LOST.format(f"it is no longer true that {what}")
 
 
 def pinned(verdicts):
@@ -129,11 +119,7 @@ def pinned(verdicts):
 
 
 def refuse(text):
-    """Stop at sentences that have lost their ground.
-
-    Raises:
-        ValueError: it names these sentences.
-    """
+    """Stop, by a ValueError that names them, at sentences that have lost their ground."""
     mark = re.escape(LOST).replace(r"\{\}", "(.+?)")
     lost = re.findall(rf"{mark}(?=(.+?(?:\.(?=\s)|$)))", text, re.MULTILINE)
     if lost:
@@ -167,7 +153,7 @@ def context(found):
         "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])[0],
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
-        "unfit": len(found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'")),
+        "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
         "photographs": pd.concat([found.trained("photographs"), recorded("photographs_rates")]),
@@ -175,6 +161,7 @@ def context(found):
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
         "fits": tables.fits,
+        "lengths": effects_by_length(found).pivot(index="epochs", columns="bypass", values="effect").round(1),
         "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
         "runs": {name: found.trained(name) for name in found.runs},
@@ -214,20 +201,12 @@ def shown_tables(found):
         "updates": tables.updates(found.section1.updates),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
         "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
-        "counts": pd.DataFrame(filter(all, audit.counts(found.audited).items()), columns=["verdict", "numbers"]),
-        "own": tables.own(found.own, {name: found.trained(name) for name in found.runs}),
+        "own": tables.own(found.own, found.runs),
     }
 
 
 def render(found, template="report.md.j2", draft=False):
-    """The report, or another template, as Markdown.
-
-    Args:
-        draft: whether sentences that have lost their ground are marked, and not refused.
-
-    Raises:
-        ValueError: a sentence concludes what the evidence no longer says, and this is no draft.
-    """
+    """The report, or another template, as Markdown; what `refuse` would stop at is marked in a `draft`."""
     text = TEMPLATES.get_template(template).render(context(found))
     if not draft:
         refuse(text)
@@ -235,12 +214,7 @@ def render(found, template="report.md.j2", draft=False):
 
 
 def html(text, pictures):
-    """The report as one page.
-
-    Args:
-        text: of `render`.
-        pictures: name -> bytes of the SVG that stands in the text as figures/NAME.svg.
-    """
+    """The report, as of `render`, as one page, with the bytes of each SVG in place of figures/NAME.svg."""
     title, _, rest = text.partition("\n")
     converter = markdown.Markdown(extensions=["tables", "toc"], extension_configs={"toc": {"toc_depth": "2-2"}})
     body = converter.convert(f"{title}\n\n[TOC]\n{rest}")
@@ -281,14 +255,7 @@ def metrics(found):
 
 
 def write(found, drawn, folder=paths.REPORTS, draft=False):
-    """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, after all could be made.
-
-    Args:
-        drawn: figures by name, as `draw` makes them.
-
-    Raises:
-        ValueError: as of `render`.
-    """
+    """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, once all of them could be made."""
     text, own = render(found, draft=draft), render(found, "your_run.md.j2")
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}

@@ -24,21 +24,14 @@ NEVER_ZERO = 1e-12  # variance of a difference that neither seeds nor images var
 
 
 class Estimate(NamedTuple):
-    """A weighted sum of accuracies in points.
+    """A weighted sum of accuracies in points."""
 
-    Attributes:
-        value: of the mean over seeds.
-        by_seeds, by_images: the two parts of its variance.
-        df_seeds, df_images: their degrees of freedom.
-        seeds: how many of each network.
-    """
-
-    value: float
-    by_seeds: float
+    value: float  # of the mean over seeds
+    by_seeds: float  # the two parts of its variance
     by_images: float
-    df_seeds: float
+    df_seeds: float  # their degrees of freedom
     df_images: float
-    seeds: int
+    seeds: int  # how many of each network
 
     def distribution(self):
         variance, df = _sum(self.by_seeds, self.by_images, self.df_seeds, self.df_images)
@@ -133,12 +126,7 @@ def difference(upper, lower, trained):
 
 
 def lengths(runs, bypasses):
-    """What each bypass gains over `squeezenet` at each training length: a frame of numbers.
-
-    Args:
-        runs: trainings of one recipe.
-        bypasses: names of networks.
-    """
+    """What each bypass gains over `squeezenet` in each of the runs, which are of one recipe: a frame of numbers."""
     rows = []
     for trained in runs:
         for bypass in bypasses:

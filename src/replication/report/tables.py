@@ -17,7 +17,7 @@ CONTROLS = {  # a method of Table 2 -> what the same network is without it, afte
 def markdown(frame):
     """A frame of texts as a Markdown table; columns of numbers are aligned right."""
     texts = frame.astype(object).where(frame.notna(), NONE).astype(str)
-    number = r"[-+<>=~]*[\d.,]+[%x]?(?: [\[(].*[\])])?(?: points| kB| MB)?|[-\s]*"
+    number = r"[-+]?[\d.,]+x?(?: [\[(].*[\])])?|[-\s]*"
     right = [name != texts.columns[0] and texts[name].str.fullmatch(number).all() for name in texts]
     align = ["right" if numbers else "left" for numbers in right]
     return texts.to_markdown(index=False, disable_numparse=True, colalign=align)
@@ -99,15 +99,10 @@ def updates(rows):
 
 
 def own(trained, runs):
-    """A user's own trainings beside the longest run in git that has the network.
-
-    Args:
-        trained: of `evidence.own`.
-        runs: name -> trainings of a recorded run.
-    """
+    """A user's trainings, of `evidence.own`, each beside the longest recorded run that has its network."""
     rows = []
     for row in trained.itertuples():
-        same = [run[(run.variant == row.variant) & (run.dataset == row.dataset)] for run in runs.values()]
+        same = [run[(run.name == row.variant) & (run.dataset == row.dataset)] for run in runs.values()]
         longest = max((run for run in same if len(run)), key=lambda run: run.epochs.max(), default=None)
         beside = NONE if longest is None else f"{100 * longest.accuracy.mean():.1f} ({longest.epochs.iloc[0]} epochs)"
         bounds = 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high

@@ -8,13 +8,14 @@ import keras
 import threadpoolctl
 
 
-def set_up(threads, seed, together=False):
+def set_up(threads, seed, dtype="float32", together=False):
     """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
 
-    With `together`, on JAX, all devices train together. Those of other processes join if Keras' environment variables
-    KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
+    `dtype` is Keras' policy. With `together`, on JAX, all devices train together. Those of other processes join if
+    Keras' environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
     """
     keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
+    keras.config.set_dtype_policy(dtype)
     if keras.backend.backend() == "jax":
         import jax
 

@@ -41,7 +41,9 @@ def fit(model, training, validation, recipe, title):
         and validation, learning rate, seconds.
     """
     if hasattr(model, "history"):  # as Keras' `fit` leaves, which stays when the model is compiled anew
-        raise ValueError(f"{title}: this model has begun to train. Run all cells anew: what was interrupted resumes")
+        raise ValueError(
+            f"{title}: this model has already been trained. Rerun all cells; an interrupted training resumes"
+        )
     folder = paths.INTERRUPTED / f"{title.replace(' ', '-')}-{_fingerprint(model, training, validation, recipe)}"
     updates, rows = recipes.updates_of(training, recipe), []
     if (folder / "state.keras").exists():
@@ -49,12 +51,12 @@ def fit(model, training, validation, recipe, title):
             model.load_weights(folder / "state.keras")  # and the optimiser's state
             rows = pd.read_csv(folder / "history.csv").to_dict("records")
         except Exception as error:  # of many kinds: a file of zip, of HDF5 or of text is damaged
-            raise ValueError(f"{folder} is damaged: remove it, and the training begins anew ({error})") from None
+            raise ValueError(f"{folder} is damaged: remove it to train from the start ({error})") from None
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: resuming after epoch {start}", flush=True)
     elif others := [str(each) for each in folder.parent.glob(f"{folder.name[:-12]}*") if each != folder]:
-        print(f"{title}: not resumed, as of other code, data or settings: {', '.join(others)}", flush=True)
+        print(f"{title}: not resumed, because code, data or settings differ: {', '.join(others)}", flush=True)
     alone_on_accelerator = records.accelerator() and keras.distribution.distribution() is None
     fits = keras.backend.backend() == "jax" and isinstance(training.images, np.ndarray)
     learner = Resident(model, training.images, recipe.batch_size) if alone_on_accelerator and fits else model
@@ -103,8 +105,7 @@ def measure(model, training, validation, test):
         What metrics.json has: accuracy (with its 95% Wilson interval) and loss on the test images, both on the
         training images, counts of images, parameters and MACs. And the test images' probabilities (n, classes).
     """
-    tested, trained = evaluate(model, test), evaluate(model, training)
-    probabilities = tested.pop("probabilities")
+    (tested, probabilities), (trained, _) = evaluate(model, test), evaluate(model, training)
     metrics = {
         "train_images": len(training.labels),
         "validation_images": len(validation.labels),
@@ -156,7 +157,7 @@ def run_epoch(learner, training, validation, recipe, epoch, *callbacks):
     for i, generator in enumerate(v for v in model.variables if v.name == "seed_generator_state"):
         generator.assign(np.array([recipe.seed + i, epoch], dtype=generator.dtype))
     order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.labels))
-    order = order[: recipes.updates_of(training, recipe) * recipes.update_size(recipe)]
+    order = order[: recipes.updates_of(training, recipe) * recipe.batch_size * recipe.accumulate]
     number, processes = devices.process()
     if processes > 1:  # each feeds its part of every batch
         order = order.reshape(-1, processes, recipe.batch_size // processes)[:, number].ravel()
@@ -202,12 +203,9 @@ def feed(model, images, labels=None, batch_size=None):
 
 
 def evaluate(model, split):
-    """Accuracy with its 95% Wilson interval, loss, and the probabilities (n, classes), of a model on a split."""
+    """Accuracy with its 95% Wilson interval and loss of a model on a split; and the probabilities (n, classes)."""
     with devices.alone(model) as copy:
         probabilities = copy.predict(**feed(model, split.images), verbose=0).astype("float32")
     likelihood = probabilities[np.arange(len(split.labels)), split.labels]
-    return {
-        **measures.accuracy(probabilities.argmax(1) == split.labels),
-        "loss": float(-np.log(np.maximum(likelihood, 1e-7)).mean()),
-        "probabilities": probabilities,
-    }
+    loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
+    return measures.accuracy(probabilities.argmax(1) == split.labels) | {"loss": loss}, probabilities

@@ -19,7 +19,7 @@ from squeezenet.initial import initialise
 class Train(Section):
     """The section train of params.yaml, or the recipe that a run freezes."""
 
-    seed: NonNegativeInt
+    seed: int = Field(ge=0, lt=2**31)
     epochs: PositiveInt
     batch_size: PositiveInt
     accumulate: PositiveInt
@@ -66,8 +66,7 @@ class CaffeSGD(keras.optimizers.SGD):
         return gradient
 
     def update_step(self, gradient, variable, learning_rate):
-        decay = ops.cast(self.l2, variable.dtype)
-        super().update_step(gradient + decay * variable, variable, learning_rate)
+        super().update_step(gradient + self.l2 * variable, variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "l2": self.l2, "centralise": self.centralise}
@@ -183,11 +182,6 @@ def compile_with(model, optimiser):
     optimiser.build(model.trainable_variables)
 
 
-def update_size(recipe):
-    """Images to an update of the weights."""
-    return recipe.batch_size * recipe.accumulate
-
-
 def updates_of(split, recipe):
     """Updates in an epoch. The last one may have fewer images, unless an update takes several batches or devices.
 
@@ -199,9 +193,9 @@ def updates_of(split, recipe):
         raise ValueError(f"batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
     if recipe.accumulate == 1 and distribution is None:
         return -(-len(split.labels) // recipe.batch_size)
-    if len(split.labels) < update_size(recipe):
+    if len(split.labels) < (size := recipe.batch_size * recipe.accumulate):
         raise ValueError(
             f"batch_size x accumulate must be at most the {len(split.labels)} training images. "
             f"Received: {recipe.batch_size} x {recipe.accumulate}"
         )
-    return len(split.labels) // update_size(recipe)
+    return len(split.labels) // size

@@ -6,11 +6,11 @@ parameters, the history, the test images that the network classified correctly (
 """
 
 import json
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import keras
 import pandas as pd
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from replication import paths, records
 from replication.dataset.splits import Dataset
@@ -19,7 +19,7 @@ from replication.params import Section, read, validate
 from replication.train.recipe import Train, variant_of
 
 LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
-OTHER = "{} is not of runs.{} as params.yaml has it: restore the run, or give it a new name"
+OTHER = "{} does not match runs.{} in params.yaml: restore the run, or give it a new name"
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
@@ -29,7 +29,7 @@ class Run(Section):
     dataset: dict
     recipe: dict
     epochs: PositiveInt
-    seeds: list[NonNegativeInt] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1)
     networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(min_length=1)  # variant -> its rate, or several
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
@@ -60,8 +60,8 @@ class Training(NamedTuple):
 
     @property
     def path(self):
-        """Of the row in git; None on the laptop."""
-        return None if self.run == LAPTOP else paths.EVIDENCE / self.run / f"{self.name}.json"
+        """Of a recorded training's row in git."""
+        return paths.EVIDENCE / self.run / f"{self.name}.json"
 
     def load(self):
         """Load the network; a FileNotFoundError names the command that trains it."""
@@ -105,7 +105,7 @@ def trainings(name):
         raise ValueError(f"params.yaml: runs has no {name!r}. It has {', '.join(runs)}; {LAPTOP!r} is section train")
     run, found = runs[name], []
     if wrong := {"epochs", "learning_rate", "seed"} & {*run.recipe}:
-        raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: its place is beside the recipe")
+        raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: it belongs beside the recipe, not in it")
     data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
     networks = [(variant, rates, variant_of(variant)[0]) for variant, rates in run.networks.items()]
     for seed in run.seeds:
@@ -127,18 +127,20 @@ def training(run, variant, seed=0, learning_rate=0.0):
         seed, learning_rate: of a recorded run's; the rate only where the run tries several of this network.
 
     Raises:
-        ValueError: the run has no such training, or the laptop's is asked for by seed or rate.
+        ValueError: the run has no such training or another backend, or the laptop's is asked for by seed or rate.
     """
     if run == LAPTOP:
         if seed or learning_rate:
             raise ValueError("params.yaml: the laptop's seed and learning_rate are train.seed and train.learning_rate")
         options, recipe = variant_of(variant)
-        return Training(run, variant, options, recipe, read("dataset", Dataset))
+        return Training(run, variant, options, recipe, read("dataset", Dataset), name=f"{variant}-{recipe.seed}")
     found = [each for each in trainings(run) if (each.variant, each.recipe.seed) == (variant, seed)]
     found = [each for each in found if learning_rate in (0, each.recipe.learning_rate)]
     if len(found) != 1:
         count, rate = "several trainings" if found else "no training", learning_rate or "any"
         raise ValueError(f"params.yaml: runs.{run} has {count} of {variant!r}, seed {seed} and rate {rate}")
+    if found[0].backend != keras.backend.backend():
+        raise ValueError(f"run {run} is trained on {found[0].backend}: set KERAS_BACKEND={found[0].backend}")
     found[0].row()  # a damaged one, or another training's, is an error before hours of training
     return found[0]
 

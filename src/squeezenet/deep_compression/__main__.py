@@ -31,9 +31,9 @@ def parse(arguments):
     parser.add_argument("-o", dest="output", type=Path, help="the file to write, of the other kind")
     parser.add_argument("--inspect", action="store_true", help="show the bytes of a .sqnt file by section and tensor")
     of = parser.add_argument_group("compression", "without any of these nothing is lost")
-    of.add_argument("--quality", type=float, help="drop weights below so many standard deviations of their layer")
+    of.add_argument("--quality", type=float, help="prune weights below this many standard deviations of their layer")
     of.add_argument("--bits", type=int, help="let the weights of a layer share 2^BITS - 1 values")
-    of.add_argument("--bytes", type=int, help="of the file at most; more are saved by rounding as finely as fits")
+    of.add_argument("--bytes", type=int, help="largest size of the file; weights are rounded as finely as fits")
     of.add_argument("--huffman", action="store_true", help="code by Huffman, as the paper does")
     given = parser.parse_args(arguments)
     kind, lossy = given.file.suffix, (given.quality, given.bits, given.bytes, given.huffman or None)
@@ -48,7 +48,7 @@ def parse(arguments):
     elif kind == ".sqnt" and compressing:
         parser.error("--quality, --bits, --bytes and --huffman are for a .keras file")
     elif not given.output.parent.is_dir():
-        parser.error(f"{given.output.parent} is no folder")
+        parser.error(f"{given.output.parent} is not a folder")
     return given
 
 

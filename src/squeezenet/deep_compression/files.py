@@ -16,8 +16,7 @@ from squeezenet import models
 from squeezenet.deep_compression.pruning import is_kernel, prune_network
 from squeezenet.deep_compression.quantisation import fit
 from squeezenet.deep_compression.sharing import share_network
-from squeezenet.weights import check_content, set_tensors, sqnt, tensors
-from squeezenet.weights.network import settings_of
+from squeezenet.weights import check_content, set_tensors, settings_of, sqnt, tensors
 
 
 class Compressed(NamedTuple):
@@ -37,7 +36,7 @@ class Compressed(NamedTuple):
 def compress(model, path, *, quality=None, bits=None, budget=None, coder="range", architecture=None, images=None):
     """Prune a model, share its weights and write it into a file; `load` gives it back. No training in between.
 
-    The model itself stays as it is. Pruning without retraining can cost most of the accuracy, so that it warns where
+    The model itself stays as it is. Pruning without retraining can cost most of the accuracy, so it warns where
     nothing is measured. To retrain within the zeros and the shared values, do these steps one by one:
     `prune_network`, `share_network`, `save`.
 
@@ -45,7 +44,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
         model: any Keras model of convolutions and dense layers. Weights of one dimension (biases, the statistics of
             a batch normalisation) are stored as they are.
         path: of the file, by convention .sqnt.
-        quality: drop the weights below so many standard deviations of their layer.
+        quality: prune weights below this many standard deviations of their layer.
         bits: share each layer's weights among 2^bits - 1 values; a number, or one by what a layer's name begins with.
         budget: the most bytes that the file may have. Where the rest leaves more, the weights that pruning left are
             rounded by `fit` in place of being shared.
@@ -63,7 +62,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
         FileNotFoundError: the folder of `path` is not there.
     """
     if not Path(path).parent.is_dir():
-        raise FileNotFoundError(f"{Path(path).parent} is no folder")
+        raise FileNotFoundError(f"{Path(path).parent} is not a folder")
     before = tensors(model)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
@@ -145,7 +144,7 @@ def _build(architecture):
         config = copy.deepcopy(architecture["keras"])  # Keras empties it
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not isinstance(model, keras.Model):
-            raise ValueError(f"{type(model).__name__} is no model")
+            raise ValueError(f"{type(model).__name__} is not a Keras model")
         return model
     if not {"weights", "input_tensor"}.isdisjoint(architecture):
         raise ValueError("weights or inputs from elsewhere")

@@ -15,7 +15,7 @@ MOST_STEPS = 10_000  # of k-means, which stops at its fixed point
 def kmeans(values, clusters):
     """k-means in one dimension, from centroids evenly spaced between the extremes (Han et al. 2015a, Section 3.2).
 
-    Clusters of sorted values are intervals, so that a step of Lloyd's algorithm is a binary search for their
+    Clusters of sorted values are intervals, so a step of Lloyd's algorithm is a binary search for their
     ends and a difference of prefix sums: its time hardly depends on how many values there are.
 
     Args:

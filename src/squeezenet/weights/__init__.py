@@ -65,7 +65,7 @@ def read(weights, version=None, variant=None, describe=dict):
         tensors, architecture = _module(READERS[path.suffix]).read(path, version)
         if "keras" in architecture:
             layers = architecture["keras"]["config"]["layers"]
-            if "layers" in (last := layers[-1]["config"]):  # a network behind what prepares its images
+            if "layers" in (last := layers[-1]["config"]):  # a network after the layers that prepare its images
                 layers, of_last = last["layers"], f"{last['name']}/"
                 tensors = {k.removeprefix(of_last): tensor for k, tensor in tensors.items() if k.startswith(of_last)}
             settings = settings_of(layers)

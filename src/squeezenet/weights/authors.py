@@ -10,7 +10,7 @@ each layer:
     ceil(n / 2) x uint8  gaps of 4 bits, low nibble first
 
 A gap is the number of zeros before an entry, in the kernel flattened as (out, in, height, width). An
-entry of code 0 behind gap 15 is a filler. There is no Huffman coding. The layers' names and shapes are
+entry of code 0 after gap 15 is a filler. There is no Huffman coding. The layers' names and shapes are
 not in the file. It is the only one of its kind, and known by its sha256: no other is read.
 """
 

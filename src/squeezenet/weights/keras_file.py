@@ -1,4 +1,4 @@
-"""Models that Keras saved: bare, or with a network as the last layer behind what prepares its images.
+"""Models that Keras saved: bare, or with a network as the last layer, after those that prepare its images.
 
 A .keras file is a zip of config.json, how the model is built, and model.weights.h5, where the weights of a layer are
 numbered datasets in a group that has the layer's name. Nothing of the file is built or run.

@@ -7,7 +7,7 @@ zeros become gaps, repeated values become codes of a codebook. It loses nothing 
     uint8        version, 1
     uint8        entropy coder: 0 range coder, 1 Huffman
     uint16       0
-    uint32       CRC-32 of everything behind it
+    uint32       CRC-32 of everything after it
     7 x uint32   bytes of each section, which follow without padding:
 
     header       deflated JSON: how the network is built (see `deep_compression.load`), and a `Tensor` for each tensor
@@ -171,13 +171,8 @@ def byte_table(data):
 
 
 def describe(data):
-    """Per tensor of a file that `encode` made: what its header says, and bytes with codes of whole bits, gaps of 4."""
-    rows = []
-    for t in _header(_sections(data)).tensors:
-        width = math.ceil(math.log2(max(t.entries, 2))) if t.entries else 8 * np.dtype(t.form).itemsize
-        fixed_length = math.ceil((t.stored * width + t.gaps * 4) / 8) + t.codebook_bytes
-        rows.append(t.model_dump() | {"fixed_length": fixed_length})
-    return rows
+    """What the header of a file that `encode` made says of each tensor."""
+    return [tensor.model_dump() for tensor in _header(_sections(data)).tensors]
 
 
 def _header(sections):
@@ -200,7 +195,9 @@ def _decode(data):
     coder = coders.READERS[CODERS[data[5]]]
     claimed, most = sum(max(t.size, t.stored, t.gaps) for t in header.tensors), MOST_EXPANSION * len(data) + ROOM
     if claimed > most:
-        raise ValueError(f"{claimed:,} weights are more than the {most:,} that {len(data):,} bytes may hold: keep more")
+        raise ValueError(
+            f"{claimed:,} weights are more than the {most:,} that {len(data):,} bytes may hold: prune less"
+        )
     tables = _inflate(sections["tables"], sum((FILLER + 1) * (t.gaps > 0) + t.entries for t in header.tensors))
     codebooks = _inflate(sections["codebooks"], sum(t.codebook_bytes for t in header.tensors))
     tables, codebooks, weights, biases = map(io.BytesIO, (tables, codebooks, sections["weights"], sections["biases"]))

@@ -57,7 +57,7 @@ def state_dict(path):
     """Name -> array, a view of its storage, of a file that `torch.save` wrote."""
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            "it is no zip file. PyTorch before 1.6 wrote another format, not read here: load and save it with a newer"
+            "it is not a zip file. PyTorch before 1.6 wrote another format, not read here: resave it with a newer one"
         )
     files = members(path)
     roots = [name.removesuffix("data.pkl") for name in files if name.endswith("/data.pkl")]
