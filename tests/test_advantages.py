@@ -37,7 +37,6 @@ def test_liveness_of_a_bypass_worked_out_by_hand():
     assert costs.live_activations(two)[-1].activations == live["d"] + 8 * pixels
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="LiteRT comes with TensorFlow")
 @pytest.mark.parametrize(("bypass", "bits"), [(False, 32), ("complex", 8)])
 def test_liveness_is_what_litert_keeps(bypass, bits):
     """It keeps the image too, and starts each tensor at a multiple of 64 bytes; its planner leaves few gaps."""

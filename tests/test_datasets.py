@@ -38,6 +38,7 @@ def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
     assert [len(split.labels) for split in (training, validation, test)] == [200, 100, 300]
     numbers = [set(split.images[:, 0, 0, 0].tolist()) for split in (training, validation)]
     assert numbers[0] | numbers[1] == set(range(300)) and not numbers[0] & numbers[1]
+    assert data.name == "imagenette" or numbers[1] == set(range(200, 300))  # CIFAR-10's last
     few = splits.load("validation", data.model_copy(update={"limit": 50}), two)
     assert np.bincount(few.labels).tolist() == [5] * 10
 

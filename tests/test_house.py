@@ -110,15 +110,11 @@ def test_imports_go_down():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_what_its_result_depends_on(stage):
+def test_a_stage_depends_on_what_its_result_depends_on_and_on_no_other_code(stage):
     decides = {path for path in closure(stage) - NO_RESULT if path.name != "__init__.py"}
     missing = {path for path in decides if not any(covers(dep, path) for dep in DEPS[stage])}
     assert missing == set() and paths.DATA / f"code/{stage}.py" in DEPS[stage]
     assert stage in NOTEBOOKS and (SRC / "replication" / stage).is_dir()  # one name in all places
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_no_code_that_it_does_not_import(stage):
     code = [dep for dep in DEPS[stage] if SRC in dep.parents]
     assert [dep for dep in code if not any(covers(dep, path) for path in closure(stage))] == []
 
@@ -153,6 +149,7 @@ def test_a_stage_depends_on_the_parameters_that_it_reads(stage):
     if not re.search(r"variant_of|runs\.training\(", code):
         read -= {"variants", "train"} - params_read(code)
     assert read <= {name.split(".")[0] for name in entry(stage)["params"]}
+    assert {f"{name}.variants.${{key}}" for name in read & {"compress", "advantages"}} <= set(entry(stage)["params"])
     keys = {name for name in entry(stage)["params"] if name.startswith("dataset.")}
     assert keys in (set(), {f"dataset.{key}" for key in splits.Dataset.model_fields if key != "source"})
 

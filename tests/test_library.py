@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -196,3 +197,12 @@ def test_on_another_backend(backend, tmp_path):
         f"import os; os.chdir({str(tmp_path)!r})" + BACKENDS.format(backend=backend), KERAS_BACKEND=backend
     )
     assert printed.split()[-1:] == ["done"], error
+
+
+@pytest.mark.slow
+def test_trainings_on_jax(tmp_path):
+    """The tests of test_training.py that are marked so, in a process of its own, as a backend is chosen once."""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-m", "jax", "tests/test_training.py"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
+    assert result.returncode == 0 and re.search(r"= \d+ passed, \d+ deselected in ", result.stdout), result.stdout

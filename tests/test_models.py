@@ -72,7 +72,15 @@ def test_geometry():
     own, other = ("conv1", "maxpool1", "maxpool4", "maxpool8"), ("conv1", "maxpool1", "maxpool3", "maxpool5")
     assert sizes(SqueezeNet((227, 227, 3)), *own) == sizes(SqueezeNet_11((224, 224, 3)), *other) == [111, 55, 27, 13]
     assert sizes(SqueezeNet((32, 32, 3)), *own) == sizes(SqueezeNet_11((32, 32, 3)), *other) == [16, 8, 4, 2]
-    assert sizes(AlexNet(), "conv1", "maxpool1", "maxpool2", "maxpool5") == [55, 27, 13, 6]
+
+
+def test_alexnet_is_bvlc_alexnet():
+    _, *layers, _ = (network := AlexNet()).layers
+    order = "conv1 norm1 maxpool1 conv2 norm2 maxpool2 conv3 conv4 conv5 maxpool5 flatten fc6 drop6 fc7 drop7 fc8"
+    assert " ".join(layer.name for layer in layers) == order
+    relus = [x.name for x in layers if getattr(x, "activation", None) is keras.activations.relu]
+    assert relus == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
+    assert sizes(network, "conv1", "maxpool1", "maxpool2", "maxpool5") == [55, 27, 13, 6]
 
 
 def test_simple_bypass_attaches_around_fire_3_5_7_9():
@@ -143,31 +151,11 @@ def test_pools_are_where_they_are_put(model):
     assert sizes(network, "fire2", "fire9")[0] == sizes(network, "conv1")[0]
 
 
-@pytest.mark.parametrize("size", [(64, 64), (75, 98), (113, 131)], ids=str)
-@pytest.mark.parametrize("model", [SqueezeNet, SqueezeNet_11, AlexNet])
-def test_pools_round_up_for_images_of_any_size(model, size):
-    """A network of no fixed size against the network of this size."""
-    keras.utils.set_random_seed(0)
-    dynamic, static = model(include_top=False), model((*size, 3), include_top=False)
-    assert dynamic.input_shape == (None, None, None, 3)
-    static.set_weights(dynamic.get_weights())
-    images = np.random.default_rng(0).normal(0, 50, (2, *size, 3)).astype("float32")
-    np.testing.assert_array_equal(dynamic(images), static(images))
-
-
-def test_names_tell_the_variants_apart_and_fit_into_one_graph():
-    x = keras.Input((32, 32, 3))
-    options = [{}, {"use_bypass": True}, {"use_bypass": "complex"}, {"name": "mine"}, {"version": "1.1"}]
-    networks = [SqueezeNet((32, 32, 3), 10, **each) for each in options]
-    assert [network.name for network in networks[3:]] == ["mine", "squeezenet_1_1"]
-    ensemble = keras.Model(x, keras.layers.Average()([network(x) for network in networks]))
-    assert ensemble.count_params() == sum(network.count_params() for network in networks)
-
-
 def test_classes_are_another_name_and_one_is_for_a_sigmoid():
     for model in (SqueezeNet, AlexNet):
         assert model((64, 64, 3), nb_classes=7, classes=7).output_shape == (None, 7)
         assert model((64, 64, 3), classes=1, classifier_activation="sigmoid").output_shape == (None, 1)
+        assert model((64, 64, 3), classes=2, name="mine").name == "mine"
 
 
 SIGMOID = r'for one class give classifier_activation="sigmoid". Received: 1'

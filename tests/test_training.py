@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import keras
@@ -15,12 +16,13 @@ import pytest
 import threadpoolctl
 import yaml
 from PIL import Image
+from test_house import cells
 
 from replication import params, paths, records
-from replication.dataset import cifar10, prepare, splits
+from replication.dataset import cifar10, photographs, prepare, splits
 from replication.train import devices, loop, recipe
 from replication.train.resident import Resident
-from squeezenet import SqueezeNet, initial, models
+from squeezenet import AlexNet, SqueezeNet, initial, models
 
 TRAIN = params.read("train", recipe.Train)
 DATASET = splits.Dataset(name="cifar10", limit=None, validation=100)
@@ -55,6 +57,22 @@ def train(settings, root, target):
     loop.save(target, model, history.drop(columns="seconds"), metrics, probabilities, test.labels)
     loop.forget(history)
     return model
+
+
+def test_the_notebook_trains_by_what_is_tested_here():
+    """notebooks/train.ipynb spells out `recipe.build` and `recipe.compile_for`."""
+    code = [cell.source for cell in cells("train", "code")]
+    scope = {"about": NOISE, "train": splits.Split(None, np.zeros(300))}
+    exec("\n".join(code[:2]), scope)
+    scope["settings"] = scope["settings"].model_copy(update={"accumulate": 2, "dropout": 0.5})
+    exec("\n".join(code[4:6]), scope)
+    model, ours = scope["model"], recipe.build(scope["training"].options, scope["settings"], NOISE)
+    recipe.compile_for(ours, scope["settings"], scope["updates"])
+    theirs, expected = ({**each.optimizer.get_config(), "name": ""} for each in (model, ours))
+    assert theirs == expected and scope["updates"] == scope["settings"].epochs * (300 // 128)
+    assert [x.name for x in model.layers[-1].layers[1:]] == [x.name for x in ours.layers[-1].layers[1:]]
+    for a, b in zip(model.get_weights(), ours.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_numpy_takes_no_more_threads_than_a_training():
@@ -111,6 +129,8 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     initial.initialise(network, "he_centred", seed=0)
     assert initial.initialise(SqueezeNet((32, 32, 3), include_top=False)).get_weights()[-2].std() > 0.05
     assert initial.initialise(SqueezeNet((32, 32, 3), 10, compression=0.05)).get_weights()[4].all()  # of single inputs
+    fc8 = initial.initialise(AlexNet((32, 32, 3), 10)).get_layer("fc8")
+    assert np.asarray(fc8.kernel).std() == pytest.approx(0.01, rel=0.03)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-8)
     assert kernel.std() == pytest.approx(np.sqrt(2 / (4 * 64)), rel=0.02)  # of 2x2 positions four taps see the input
@@ -172,16 +192,17 @@ def test_accumulated_updates_equal_those_of_the_whole_batch(settings):
 
 
 @pytest.mark.jax
-@pytest.mark.parametrize("clip", [None, 1.0])
-def test_the_solver_is_caffes_by_hand(settings, clip):
+@pytest.mark.parametrize(("clip", "nesterov"), [(None, False), (1.0, True)])
+def test_the_solver_is_caffes_by_hand(settings, clip, nesterov):
     """Clip, then decay, then momentum: v = m v - lr (g + d w), base_lr (1 - t / T). The paper does not clip."""
-    solver = {"learning_rate": 0.04, "warmup": 0.0, "nesterov": False, "clip_norm": clip, "weight_decay": 0.02}
+    solver = {"learning_rate": 0.04, "warmup": 0.0, "nesterov": nesterov, "clip_norm": clip, "weight_decay": 0.02}
     weight, velocity, gradients = np.array([3.0, -4.0]), np.zeros(2), np.random.default_rng(0).normal(0, 2, (10, 2))
     ours, _ = updated(settings, weight, gradients[:, None], **solver, centralise=False)
     for step, gradient in enumerate(gradients):
         clipped = gradient / max(1, np.linalg.norm(gradient) / clip) if clip else gradient
-        velocity = 0.9 * velocity - 0.04 * (1 - step / 10) * (clipped + 0.02 * weight)
-        weight = weight + velocity
+        moved = 0.04 * (1 - step / 10) * (clipped + 0.02 * weight)
+        velocity = 0.9 * velocity - moved
+        weight = weight + (0.9 * velocity - moved if nesterov else velocity)
     np.testing.assert_allclose(ours, weight, rtol=1e-4)
 
 
@@ -237,7 +258,7 @@ def test_a_folder_is_listed_and_split(listed, folder_settings):
     with pytest.raises(ValueError, match=r"folder is another folder's: `dvc repro dataset` for dataset\.folder {"):
         splits.describe(folder_settings.dataset.model_copy(update={"folder": elsewhere}), listed)
     pixels = np.stack([found["train"].images[i] for i in range(60)])
-    np.testing.assert_allclose([said["mean"], said["std"]], [pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))], atol=2)
+    np.testing.assert_allclose([said["mean"], said["std"]], [pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))], atol=1e-3)
 
 
 @pytest.mark.jax
@@ -247,6 +268,8 @@ def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
     model = train(folder_settings, listed, folder)
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
+    checked, _ = loop.evaluate(model, splits.load("validation", folder_settings.dataset, listed))
+    assert history.val_loss.iloc[-1] == pytest.approx(checked["loss"], rel=1e-3)
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
     assert metrics["parameters"] == model.layers[-1].count_params() and model.input_shape == (None, 32, 32, 3)
     images = np.stack([test.images.crop(i, 32) for i in range(len(test.labels))])
@@ -296,6 +319,21 @@ def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatc
         weights.append(train(settings, noise, tmp_path / "result").layers[-1].get_weights())
     start, fed, resident = (np.concatenate([w.ravel() for w in each]) for each in weights)
     assert len(made) == 1 and np.linalg.norm(resident - fed) < 1e-3 * np.linalg.norm(fed - start)
+
+
+def test_an_epoch_has_an_order_masks_and_crops_of_its_own(settings, monkeypatch):
+    state = keras.Variable(np.zeros(2, "uint32"), dtype="uint32", trainable=False, name="seed_generator_state")
+    model = SimpleNamespace(variables=[state], optimizer=SimpleNamespace(learning_rate=0.1))
+    model.fit, fed, numbers = lambda **_: SimpleNamespace(history={}), [], np.arange(100)
+    monkeypatch.setattr(loop, "feed", lambda model, *given: fed.append(given) or {})
+    split = splits.Split(photographs.Photographs(paths.ROOT, numbers, 40, numbers), numbers)
+    for seed, epoch in ((7, 0), (7, 1), (8, 0), (7, 0)):
+        loop.run_epoch(model, split, None, settings.train.model_copy(update={"seed": seed, "shift": 4}), epoch)
+        shown, labels, _ = fed[-1]
+        assert shown.augmentation == ((seed, epoch), 4, True) and tuple(np.asarray(state)) == (seed, epoch)
+        assert (shown.numbers == labels).all() and sorted(labels) == sorted(set(labels))
+    orders = [tuple(labels) for _, labels, _ in fed]
+    assert orders[0] == orders[3] and len(set(orders)) == 3
 
 
 class Stop(Exception):
@@ -349,15 +387,17 @@ def interrupted(settings, noise, quick, monkeypatch):
 
 
 def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
+    (history,) = paths.INTERRUPTED.glob("*/history.csv")
+    history.write_text(history.read_text() + "3,0.9,0.9\n")  # as killed before state.keras was replaced
     first, again = (fit(settings, interrupted) for _ in range(2))  # the second finds all epochs done
     assert first.epoch.tolist() == again.epoch.tolist() == [1, 2, 3] and quick == [2]
     model = built(settings, NOISE)
     for begun in (False, True):
         recipe.compile_for(model, settings.train, 3 * 7)
-        with pytest.raises(ValueError, match=r"noise: .* Run all cells anew") if begun else contextlib.nullcontext():
+        with pytest.raises(ValueError, match=r"noise: .* Rerun all cells") if begun else contextlib.nullcontext():
             loop.fit(model, *interrupted, settings.train, "noise")
     (first.attrs["state"] / "state.keras").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it, and the training begins anew"):
+    with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it to train from the start"):
         fit(settings, interrupted)
     loop.forget(first)
     assert "noise: resuming after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())
@@ -370,12 +410,15 @@ OTHERS = {
     "labels": lambda s, both: (s, [both[0]._replace(labels=both[0].labels[::-1]), both[1]]),
     "validation": lambda s, both: (s, [both[0], both[1]._replace(labels=both[1].labels[::-1])]),
     "images": lambda s, both: (s, [both[0]._replace(images=both[0].images[::-1]), both[1]]),
+    "code": lambda s, both: (s, both),
     "an optimiser edited in the notebook": lambda s, both: (s, both, recipe.CaffeSGD(0.1, l2=0.5)),
 }
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what, capsys):
+def test_a_training_that_differs_in_anything_begins_anew(interrupted, settings, quick, what, capsys, monkeypatch):
+    if what == "code":
+        monkeypatch.setattr(loop, "resident", params)  # the bytes of another module
     assert len(fit(*OTHERS[what](settings, interrupted))) == 3 and quick == [0, 1, 2]
     assert len(list(paths.INTERRUPTED.glob("*/state.keras"))) == 2  # and the other one's, which may still go on
     assert "noise: not resumed, because code, data or settings differ: " in capsys.readouterr().out
@@ -437,9 +480,17 @@ def test_two_processes_equal_one(listed, folder_settings, tmp_path):
 
 
 @pytest.mark.jax
-def test_random_crops_are_compiled_on_jax():
-    """Keras' "auto" leaves a network with them uncompiled."""
+def test_arrays_are_mirrored_shifted_cropped_and_standardised():
+    """Pixels tell their place. And Keras' "auto" leaves a network with random crops uncompiled on JAX."""
     changed = TRAIN.model_copy(update={"shift": 4})
-    model = recipe.build({"model": "squeezenet", "compression": 0.5}, changed, NOISE)
+    model = recipe.build({"model": "squeezenet", "compression": 0.5}, changed, NOISE | {"image_shape": [36, 36, 3]})
     recipe.compile_for(model, changed, 10)
     assert model.jit_compile == (keras.backend.backend() == "jax")
+    place = np.arange(1, 37, dtype="float32")
+    seen = np.stack(np.broadcast_arrays(place[:, None], place[None], 9), -1)[None].repeat(300, 0)
+    for layer in model.layers[:3]:
+        seen = np.asarray(layer(seen.astype("float32"), training=True))
+    assert seen.shape[1:3] == (32, 32) and seen.min() == 0  # what is shifted in is black
+    assert set(seen[:, 16, 16, 0]) == set(range(15, 24)) and (seen[:, 17, 16, 0] - seen[:, 16, 16, 0] == 1).all()
+    assert 0.35 < (seen[:, 16, 17, 1] > seen[:, 16, 16, 1]).mean() < 0.65
+    np.testing.assert_allclose(model.layers[3](np.full((1, 32, 32, 3), 201.0)), 1, rtol=1e-5)  # (201 - 127) / 74

@@ -77,7 +77,8 @@ def test_the_first_network_is_the_linear_classifier(settings):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings, recipe, tmp_path):
+def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "INTERRUPTED", tmp_path / "interrupted")
     train, test = drawn(24), drawn(6)
     for name in ("a", "b"):
         keras.utils.clear_session()  # which numbers the layers

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from test_library import NETWORKS, build
 
-from replication import paths, release
+from replication import release
 from squeezenet import models, weights
 from squeezenet.weights import sqnt
 
 NAMES = [name for name in NETWORKS if name != "alexnet"]
-needs_images = pytest.mark.skipif(not (paths.DATASET / "cifar10").exists(), reason="stage dataset has not run")
 
 
 def card(name):
@@ -32,14 +31,6 @@ def test_a_card_is_of_its_file(name):
         np.testing.assert_array_equal(weights.tensors(network)[key], tensor)
     features = build(name, weights="cifar10", include_top=False, input_shape=(48, 40, 3), nb_classes=7)
     assert features.output_shape[1:3] == (3, 2)
-
-
-@needs_images
-@pytest.mark.parametrize("name", NAMES)
-def test_accuracy_is_the_cards(name):
-    measured, told = release.measure(build(name, weights="cifar10"), "test"), card(name)
-    assert measured["test_images"] == told["test_images"]
-    assert measured["accuracy"] == pytest.approx(told["accuracy"], abs=0.001)  # other processors round otherwise
 
 
 PROVENANCE = dict.fromkeys(release.TOLD, 1) | {"seconds": 9}
@@ -70,6 +61,10 @@ def test_a_release_replaces_worse_networks_alone(measured, capsys):
     assert "seconds" not in first and "new file of" in capsys.readouterr().out
     data = (folder / "squeezenet_1_1.sqnt").read_bytes()
     assert first["sha256"] == hashlib.sha256(data).hexdigest()
+    raw, shipped = (
+        sqnt.decode(each)[1]["conv1/kernel"] for each in ((folder.parent / "6_bit.sqnt").read_bytes(), data)
+    )
+    np.testing.assert_allclose(shipped, raw[:, :, ::-1] / np.array([6, 5, 4])[:, None], rtol=1e-6)
     for same_or_worse in (0.5, 0.4):
         assert measured(same_or_worse)[0] == first
         assert "kept the file that is there" in capsys.readouterr().out

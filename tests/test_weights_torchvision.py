@@ -107,11 +107,9 @@ def test_answers_are_those_of_torchvisions_preprocessing(networks, tmp_path, ver
     expected = theirs((pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225))
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(ours(preprocess_input(pixels)), expected, rtol=1e-3, atol=1e-5)
-    layers = [layer.name for layer in ours.layers]
-    assert "pad10" not in layers and ours.get_layer("conv10").activation is keras.activations.relu
-    ours.save(tmp_path / "ours.keras")
-    again = MODELS[version](SIDE, 7, weights=tmp_path / "ours.keras")
-    assert [layer.name for layer in again.layers[1:-1]] == layers[1:-1]
+    assert (
+        "pad10" not in [x.name for x in ours.layers] and ours.get_layer("conv10").activation is keras.activations.relu
+    )
     MODELS[version](SIDE, weights=path, include_top=False)
     wrapped = {f"module._orig_mod.{name}": tensor for name, tensor in to_state_dict(networks[version], version).items()}
     parallel = MODELS[version](SIDE, 7, weights=save(wrapped, tmp_path / "parallel.pth"), classifier_activation=None)
@@ -191,17 +189,15 @@ def test_archives_that_torch_does_not_write(tmp_path):
 def test_names_and_shapes_of_other_networks(networks, tmp_path):
     of = {version: to_state_dict(network, version) for version, network in networks.items()}
 
-    def refused(tensors, message, model=SqueezeNet, **options):
+    def refused(tensors, message, model=SqueezeNet):
         with pytest.raises(ValueError, match=message):
-            model(SIDE, 7, weights=save(tensors, tmp_path / "a.pth"), **options)
+            model(SIDE, 7, weights=save(tensors, tmp_path / "a.pth"))
 
     words = "24 of its names are not those of torchvision's 1."
     refused(of["1.1"], f"{words}0: features.11.* is too much; give the file of this version")
     refused(of["1.0"], f"{words}1", SqueezeNet_11)
     foreign = {f"features.init_block.{name}": tensor for name, tensor in of["1.0"].items()}
     refused(foreign, "classifier.1.bias is missing; .* rename them in PyTorch, if another library wrote it")
-    refused(of["1.0"], r"bypass is \[\] in the file and .*fire3_bypass.* here", use_bypass=True)
-    refused(of["1.0"], "conv1/kernel is .* in the file and .* here", compression=0.5)
     missing = of["1.0"].copy()
     del missing["features.12.expand3x3.bias"]
     refused(missing, "1 of its names .*: features.12.expand3x3.bias is missing")

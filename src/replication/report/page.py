@@ -136,7 +136,6 @@ def refuse(text):
 def context(found):
     """What the templates may show, by name."""
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
-    units, communication = audit.size_units(found.numbers), advantages.by_network(found.section1.communication)
     inference = memory(found).set_index("network")
     on_chip = found.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
     return {
@@ -156,6 +155,7 @@ def context(found):
         "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
+        "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
         "photographs": pd.concat([found.trained("photographs"), recorded("photographs_rates")]),
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
@@ -169,11 +169,10 @@ def context(found):
         "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
         **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
-        "communication": communication.sort_values("parameters").to_dict("index"),
-        "line": advantages.fit(communication)[0],
+        "line": advantages.fit(advantages.by_network(found.section1.communication))[0],
         "audit": audit.counts(found.audited),
         "verdicts": audit,
-        "units": units,
+        "units": audit.size_units(found.numbers),
         "memory": inference.to_dict("index"),
         "litert": found.section1.arenas.query("side == 227")
         .eval("x = litert / liveness")
