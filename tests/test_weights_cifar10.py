@@ -61,9 +61,8 @@ def test_a_release_replaces_worse_networks_alone(measured, capsys):
     assert "seconds" not in first and "new file of" in capsys.readouterr().out
     data = (folder / "squeezenet_1_1.sqnt").read_bytes()
     assert first["sha256"] == hashlib.sha256(data).hexdigest()
-    raw, shipped = (
-        sqnt.decode(each)[1]["conv1/kernel"] for each in ((folder.parent / "6_bit.sqnt").read_bytes(), data)
-    )
+    files = (folder.parent / "6_bit.sqnt").read_bytes(), data
+    raw, shipped = (sqnt.decode(each)[1]["conv1/kernel"] for each in files)
     np.testing.assert_allclose(shipped, raw[:, :, ::-1] / np.array([6, 5, 4])[:, None], rtol=1e-6)
     for same_or_worse in (0.5, 0.4):
         assert measured(same_or_worse)[0] == first
