@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from benchmarks import common, recipes, steps
+from benchmarks import common, recipes, speed
 from replication import paths
 from replication.report import __main__
 
@@ -31,7 +31,7 @@ def training(rows):
         best = max((name for name in speeds if "PyTorch" in name), key=lambda name: np.median(speeds[name]))
         cell = {"pixels": row["side"], "network": f"`{row['network']}`", "dtype": row["dtype"], "batch": row["batch"]}
         cell |= {name: spread(each) for name, each in speeds.items()}
-        ratio = spread(np.divide(speeds[steps.KERAS], speeds[best]), 2)
+        ratio = spread(np.divide(speeds[speed.KERAS], speeds[best]), 2)
         table.append(cell | {"ratio": ratio, "machine": row["hardware"]})
     return pd.DataFrame(table)
 
@@ -40,7 +40,7 @@ def profile(rows):
     """Shares of a training step's time that take at least 5% somewhere, in %; the rest is outside oneDNN."""
     table = {}
     for row in (row for row in rows if "profile" in row):
-        step = 1000 * row["batch"] / np.median(row["images_per_second"][steps.KERAS])
+        step = 1000 * row["batch"] / np.median(row["images_per_second"][speed.KERAS])
         name = f"`{row['network']}`, {row['side']} pixels, {row['dtype']}, batch {row['batch']}"
         table[name] = {kind: 100 * ms / step for kind, ms in row["profile"].items()}
     shares = pd.DataFrame(table).T.fillna(0)
@@ -61,8 +61,8 @@ def schedules(rows):
     return pd.DataFrame(table)
 
 
-TABLES = {"latency": ("inference", latency), "training": ("steps", training)}
-TABLES |= {"profile": ("steps", profile), "schedules": ("recipes", schedules)}
+TABLES = {"latency": ("inference", latency), "training": ("speed", training)}
+TABLES |= {"profile": ("speed", profile), "schedules": ("recipes", schedules)}
 
 
 def renew(text):

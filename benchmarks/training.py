@@ -1,4 +1,4 @@
-"""The training step that `steps.py` times: `python -m benchmarks.training FRAMEWORK SIDE NETWORK DTYPE BATCH`.
+"""The training step that `speed.py` times: `python -m benchmarks.training FRAMEWORK SIDE NETWORK DTYPE BATCH`.
 
 All frameworks do the same: SGD with Nesterov momentum and weight decay on standardised pixels, without dropout.
 """
@@ -69,17 +69,17 @@ def main(framework, side, network, dtype, batch):
     else:
         parameters, learn = with_keras(side, network, dtype, batch)
 
-    def speed(steps):
+    def images_a_second(steps):
         chosen = np.arange(steps * batch) % len(images)
         began = time.perf_counter()
         learn(images[chosen], chosen % len(CLASSES))
         return steps * batch / (time.perf_counter() - began)
 
-    speed(2)  # compiles
-    steps = max(1, round(speed(2) * common.SECONDS / batch))
+    images_a_second(2)  # compiles
+    steps = max(1, round(images_a_second(2) * common.SECONDS / batch))
     print(parameters, 2 + 2 + steps, flush=True)
     for _ in sys.stdin:
-        print(speed(steps), flush=True)
+        print(images_a_second(steps), flush=True)
 
 
 if __name__ == "__main__":

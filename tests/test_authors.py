@@ -10,7 +10,7 @@ import pytest
 from test_house import notebook_code
 
 from replication import paths
-from replication.authors import files
+from replication.authors import compressed
 from replication.authors.__main__ import change, load
 from replication.dataset import imagenette
 from squeezenet.weights import sqnt
@@ -30,7 +30,7 @@ def pruned():
 
 @pytest.mark.parametrize("bits", [8, 6])
 def test_the_papers_method_shares_values_and_codes_them_by_huffman(pruned, bits):
-    ((name, data),) = files.shared(pruned, [bits]).items()
+    ((name, data),) = compressed.shared(pruned, [bits]).items()
     _, restored = sqnt.decode(data)
     assert name == f"paper_{bits}bit.sqnt" and sqnt.CODERS[data[5]] == "huffman"
     for name, tensor in pruned.items():

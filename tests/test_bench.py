@@ -55,11 +55,11 @@ def test_other_recipes_are_valid_sections_train():
 
 
 SAME = """
-from benchmarks import pytorch, steps
+from benchmarks import pytorch, speed
 from replication.train import recipe
 from squeezenet import models
 
-for side, (names, _) in steps.NETWORKS.items():
+for side, (names, _) in speed.NETWORKS.items():
     for name in names:
         options, _ = recipe.variant_of(name)
         theirs = sum(each.numel() for each in pytorch.create(side=side, classes=10, **options).parameters())

@@ -13,9 +13,9 @@ from PIL import Image
 from test_house import notebook_code
 
 from replication import paths
+from replication.accuracy import unpack
 from replication.dataset import folders, imagenette, photographs
 from replication.imagenet import evaluation, released
-from replication.measures import unpack
 from squeezenet import preprocess_input
 
 

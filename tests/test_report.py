@@ -27,7 +27,7 @@ ORDER = [
 
 @pytest.fixture(scope="module")
 def found():
-    return page.gather()._replace(own=pd.DataFrame())
+    return page.read()._replace(own=pd.DataFrame())
 
 
 @pytest.fixture(scope="module")

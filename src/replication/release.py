@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from replication import measures, records
+from replication import accuracy, records
 from replication.dataset import splits
 from replication.params import read
 from squeezenet import models, preprocess_input, weights
@@ -53,4 +53,4 @@ def measure(network, split):
     """The accuracy of a network of the library on a split of CIFAR-10, with its interval, and SPLIT_images."""
     images, labels = splits.load(split, read("dataset", splits.Dataset))
     scores = network.predict(preprocess_input(images), batch_size=500, verbose=0)
-    return {f"{split}_images": len(labels), **measures.accuracy(scores.argmax(1) == labels)}
+    return {f"{split}_images": len(labels), **accuracy.with_interval(scores.argmax(1) == labels)}

@@ -16,10 +16,10 @@ import numpy as np
 from statsmodels.stats.weightstats import DescrStatsW
 
 from replication import paths, records
-from replication.authors import files
+from replication.accuracy import pack
+from replication.authors import compressed
 from replication.dataset import imagenette, photographs, splits
 from replication.imagenet import evaluation, released
-from replication.measures import pack
 from replication.params import read
 from replication.train import devices
 from squeezenet import preprocess_input, preprocessing, weights
@@ -75,10 +75,12 @@ def change(before, after):
 def measure(name, network, budgets, parts, settings):
     """Make the files of a released network and measure them: what the row has of the network, and of each file."""
     tensors, architecture = weights.tensors(network), weights.RELEASED["1.1" if name == "squeezenet_11" else "1.0"]
-    made = [(files.PAPER, *each) for each in files.shared(tensors).items()] if name == "squeezenet" else []
+    made = [(compressed.PAPER, *each) for each in compressed.shared(tensors).items()] if name == "squeezenet" else []
     seen = [photographs.read(file, settings.side) for _, file, _ in parts["calibration"]]
-    quantiser = Quantiser(network, files.LOGITS, preprocess_input(photographs.centre(np.stack(seen), settings.crop)))
-    made += [(files.OURS, f"{name}_{budget}.sqnt", quantiser.encode(budget, architecture)) for budget in budgets]
+    quantiser = Quantiser(
+        network, compressed.LOGITS, preprocess_input(photographs.centre(np.stack(seen), settings.crop))
+    )
+    made += [(compressed.OURS, f"{name}_{budget}.sqnt", quantiser.encode(budget, architecture)) for budget in budgets]
 
     def first(tensors, part):
         weights.set_tensors(network, tensors)
@@ -89,13 +91,13 @@ def measure(name, network, budgets, parts, settings):
     before, rows = {part: reference[part] == truth[part] for part in MEASURED}, []
     for kind, file, data in made:
         (FOLDER / file).write_bytes(data)
-        shown = MEASURED if kind == files.OURS else MEASURED[:1]
+        shown = MEASURED if kind == compressed.OURS else MEASURED[:1]
         classes = {part: first(sqnt.decode(data)[1], part) for part in shown}
         after = {part: classes[part] == truth[part] for part in shown}
         changes = {part: change(before[part], after[part]) for part in shown}
-        if kind == files.OURS:
+        if kind == compressed.OURS:
             changes["all"] = change(*(np.concatenate([each[part] for part in shown]) for each in (before, after)))
-        row = {"network": name, **files.sizes(kind, file, data), "sha256": hashlib.sha256(data).hexdigest()}
+        row = {"network": name, **compressed.sizes(kind, file, data), "sha256": hashlib.sha256(data).hexdigest()}
         row |= {"agreement": float((classes["clean"] == reference["clean"]).mean()), "change": changes}
         rows.append(row | {"correct": {part: pack(right) for part, right in after.items()}})
         print(file, row["agreement"], changes, flush=True)
@@ -104,7 +106,7 @@ def measure(name, network, budgets, parts, settings):
 
 if __name__ == "__main__":
     argparse.ArgumentParser("python -m replication.authors", description=__doc__).parse_args()
-    plan, settings = read("authors", files.Authors), read("imagenet", released.ImageNet)
+    plan, settings = read("authors", compressed.Authors), read("imagenet", released.ImageNet)
     devices.set_up(threads=1, seed=0)
     networks, missing = released.networks(settings)
     if lost := [reason for name, reason in missing.items() if name in plan.imagenette]:
@@ -115,5 +117,5 @@ if __name__ == "__main__":
     row = {"photographs": {part: len(each) for part, each in parts.items()}}
     row |= {"released": {name: correct for name, (correct, _) in made.items()}}
     row |= {"files": [each for _, rows in made.values() for each in rows], **records.provenance()}
-    row |= {"decoded": files.decoded(authors.find(paths.EXTERNAL / authors.NAME).read_bytes())}
+    row |= {"decoded": compressed.decoded(authors.find(paths.EXTERNAL / authors.NAME).read_bytes())}
     records.write(paths.EVIDENCE / "authors.json", json.dumps(row, indent=1) + "\n")

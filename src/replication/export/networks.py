@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from pydantic import PositiveInt
 
-from replication import measures
+from replication import accuracy
 from replication.dataset import photographs, splits
 from replication.export import formats
 from replication.imagenet import evaluation, released
@@ -110,9 +110,9 @@ def measure(subject, folder, calls):
         batches = range(0, len(subject.test), formats.BATCH)
         scores = np.concatenate([run(subject.test[i : i + formats.BATCH]) for i in batches])
         row = {**named, "format": name, "bytes": formats.size(path), "images": len(scores)}
-        same = measures.accuracy(scores.argmax(1) == reference.argmax(1))
+        same = accuracy.with_interval(scores.argmax(1) == reference.argmax(1))
         row |= {key.replace("accuracy", "agreement"): value for key, value in same.items()}
         row["difference"] = float(np.abs(scores - reference).max())
-        rows.append(row | measures.accuracy(scores.argmax(1) == subject.labels))
+        rows.append(row | accuracy.with_interval(scores.argmax(1) == subject.labels))
         times.append({**named, "format": name, **formats.milliseconds(run, image, calls)})
     return rows, times

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from replication import measures, paths
+from replication import accuracy, paths
 from replication.dataset import folders, imagenette, photographs, splits
 from squeezenet import preprocess_input, preprocessing
 
@@ -89,6 +89,6 @@ def evaluate(model, found, settings):
         and top5 a bit for each image, as base64; `refused` (file, reason).
     """
     scores, labels, refused = predict(model, found, settings)
-    better = measures.classes_better(scores, labels)
-    bits = {f"top{k}": measures.pack(better < k) for k in (1, 5)}
-    return {"images": len(better), **measures.top(better), "correct": bits, "refused": refused}
+    better = accuracy.classes_better(scores, labels)
+    bits = {f"top{k}": accuracy.pack(better < k) for k in (1, 5)}
+    return {"images": len(better), **accuracy.top(better), "correct": bits, "refused": refused}

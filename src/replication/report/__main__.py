@@ -42,7 +42,7 @@ def readme(found, draft=False):
 def main():
     parser = argparse.ArgumentParser("python -m replication.report", description=__doc__)
     parser.add_argument("--draft", action="store_true", help="mark unsupported sentences, and render anyway")
-    draft, found = parser.parse_args().draft, page.gather()
+    draft, found = parser.parse_args().draft, page.read()
     text = readme(found, draft)
     page.write(found, page.draw(found), draft=draft)
     records.write(paths.ROOT / "README.md", text)

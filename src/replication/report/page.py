@@ -34,7 +34,7 @@ COMPRESSED = {"squeezenet": "table3", "alexnet": "alexnet"}  # a network -> the 
 LOST = "**[DRAFT: {}]** "  # in front of a sentence that has lost its ground
 
 
-class Found(NamedTuple):
+class Facts(NamedTuple):
     """All that the report tells."""
 
     runs: dict  # name -> frame of trainings, and of files made from them
@@ -51,14 +51,14 @@ class Found(NamedTuple):
         return frame[~frame.name.str.contains("/")]
 
 
-def gather():
+def read():
     """Read the evidence, audit the paper's numbers and test its claims."""
     rows = {name: records.read(paths.EVIDENCE / f"{name}.json")
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
     runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
     audited = audit.audit(numbers, rows["authors"])
     tested = claims.assess(paper.table("claims"), runs, numbers, section1)
-    return Found(runs, numbers, audited, tested, section1, rows, evidence.own())
+    return Facts(runs, numbers, audited, tested, section1, rows, evidence.own())
 
 
 def effects_by_length(found):

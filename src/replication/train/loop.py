@@ -14,7 +14,7 @@ import pandas as pd
 from keras import ops
 from tqdm import tqdm
 
-from replication import measures, paths, records
+from replication import accuracy, paths, records
 from replication.dataset import photographs, splits
 from replication.train import devices, resident
 from replication.train import recipe as recipes
@@ -117,7 +117,7 @@ def measure(model, training, validation, test):
         "macs": costs.macs(model.layers[-1]),
     }
     if probabilities.shape[1] > 10:
-        metrics |= measures.top(measures.classes_better(probabilities, test.labels))
+        metrics |= accuracy.top(accuracy.classes_better(probabilities, test.labels))
     return metrics, probabilities
 
 
@@ -208,4 +208,4 @@ def evaluate(model, split):
         probabilities = copy.predict(**feed(model, split.images), verbose=0).astype("float32")
     likelihood = probabilities[np.arange(len(split.labels)), split.labels]
     loss = float(-np.log(np.maximum(likelihood, 1e-7)).mean())
-    return measures.accuracy(probabilities.argmax(1) == split.labels) | {"loss": loss}, probabilities
+    return accuracy.with_interval(probabilities.argmax(1) == split.labels) | {"loss": loss}, probabilities

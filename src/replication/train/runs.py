@@ -13,8 +13,8 @@ import pandas as pd
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from replication import paths, records
+from replication.accuracy import pack, unpack
 from replication.dataset.splits import Dataset
-from replication.measures import pack, unpack
 from replication.params import Section, read, validate
 from replication.train.recipe import Train, variant_of
 

@@ -75,4 +75,4 @@ def profile(cell):
 
 
 if __name__ == "__main__":
-    common.fill("steps", cells(), measure)
+    common.fill("speed", cells(), measure)

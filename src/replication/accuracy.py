@@ -6,7 +6,7 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 
-def accuracy(correct):
+def with_interval(correct):
     """The share of correct answers, with its 95% Wilson interval: accuracy, accuracy_low, accuracy_high."""
     low, high = proportion_confint(correct.sum(), len(correct), method="wilson")
     return {"accuracy": float(correct.mean()), "accuracy_low": float(low), "accuracy_high": float(high)}
@@ -18,8 +18,8 @@ def classes_better(scores, labels):
 
 
 def top(better):
-    """As `accuracy`, shares of images with fewer than 1 or 5 classes better than the true one: top1, top1_low, ..."""
-    shares = {f"top{k}": accuracy(np.asarray(better) < k) for k in (1, 5)}
+    """Shares of images with fewer than 1 or 5 classes better than the true one, as `with_interval`: top1, top1_low, ..."""
+    shares = {f"top{k}": with_interval(np.asarray(better) < k) for k in (1, 5)}
     return {key.replace("accuracy", top): value for top, share in shares.items() for key, value in share.items()}
 
 
