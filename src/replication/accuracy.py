@@ -18,7 +18,7 @@ def classes_better(scores, labels):
 
 
 def top(better):
-    """Shares of images with fewer than 1 or 5 classes better than the true one, as `with_interval`: top1, top1_low, ..."""
+    """Shares of images with fewer than 1 or 5 classes better than the true one, with intervals: top1, top1_low, ..."""
     shares = {f"top{k}": with_interval(np.asarray(better) < k) for k in (1, 5)}
     return {key.replace("accuracy", top): value for top, share in shares.items() for key, value in share.items()}
 
