@@ -20,7 +20,7 @@ def latency(rows):
     """Milliseconds of a call by runtime, in a column for each network and number of photographs."""
     columns = {f"`{row['network']}`, {row['batch']}": row["ms"] for row in rows}
     texts = {name: {each: spread(ms, 1) for each, ms in column.items()} for name, column in columns.items()}
-    return pd.DataFrame(texts).rename_axis("ms per call (photographs)").reset_index()
+    return pd.DataFrame(texts).rename_axis("ms per call: network, photographs").reset_index()
 
 
 def training(rows):

@@ -124,7 +124,7 @@ def of_layer(described):
         ({"input_shape": [10**9, 10**9, 3]}, "are not those of"),
         ({"input_shape": []}, "not an architecture"),
         ({"weights": "imagenet"}, "not an architecture"),
-        ({"keras": 5}, "int is no model"),
+        ({"keras": 5}, "int is not a Keras model"),
         ({"keras": layer("Conv2D", filters=1, kernel_size=1) | {"build_config": {"input_shape": []}}}, "not an arch"),
         (of_layer(layer("Dense", units=2**40, name="last")), "more weights than the file holds"),
     ],
@@ -321,7 +321,7 @@ def test_what_is_written_can_be_read(tmp_path):
         deep_compression.compress(large, path, quality=4.0, bits=4)
     assert path.stat().st_size < 2000 and np.count_nonzero(deep_compression.load(path).get_weights()[0]) > 100
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"weights are more than the .* that .* bytes may hold: keep more"):
+    with pytest.raises(ValueError, match=r"weights are more than the .* that .* bytes may hold: prune less"):
         deep_compression.save(path, {"zeros": np.zeros((2**13, 2**13), "f2")}, {})
     with pytest.raises(ValueError, match="a deflated section is longer"):
         deep_compression.save(path, {}, {"words": "x" * sqnt.MOST_HEADER})

@@ -52,7 +52,7 @@ def test_folders_are_classes_in_sorted_order_or_some_of_a_networks(by_class):
     assert index.classes == WNIDS and index.labels.tolist() == [0, 0, 1, 1, 2, 2] and index.refused == []
     assert all((by_class / file).exists() for file in index.files)
     assert folders.index(by_class, ["n00000001", *WNIDS, "n99999999"]).labels.tolist() == [1, 1, 2, 2, 3, 3]
-    with pytest.raises(ValueError, match=r"1 of 3 folders are no class of the network: n01484850"):
+    with pytest.raises(ValueError, match=r"1 of 3 folders are not classes of the network: n01484850"):
         folders.index(by_class, WNIDS[:2])
 
 

@@ -61,13 +61,8 @@ def clone(folder):
     params["authors"]["calibration"] = 2
     params["imagenet"]["photographs"] = 4
     params["transfer"] |= {"per_class": 2, "test": 20, "side": 64, "epochs": 1}
-    params["export"] |= {
-        "networks": ["squeezenet_1_0_simple"],
-        "images": 20,
-        "photographs": 2,
-        "calibration": 4,
-        "calls": 2,
-    }
+    params["export"] |= {"networks": ["squeezenet_1_0_simple"], "images": 20}
+    params["export"] |= {"photographs": 2, "calibration": 4, "calls": 2}
     params["compress"]["variants"]["squeezenet"] |= {"bits": {"6": 6}, "retrain": {"pruned": 100, "shared": 100}}
     params["advantages"]["variants"]["squeezenet"] |= {
         "bits": [6],
@@ -119,7 +114,8 @@ def test_every_variant_leaves_its_results(project):
 def test_a_variant_is_compressed(project):
     metrics = read(project, "data/compress/squeezenet/metrics.json")
     assert [row["bits"] for row in metrics["rows"]] == [32, 6, 32, 32] and metrics["dataset"] == "CIFAR-10"
-    correct = np.load(project / "data/compress/squeezenet/correct.npz")
+    with np.load(project / "data/compress/squeezenet/correct.npz") as file:
+        correct = {**file}
     assert 8 * metrics["rows"][1]["bytes"] < metrics["rows"][0]["bytes"]
     for row in metrics["rows"]:
         assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]

@@ -24,7 +24,7 @@ from replication.train import devices, loop, recipe
 from replication.train.resident import Resident
 from squeezenet import AlexNet, SqueezeNet, initial, models
 
-TRAIN = params.read("train", recipe.Train)
+TRAIN = params.read("train", recipe.Train).model_copy(update={"mirror": True, "standardise": True, "crop": 32})
 DATASET = splits.Dataset(name="cifar10", limit=None, validation=100)
 
 
@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
 def built(settings, about):
     """A network for the images that `about` describes, compiled as notebooks/train.ipynb does."""
-    devices.set_up(settings.train.threads, settings.train.seed, together=True)
+    devices.set_up(settings.train.threads, settings.train.seed, settings.train.dtype, together=True)
     with devices.one_device():
         model = recipe.build(settings.options, settings.train, about)
     return devices.everywhere(model)
@@ -64,7 +64,7 @@ def test_the_notebook_trains_by_what_is_tested_here():
     code = [cell.source for cell in cells("train", "code")]
     scope = {"about": NOISE, "train": splits.Split(None, np.zeros(300))}
     exec("\n".join(code[:2]), scope)
-    scope["settings"] = scope["settings"].model_copy(update={"accumulate": 2, "dropout": 0.5})
+    scope["settings"] = scope["settings"].model_copy(update={"batch_size": 64, "accumulate": 2, "dropout": 0.5})
     exec("\n".join(code[4:6]), scope)
     model, ours = scope["model"], recipe.build(scope["training"].options, scope["settings"], NOISE)
     recipe.compile_for(ours, scope["settings"], scope["updates"])

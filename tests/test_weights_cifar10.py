@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_library import NETWORKS, build
 
-from replication import release
+from replication import paths, release
 from squeezenet import models, weights
 from squeezenet.weights import sqnt
 
@@ -31,6 +31,13 @@ def test_a_card_is_of_its_file(name):
         np.testing.assert_array_equal(weights.tensors(network)[key], tensor)
     features = build(name, weights="cifar10", include_top=False, input_shape=(48, 40, 3), nb_classes=7)
     assert features.output_shape[1:3] == (3, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.skipif(not (paths.DATASET / "cifar10").exists(), reason="stage dataset has not run")
+def test_accuracy_is_the_cards(name):
+    measured, told = release.measure(build(name, weights="cifar10"), "test"), card(name)
+    assert measured["accuracy"] == pytest.approx(told["accuracy"], abs=0.001)  # other processors round otherwise
 
 
 PROVENANCE = dict.fromkeys(release.TOLD, 1) | {"seconds": 9}

@@ -27,7 +27,7 @@ def check_input(input_shape, input_tensor, weights, default):
             raise ValueError(f"input_shape must be that of input_tensor, {shape}. Received: {input_shape!r}")
     limits = zip(shape, (16, 16, 1), strict=False)
     if len(shape) != 3 or not all(n >= least if isinstance(n, int) else n is None and least > 1 for n, least in limits):
-        raise ValueError(f"input_shape must be (height, width, channels), from 16 pixels or None. Received: {shape!r}")
+        raise ValueError(f"input_shape must be (height, width, channels), of 16 pixels or more. Received: {shape!r}")
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 

@@ -6,10 +6,10 @@ import math
 
 import pytest
 import yaml
-from replication.authors.files import Authors
 
 from replication import params, paths
 from replication.advantages import versions
+from replication.authors.compressed import Authors
 from replication.compress.steps import Compress
 from replication.dataset.splits import Dataset
 from replication.export import networks

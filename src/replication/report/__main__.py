@@ -28,7 +28,7 @@ def cards():
 def renew(text, name, content):
     """Put what was made into a document, between its markers of that name; a ValueError if one is missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    if not (begin in text and end in text):
+    if not 0 <= text.find(begin) < text.find(end):
         raise ValueError(f"{begin} and {end} have to enclose what is renewed")
     return f"{text.partition(begin)[0]}{begin}\n\n{content.strip()}\n\n{end}{text.partition(end)[2]}"
 

@@ -192,9 +192,9 @@ class Ours:
         readings = [Reading(count / unit, how, words) for words, unit in smallest]
         bits, biases, codebooks = int(name.rpartition("/")[2]), self.decoded["biases"], len(self.decoded["layers"])
         plain = self.decoded["stored"] * (bits + 4) / 8 + 4 * biases + 4 * 2**bits * codebooks
-        sizes = plain, self.made["bytes"], self.fits["bytes"]
-        how = "{:,.0f} bytes without Huffman coding; {:,} bytes by the paper's method; {:,} bytes by our quantiser"
-        return readings, how.format(*sizes)
+        sizes = self.made["bytes"], plain, self.fits["bytes"]
+        note = "{:,} bytes by the paper's method ({:,.0f} without Huffman coding); {:,} bytes by our quantiser"
+        return readings, note.format(*sizes)
 
 
 def _gflops(network):

@@ -4,7 +4,7 @@ Optimiser, schedule and augmentation. Keras only, so that KERAS_BACKEND=jax runs
 """
 
 import inspect
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
@@ -15,11 +15,13 @@ from replication.params import Section, read, validate
 from squeezenet import models
 from squeezenet.initial import initialise
 
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
 
 class Train(Section):
     """The section train of params.yaml, or the recipe that a run freezes."""
 
-    seed: int = Field(ge=0, lt=2**31)
+    seed: Seed
     epochs: PositiveInt
     batch_size: PositiveInt
     accumulate: PositiveInt

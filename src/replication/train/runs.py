@@ -6,7 +6,7 @@ parameters, the history, the test images that the network classified correctly (
 """
 
 import json
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import pandas as pd
@@ -16,7 +16,7 @@ from replication import paths, records
 from replication.accuracy import pack, unpack
 from replication.dataset.splits import Dataset
 from replication.params import Section, read, validate
-from replication.train.recipe import Train, variant_of
+from replication.train.recipe import Seed, Train, variant_of
 
 LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
 OTHER = "{} does not match runs.{} in params.yaml: restore the run, or give it a new name"
@@ -29,7 +29,7 @@ class Run(Section):
     dataset: dict
     recipe: dict
     epochs: PositiveInt
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(min_length=1)  # variant -> its rate, or several
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
@@ -49,8 +49,8 @@ class Training(NamedTuple):
     options: dict
     recipe: Train
     data: Dataset
+    name: str
     backend: str | None = None
-    name: str | None = None
     params: dict | None = None
 
     @property
@@ -115,7 +115,7 @@ def trainings(name):
                 recipe = validate(f"runs.{name}.recipe", Train, values | {"epochs": run.epochs, "seed": seed})
                 params = {"dataset": run.dataset, "train": values, "variant": options}
                 title = f"{variant}-{seed}" + f"-{rate}" * isinstance(rates, list)
-                found.append(Training(name, variant, options, recipe, data, run.backend, title, params))
+                found.append(Training(name, variant, options, recipe, data, title, run.backend, params))
     return found
 
 
@@ -133,7 +133,7 @@ def training(run, variant, seed=0, learning_rate=0.0):
         if seed or learning_rate:
             raise ValueError("params.yaml: the laptop's seed and learning_rate are train.seed and train.learning_rate")
         options, recipe = variant_of(variant)
-        return Training(run, variant, options, recipe, read("dataset", Dataset), name=f"{variant}-{recipe.seed}")
+        return Training(run, variant, options, recipe, read("dataset", Dataset), f"{variant}-{recipe.seed}")
     found = [each for each in trainings(run) if (each.variant, each.recipe.seed) == (variant, seed)]
     found = [each for each in found if learning_rate in (0, each.recipe.learning_rate)]
     if len(found) != 1:
