@@ -1,11 +1,11 @@
 # Everything runs in .venv, made from requirements.lock.
 SHELL  := bash
 .SHELLFLAGS := -o pipefail -ec
-VENV   ?= $(CURDIR)/.venv
+VENV   = $(CURDIR)/.venv
 PYTHON ?= python3
 # How many stages or trainings run at once, one thread each.
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
-COPY   ?= $(or $(TMPDIR),/tmp)/squeezenet-quick-$(shell id -un)
+COPY   = $(or $(TMPDIR),/tmp)/squeezenet-quick-$(shell id -un)
 # A regular expression: networks that `make repro` trains.
 NETWORKS ?= .*
 # `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature; AlexNet is only trained.
@@ -21,6 +21,10 @@ SMALL  = dataset.limit=3000 dataset.validation=500 train.epochs=1 authors.calibr
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
+export KERAS_BACKEND ?= tensorflow
+export XLA_PYTHON_CLIENT_PREALLOCATE := false
+# DVC runs stages in $SHELL, which at login may be a shell of another syntax.
+export SHELL
 # oneDNN is off by default on CPUs without AVX-512, where it pays as well.
 export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
@@ -31,8 +35,8 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-venv: # made anew when the lock file differs from the one it was made from
-	@cmp -s requirements.lock "$(VENV)/requirements.lock" || { \
+venv: # made anew when the lock file differs from the one it was made from, or when it was moved
+	@cmp -s requirements.lock "$(VENV)/requirements.lock" && "$(VENV)/bin/pip" --version > /dev/null 2>&1 || { \
 	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
 	  echo "Making $(VENV) from requirements.lock: some minutes" \
@@ -95,6 +99,7 @@ communication: jax unlock ## what two processes send each other in training, cou
 
 quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
+	@test ! -e "$(COPY)" || test -d "$(COPY)/.dvc" || { echo "$(COPY) is no copy of this project"; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
@@ -110,6 +115,7 @@ lint: venv
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 
 test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
+	pytest --collect-only -qq tests/prove
 	$(PYTEST) -m "not slow"
 
 test-all: jax torch lint ## test, and kills, second clones, JAX, two processes against one, PyTorch: twelve minutes

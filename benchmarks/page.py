@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import common, recipes, speed
-from replication import paths
+from replication import paths, records
 from replication.report import __main__
 
 
@@ -77,4 +77,4 @@ def renew(text):
 
 if __name__ == "__main__":
     document = paths.ROOT / "docs/benchmarks.md"
-    document.write_text(renew(document.read_text()))
+    records.write(document, renew(document.read_text()))

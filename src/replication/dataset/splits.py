@@ -102,11 +102,12 @@ def held_out(labels, data):
             f"dataset.validation must be less than the {len(labels)} training images. Received: {data.validation}"
         )
     if data.name == "cifar10":
-        return np.arange(len(labels) - data.validation, len(labels))
-    if data.name == "imagenette":
+        apart = np.arange(len(labels) - data.validation, len(labels))
+    elif data.name == "imagenette":
         shuffled = np.random.default_rng(0).permutation(len(labels))
-        return np.sort(shuffled[stratified(labels[shuffled], data.validation)])
-    apart = spread(len(labels), data.validation)
+        apart = np.sort(shuffled[stratified(labels[shuffled], data.validation)])
+    else:
+        apart = spread(len(labels), data.validation)
     if lost := set(labels) - set(np.delete(labels, apart)):
         raise ValueError(f"dataset.validation: {data.validation} holds out all images of {len(lost)} classes: lower it")
     return apart
@@ -153,5 +154,6 @@ def stratified(labels, limit):
     """
     classes = np.unique(labels)
     if limit < len(classes):
-        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: take more")
+        keys = "dataset.limit, dataset.validation, export.images or transfer.test"
+        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: raise {keys}")
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[: limit // len(classes)] for c in classes]))

@@ -41,6 +41,8 @@ def main():
         if chosen.run and others:
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
         missing = [each for each in named if each not in others and (chosen.variant or each.row() is None)]
+        if not missing:
+            print(f"nothing to train by {keras.backend.backend()}: every training has its row", file=sys.stderr)
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)

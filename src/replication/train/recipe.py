@@ -34,7 +34,7 @@ class Train(Section):
     centralise: bool
     initializer: Literal["xavier", "he_centred"]
     dropout: float = Field(ge=0, lt=1)
-    crop: PositiveInt
+    crop: int = Field(ge=16)
     shift: NonNegativeInt
     mirror: bool
     standardise: bool
@@ -104,8 +104,11 @@ def variant_of(name):
     options = dict(variants[name])
     recipe = read("train", Train).model_dump()
     recipe["learning_rate"] = options.pop("learning_rate", recipe["learning_rate"])
-    if unknown := sorted(options.keys() - {"model", *inspect.signature(models.SqueezeNet).parameters}):
-        raise ValueError(f"params.yaml: variants.{name}.{unknown[0]}: SqueezeNet has no such argument")
+    if options.get("model") not in [*models.MODELS]:
+        raise ValueError(f"params.yaml: variants.{name}.model must be one of {', '.join(models.MODELS)}")
+    known = inspect.signature(models.AlexNet if options["model"] == "alexnet" else models.SqueezeNet).parameters
+    if unknown := sorted(options.keys() - {"model", *known} | options.keys() & {"input_shape", "nb_classes"}):
+        raise ValueError(f"params.yaml: variants.{name}.{unknown[0]}: a variant of this model has no such argument")
     return options, validate(f"variants.{name}", Train, recipe)
 
 

@@ -107,6 +107,8 @@ def trainings(name):
     if wrong := {"epochs", "learning_rate", "seed"} & {*run.recipe}:
         raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: it belongs beside the recipe, not in it")
     data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
+    if data.name == "folder":
+        raise ValueError(f"params.yaml: runs.{name}.dataset.name: only section dataset may be a folder")
     networks = [(variant, rates, variant_of(variant)[0]) for variant, rates in run.networks.items()]
     for seed in run.seeds:
         for variant, rates, options in networks:
@@ -171,7 +173,7 @@ def record(of, metrics, history, correct, provenance):
     off = 100 * (row["accuracy"] - there["accuracy"])
     sentence = f"{off:+.2f} points of test accuracy from {name}, which was made on {there['hardware']}"
     if abs(off) > TOLERANCE:
-        raise RuntimeError(f"{sentence}: more than {TOLERANCE:g}, so this is another training")
+        raise RuntimeError(f"{sentence}: more than {TOLERANCE:g}: another training, or chance if it is short")
     return f"{sentence}: within {TOLERANCE:g}"
 
 
