@@ -81,7 +81,10 @@ def assess(claims, runs, numbers, section1=None):
         ValueError: an unknown test, or predictions for different test sets.
     """
     table = claims.reset_index(drop=True)
-    found = [_assess(claim, runs, numbers, section1) for claim in table.itertuples()]
+    needed = {}  # a run's claims are tested together, or Holm's correction would change with every seed
+    for claim in table[table.test.isin(STATISTICAL) & (table.verdict == "")].itertuples():
+        needed.setdefault(claim.run, set()).update(*(each.tested for each in differences_of(claim)))
+    found = [_assess(claim, runs, numbers, section1, needed) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
     tested = table.test.isin(STATISTICAL) & (table.verdict == "")
     family = table.run == "photographs"  # or the others; what is not yet measured counts in its family
@@ -94,10 +97,10 @@ def assess(claims, runs, numbers, section1=None):
     return table.drop(columns=["fails", "estimate"]).join(theirs, on="id")
 
 
-def _assess(claim, runs, numbers, section1):
+def _assess(claim, runs, numbers, section1, needed):
     """The columns COLUMNS of one claim."""
     if claim.test in STATISTICAL:
-        return _compare(claim, runs)
+        return _compare(claim, runs, needed)
     if claim.test in SECTION1:
         return SECTION1[claim.test](claim, section1)
     if claim.test == "smaller":
@@ -118,10 +121,11 @@ def _assess(claim, runs, numbers, section1):
     return {}
 
 
-def _compare(claim, runs):
-    """A claim with a statistical test, once its run has `SEEDS` seeds of all its networks."""
+def _compare(claim, runs, needed):
+    """A claim with a statistical test, once its run has `SEEDS` seeds of all networks that its open claims compare."""
     differences = differences_of(claim)
     names = {name for difference in differences for name in difference.tested}
+    names |= set() if claim.verdict else needed[claim.run]
     trained = runs.get(claim.run, pd.DataFrame(columns=["name", "seed"]))
     if (trained[trained.name.isin(names)].groupby("seed").size() == len(names)).sum() < SEEDS:
         return {}

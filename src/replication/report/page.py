@@ -7,6 +7,7 @@ it tells, and no report is rendered once that verdict has changed.
 import base64
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,25 @@ def effects_by_length(found):
     """What the bypasses gain at each training length on CIFAR-10."""
     bypasses = list(paper.table("table3").network[1:])
     return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+
+
+def differences(found):
+    """Points between networks on photographs, and between the same on CIFAR-10, where two seeds or more have both."""
+    pairs = [(row.upper, row.lower) for row in paper.table("predictions").itertuples()]
+    pairs += [("complex_bypass", control) for control in ("simple_wide", "simple_sr_185")]
+    pairs += [("squeezenet", other) for other in ("early_pools", "alexnet")]
+    rows = []
+    for run, pair in product(("photographs", "table3", "alexnet"), pairs):
+        seeds = found.trained(run).groupby("name").seed.nunique().reindex(pair).min()
+        if seeds > 1:
+            rows.append((run, *pair, int(seeds), *difference(*pair, found.trained(run))))
+    return pd.DataFrame(rows, columns=["run", "upper", "lower", "seeds", "points", "low", "high"])
+
+
+def tried(found):
+    """The trainings of runs that try learning rates: name -> frame."""
+    rows = {run: recorded(run) for run in plan() if run not in found.runs}
+    return {run: trained.assign(name=trained.variant) for run, trained in rows.items() if len(trained)}
 
 
 def briefly(trained):
@@ -156,7 +176,10 @@ def context(found):
         "tuned": found.runs["table3"].shared.max(),
         "percent": tables.percent,
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
-        "photographs": pd.concat([found.trained("photographs"), recorded("photographs_rates")]),
+        "twice": recorded("photographs_rates"),
+        "failed": recorded("photographs_rates_12")
+        .query("accuracy < 0.15")[["variant", "learning_rate"]]
+        .values.tolist(),
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
@@ -197,7 +220,7 @@ def shown_tables(found):
         "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
         "sizes": sizes[["what", "printed", "ours", "reading", "verdict"]],
         "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
-        "updates": tables.updates(found.section1.updates),
+        "updates": tables.updates(found.section1.updates.query("form != 'pruned'")),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
         "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
         "own": tables.own(found.own, found.runs),
@@ -229,9 +252,10 @@ def files(found):
     return {
         "audit": found.audited,
         "claims": found.tested,
-        "trainings": tables.trainings(found.runs),
+        "trainings": tables.trainings(found.runs | tried(found)),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(pd.concat(recorded(run).assign(run=run) for run in plan() if run not in found.runs)),
+        "rates": tables.rates(tried(found) | {"photographs": found.trained("photographs").query("seed == 0")}),
+        "differences": differences(found),
         "lengths": effects_by_length(found),
         "memory": memory(found),
         "updates": found.section1.updates,

@@ -40,7 +40,7 @@ def accuracy(rows):
 
 
 def claims_by_verdict(tested):
-    """One line for each claim, those with one verdict together."""
+    """One line for each claim, those with one verdict together, which stands in the first."""
     order = {verdict: i for i, verdict in enumerate(claims.VERDICTS)}
     tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
     tested = tested.sort_values(["order", "verdict"], kind="stable")
@@ -54,6 +54,7 @@ def claims_by_verdict(tested):
         run = f"`{row.run}`" if row.run else NONE
         claim = f"{row.claim} ({row.where.replace('Section ', '§')})"
         rows.append((f"**{row.verdict}**{within}", claim, run, ours, row.paper_words))
+    rows = [("" if rows[i - 1][0] == row[0] and i else row[0], *row[1:]) for i, row in enumerate(rows)]
     columns = ["verdict", "claim", "run", "ours (points of top-1, if not said otherwise)", "the paper's, on ImageNet"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -115,8 +116,9 @@ def own(trained, runs):
 # Files of their own
 
 
-def rates(frame):
+def rates(runs):
     """Validation accuracy in % by run, network and learning rate."""
+    frame = pd.concat([trained.assign(run=run) for run, trained in runs.items()])
     table = 100 * frame.pivot_table("validation_accuracy", ["run", "variant"], "learning_rate", sort=False)
     return table[sorted(table)].round(1).reset_index()
 
@@ -126,5 +128,6 @@ def trainings(runs):
     frame = pd.concat([trained.assign(run=run) for run, trained in runs.items()], ignore_index=True)
     frame = frame[~frame.name.str.contains("/")]
     versions = frame.versions.map(lambda found: ", ".join(f"{name} {v}" for name, v in found.items()))
-    columns = ["run", "variant", "seed", "dataset", "epochs", "accuracy", "parameters", "macs", "seconds", "backend"]
-    return frame[[*columns, "hardware", "commit"]].assign(versions=versions)
+    columns = ["run", "variant", "seed", "learning_rate", "dataset", "epochs", "validation_accuracy", "accuracy"]
+    columns += ["parameters", "macs", "seconds", "backend", "hardware", "commit"]
+    return frame[columns].assign(versions=versions)
