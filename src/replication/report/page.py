@@ -75,7 +75,7 @@ def differences(found):
     pairs += [("squeezenet", other) for other in ("early_pools", "alexnet")]
     rows = []
     for run, pair in product(("photographs", "table3", "alexnet"), pairs):
-        seeds = found.trained(run).groupby("name").seed.nunique().reindex(pair).min()
+        seeds = found.trained(run).groupby("name").seed.nunique().reindex(pair, fill_value=0).min()
         if seeds > 1:
             rows.append((run, *pair, int(seeds), *difference(*pair, found.trained(run))))
     return pd.DataFrame(rows, columns=["run", "upper", "lower", "seeds", "points", "low", "high"])
@@ -165,25 +165,19 @@ def context(found):
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
         "gain": lambda name, digits=1: tables.interval(*tested.loc[name, ["effect", "low", "high"]], digits),
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
-        "change": tables.change,
         "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
-        "interval": tables.interval,
         "difference": difference,
         "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])[0],
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
         "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": found.runs["table3"].shared.max(),
-        "percent": tables.percent,
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
-        "twice": recorded("photographs_rates"),
-        "failed": recorded("photographs_rates_12")
-        .query("accuracy < 0.15")[["variant", "learning_rate"]]
-        .values.tolist(),
+        "tried": tried(found),
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
-        "fits": tables.fits,
+        **{name: getattr(tables, name) for name in ("change", "fits", "interval", "percent")},
         "lengths": effects_by_length(found).pivot(index="epochs", columns="bypass", values="effect").round(1),
         "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
