@@ -183,6 +183,7 @@ ONE_LINE = [
     ),
     (lambda: initial.initialise(keras.Sequential([keras.Input((32, 32, 3)), AlexNet((32, 32, 3))])), {}, "not a model"),
     (lambda: initial.initialise(keras.Sequential([AlexNet((32, 32, 3)), keras.layers.Dense(2)])), {}, "not a model"),
+    (lambda: costs.live_activations(keras.Sequential([AlexNet()])), {}, "of layers alone: give alexnet itself"),
     (lambda: initial.initialise(SqueezeNet((32, 32, 3), 4), "zeros"), {}, "rule must be .* Received: 'zeros'"),
     *((lambda of=of: create(of, (32, 32, 3), 10), {}, "model must be one of .* Rec") for of in ("no", [], {}, None)),
 ]

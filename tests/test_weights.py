@@ -25,10 +25,7 @@ from test_weights_torchvision import Hostile
 from squeezenet import SqueezeNet, SqueezeNet_11, decode_predictions, deep_compression, preprocess_input, weights
 from squeezenet.weights import authors, caffe, sqnt, tensors
 
-IMAGENET = [
-    pytest.param(SqueezeNet, "1.0", marks=needs_file, id="1.0"),
-    pytest.param(SqueezeNet_11, "1.1", id="1.1"),
-]
+IMAGENET = [pytest.param(SqueezeNet, "1.0", marks=needs_file, id="1.0"), pytest.param(SqueezeNet_11, "1.1", id="1.1")]
 SIDE = (64, 64, 3)
 
 
@@ -280,7 +277,7 @@ EXPECTED = {"squeezenet": (2, 32, 32, 3), "grouped": (2, 12, 12, 4)}
 
 @pytest.mark.parametrize("name", EXPECTED)
 @pytest.mark.parametrize("suffix", ["keras", "sqnt"])
-def test_files_of_version_0_2_0_are_read(name, suffix):
+def test_files_of_version_0_2_0_are_read(name, suffix, tmp_path):
     path = DATA / f"{name}_0_2_0.{suffix}"
     images = np.random.default_rng(0).normal(0, 50, EXPECTED[name]).astype("float32")
     expected = np.load(DATA / "predictions_0_2_0.npz")[name]
@@ -289,6 +286,12 @@ def test_files_of_version_0_2_0_are_read(name, suffix):
     if name == "squeezenet":
         ours = SqueezeNet((32, 32, 3), 10, use_bypass="simple", compression=0.03, weights=path)
         np.testing.assert_allclose(ours.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-7)
+        how = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "use_bypass": "simple"}
+        deep_compression.compress(
+            network, tmp_path / "a.sqnt", architecture=how | {"compression": 0.03, "as_released": True}
+        )
+    with pytest.raises(ValueError, match=r"path must not end with \.keras"):
+        deep_compression.compress(network, tmp_path / "network.keras")
 
 
 def test_threads_load_at_once():

@@ -20,7 +20,10 @@ def check_input(input_shape, input_tensor, weights, default):
         default = (32, 32, 3) if isinstance(weights, str) and weights == "cifar10" else default or (None, None, 3)
         shape = default if input_shape is None else _shape(input_shape)
     elif not isinstance(input_tensor, keras.KerasTensor) or not keras.backend.is_float_dtype(input_tensor.dtype):
-        raise ValueError(f"input_tensor must be of floats, from keras.Input or a layer. Received: {type(input_tensor)}")
+        got = (
+            getattr(input_tensor, "dtype", None) if isinstance(input_tensor, keras.KerasTensor) else type(input_tensor)
+        )
+        raise ValueError(f"input_tensor must be of floats, from keras.Input or a layer. Received: {got}")
     else:
         shape = tuple(input_tensor.shape[1:])
         if input_shape is not None and _shape(input_shape) != shape:

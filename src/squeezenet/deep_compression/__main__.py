@@ -36,8 +36,8 @@ def parse(arguments):
     of.add_argument("--bytes", type=int, help="largest size of the file; weights are rounded as finely as fits")
     of.add_argument("--huffman", action="store_true", help="code by Huffman, as the paper does")
     given = parser.parse_args(arguments)
-    kind, lossy = given.file.suffix, (given.quality, given.bits, given.bytes, given.huffman or None)
-    compressing = any(value is not None for value in lossy)
+    kind = given.file.suffix
+    compressing = given.huffman or any(value is not None for value in (given.quality, given.bits, given.bytes))
     if given.inspect:
         if kind != ".sqnt" or given.output or compressing:
             parser.error("--inspect takes a .sqnt file and nothing else")
@@ -101,7 +101,7 @@ def main(arguments=None):
     try:
         run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
-        text = " ".join(str(error).split()).removeprefix(f"{given.file}: ")
+        text = " ".join(str(error).partition(" Full object config")[0].split()).removeprefix(f"{given.file}: ")
         sys.exit(f"{given.file}: {text or type(error).__name__}")
 
 

@@ -41,7 +41,8 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
     `prune_network`, `share_network`, `save`.
 
     Args:
-        model: any Keras model of convolutions and dense layers. Weights of one dimension (biases, the statistics of
+        model: any Keras model of convolutions and dense layers; those of a subclassed one need names of their own, as
+            Keras numbers the others anew. Weights of one dimension (biases, the statistics of
             a batch normalisation) are stored as they are.
         path: of the file, by convention .sqnt.
         quality: prune weights below this many standard deviations of their layer.
@@ -51,7 +52,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
         coder: "range", or "huffman" as in the paper.
         architecture: keywords of `models.create` that build this model, which take fewer bytes than Keras' own
             configuration of it.
-        images: as the model takes them, to measure on how many of them its first class stays the same.
+        images: an array, as the model takes them, to measure on how many of them its first class stays the same.
 
     Returns:
         `Compressed`.
@@ -127,10 +128,15 @@ def _build_and_fill(architecture, values):
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds")
         model = _build(architecture)
     except Exception as error:  # Keras raises many kinds
-        text = str(error).rpartition("Exception encountered: ")[2].partition("\n")[0]  # without Keras' configurations
-        raise ValueError(f"not an architecture that can be built: {text}") from None
+        raise ValueError(f"not an architecture that can be built: {reason(error)}") from None
     set_tensors(model, values)
     return model
+
+
+def reason(error):
+    """Why Keras could not build a model, in a line and without configurations."""
+    text = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
+    return text.strip().partition("\n")[0]
 
 
 def _count(architecture):
@@ -163,6 +169,8 @@ def whole(path):
 
 
 def _write(path, data):
+    if Path(path).suffix == ".keras":  # it might be the model itself
+        raise ValueError(f"path must not end with .keras; by convention it ends with .sqnt. Received: {path}")
     sqnt.decode(data)  # what cannot be read is not written
     with whole(Path(path)) as temporary:
         temporary.write_bytes(data)

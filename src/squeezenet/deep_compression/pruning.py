@@ -33,7 +33,7 @@ def prune_below(kernel, quality):
 
 
 def is_kernel(tensor):
-    """Whether a tensor is pruned and shared: biases, statistics and counters are not."""
+    """Whether a tensor is pruned and shared: integers and what has one dimension, as most biases, are not."""
     return tensor.ndim > 1 and tensor.dtype.kind not in "iub"
 
 
@@ -54,11 +54,9 @@ def prune_network(values, kept=None, quality=None):
     if kept is not None and not isinstance(kept, dict):
         raise ValueError(f"kept must be a dict, layer -> fraction. Received: {kept!r}")
     check_finite(values)
-    if unknown := set(kept or {}) - {name.rpartition("/")[0] for name, each in values.items() if is_kernel(each)}:
+    kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor)}
+    if unknown := set(kept or {}) - {name.rpartition("/")[0] for name in kernels}:
         raise ValueError(f"no such layers with kernels to prune: {', '.join(sorted(unknown))}")
-    pruned = dict(values)
-    for name, tensor in values.items():
-        if is_kernel(tensor):
-            layer = name.rpartition("/")[0]
-            pruned[name] = prune_below(tensor, quality) if kept is None else prune(tensor, kept.get(layer, 1))
-    return pruned
+    if kept is None:
+        return values | {name: prune_below(kernel, quality) for name, kernel in kernels.items()}
+    return values | {name: prune(kernel, kept.get(name.rpartition("/")[0], 1)) for name, kernel in kernels.items()}

@@ -48,7 +48,7 @@ def share(kernel, bits):
         raise ValueError(f"bits must be an integer from 1 to {MOST_BITS}. Received: {bits!r}")
     check_finite({"kernel": kernel})
     weights = kernel[kernel != 0]
-    if not weights.size:
+    if len(np.unique(weights)) < 2**bits:  # k-means might merge some
         return kernel
     centroids = kmeans(weights, 2**bits - 1)
     shared = np.zeros_like(kernel)
@@ -63,13 +63,12 @@ def share_network(values, bits):
         ValueError: `bits` names no layer, or has none for a layer, or not from 1 to `MOST_BITS`.
     """
     check_finite(values)
-    shared = dict(values)
     kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor)}
-    if isinstance(bits, dict) and (unknown := [each for each in bits if not any(k.startswith(each) for k in kernels)]):
+    shared, by_name = dict(values), bits if isinstance(bits, dict) else {"": bits}
+    if unknown := [each for each in by_name if each and not any(name.startswith(each) for name in kernels)]:
         raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
-        of_name = bits if isinstance(bits, dict) else {name: bits}
-        if not (beginnings := sorted(filter(name.startswith, of_name), key=len)):
+        if not (beginnings := [each for each in by_name if name.startswith(each)]):
             raise ValueError(f"bits has none for {name}. Received: {bits}")
-        shared[name] = share(kernel, of_name[beginnings[-1]])
+        shared[name] = share(kernel, by_name[max(beginnings, key=len)])
     return shared

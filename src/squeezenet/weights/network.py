@@ -11,17 +11,11 @@ MEAN = (104, 117, 123)  # Caffe's mean colour, BGR
 
 
 class Weights(NamedTuple):
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        tensors: "conv1/kernel" -> array.
-        settings: what the names and shapes of the tensors do not tell of their network, by `settings_of` or alike.
-        origin: name or path, for messages.
-    """
-
-    tensors: dict
-    settings: dict
-    origin: str
+    tensors: dict  # "conv1/kernel" -> array
+    settings: dict  # what names and shapes of tensors do not tell of their network, by `settings_of` or alike
+    origin: str  # name or path, for messages
 
 
 def variables(network):
@@ -30,6 +24,8 @@ def variables(network):
     A weight without a name of its own, or with one that its layer has used before, is numbered within the layer. A
     ValueError names a weight that belongs to no layer.
     """
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"network must be a Keras model. Received: {type(network).__name__}")
     found = {}
     for layer in network.layers:
         inner = variables(layer).items() if isinstance(layer, keras.Model) else ((w.name, w) for w in layer.weights)
@@ -55,8 +51,7 @@ def set_tensors(network, values):
         ValueError: the tensors are not those of the network.
     """
     ours = variables(network)
-    wrong = differences(shapes(values), shapes(ours))
-    if wrong:
+    if wrong := differences(shapes(values), shapes(ours)):
         raise ValueError(f"{len(wrong)} of these tensors are not those of {network.name}: {wrong[0]}")
     for name, variable in ours.items():
         variable.assign(values[name] if name in values else values[f"{name}/left"] @ values[f"{name}/right"])
@@ -116,23 +111,26 @@ def fill(network, source, settings, top=()):
 
 def settings_of(configurations):
     """The settings of one of our networks, from Keras' configurations of its layers."""
-    layers = {layer["config"].get("name"): (layer["class_name"], layer["config"]) for layer in configurations}
-
-    def setting(layer, key):
-        return layers.get(layer, ("", {}))[1].get(key)
-
-    released = True if "pad10" in layers else "torchvision"  # of 1.1, where both releases are the same, that
+    config = {layer["config"].get("name"): layer["config"] for layer in configurations}
+    kinds = [(layer["class_name"], layer["config"].get("name")) for layer in configurations]
+    released = True if "pad10" in config else "torchvision"  # of 1.1, where both releases are the same, that
+    last = configurations[-1]
     return {
-        "images below 64 pixels": setting("conv1", "padding") == "same",
-        "as_released": setting("conv10", "activation") == "relu" and released,
-        "bypass": sorted(name for name, (kind, _) in layers.items() if kind == "Add"),
-        "pools": sorted(name for name, (kind, _) in layers.items() if kind == "MaxPooling2D"),
-        "end": [configurations[-1]["config"].get(key) for key in ("name", "activation")],
+        "images below 64 pixels": config.get("conv1", {}).get("padding") == "same",
+        "as_released": config.get("conv10", {}).get("activation") == "relu" and released,
+        "bypass": sorted(name for kind, name in kinds if kind == "Add"),
+        "pools": sorted(name for kind, name in kinds if kind == "MaxPooling2D"),
+        "end": [
+            last["config"].get("name"),
+            last["config"].get("activation", last["class_name"].lower()),
+        ],  # 0.2.0's too
     }
 
 
 def check_finite(values):
     """Raise a ValueError that names the first of the tensors with NaN or infinite values."""
+    if not isinstance(values, dict):
+        raise ValueError(f"values must be name -> array, as weights.tensors gives. Received: {type(values).__name__}")
     for name, tensor in values.items():
         if not np.isfinite(np.asarray(tensor, np.float64)).all():
             raise ValueError(f"{name} has values that are not finite: its training diverged")

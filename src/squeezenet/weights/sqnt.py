@@ -34,7 +34,7 @@ try:
 
     from squeezenet.weights import coders
 except ImportError as error:
-    message = f".sqnt files need {error.name}: in a clone, pip install '.[weights]'"
+    message = f".sqnt files need {error.name or error}: in a clone, pip install '.[weights]'"
     raise ImportError(message, name=error.name) from None
 
 from squeezenet.weights.network import check_finite
@@ -54,21 +54,14 @@ MOST_EXPANSION, ROOM = 1000, 2**24  # weights for each byte of the file, and wei
 
 
 class Tensor(BaseModel, extra="forbid", strict=True):
-    """What the header says of a tensor.
-
-    Attributes:
-        stored: entries that are not zero.
-        gaps: symbols of the mask; 0 where no entry is zero, or all are.
-        form: of the codebook ("list", "grid") or of uncoded values.
-        entries: of the codebook.
-    """
+    """What the header says of a tensor."""
 
     name: str
     shape: list[PositiveInt]
-    stored: NonNegativeInt
-    gaps: NonNegativeInt = 0
-    form: Literal["list", "grid", "<f4", "<f2", "<f8", "<i4", "<i8", "<u4", "<u8"] = "<f4"
-    entries: Annotated[int, Field(ge=0, le=MOST_ENTRIES)] = 0
+    stored: NonNegativeInt  # entries that are not zero
+    gaps: NonNegativeInt = 0  # symbols of the mask; 0 where no entry is zero, or all are
+    form: Literal["list", "grid", "<f4", "<f2", "<f8", "<i4", "<i8", "<u4", "<u8"] = "<f4"  # of codebook or values
+    entries: Annotated[int, Field(ge=0, le=MOST_ENTRIES)] = 0  # of the codebook
 
     @property
     def size(self):
