@@ -286,10 +286,9 @@ def test_files_of_version_0_2_0_are_read(name, suffix, tmp_path):
     if name == "squeezenet":
         ours = SqueezeNet((32, 32, 3), 10, use_bypass="simple", compression=0.03, weights=path)
         np.testing.assert_allclose(ours.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-7)
-        how = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "use_bypass": "simple"}
-        deep_compression.compress(
-            network, tmp_path / "a.sqnt", architecture=how | {"compression": 0.03, "as_released": True}
-        )
+        how = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "compression": 0.03}
+        how |= {"use_bypass": "simple", "as_released": True}
+        deep_compression.compress(network, tmp_path / "a.sqnt", architecture=how)
     with pytest.raises(ValueError, match=r"path must not end with \.keras"):
         deep_compression.compress(network, tmp_path / "network.keras")
 
