@@ -36,7 +36,9 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 venv: # made anew when the lock file differs from the one it was made from, or when it was moved
-	@cmp -s requirements.lock "$(VENV)/requirements.lock" && "$(VENV)/bin/pip" --version > /dev/null 2>&1 || { \
+	@cmp -s requirements.lock "$(VENV)/requirements.lock" \
+	  && PIP_CONFIG_FILE=/dev/null "$(VENV)/bin/pip" --version > /dev/null 2>&1 || { \
+	  { test ! -e "$(VENV)" || test -e "$(VENV)/pyvenv.cfg"; } || { echo "$(VENV) is no environment"; exit 1; }; \
 	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
 	  echo "Making $(VENV) from requirements.lock: some minutes" \
@@ -99,12 +101,13 @@ communication: jax unlock ## what two processes send each other in training, cou
 
 quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
-	@test ! -e "$(COPY)" || test -d "$(COPY)/.dvc" || { echo "$(COPY) is no copy of this project"; exit 1; }
+	@test ! -e "$(COPY)" || { test -L "$(COPY)/data/external" && ! test "$(COPY)" -ef .; } \
+	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
-	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; } \
-	  && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
+	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; }
+	@cd "$(COPY)" && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 	@echo "All of it lies in $(COPY)"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.
@@ -113,9 +116,9 @@ PYTEST = pytest -n 2 --dist loadfile --no-loadscope-reorder
 lint: venv
 	ruff format --check . && ruff check .
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
+	pytest --collect-only -qq tests/prove
 
 test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
-	pytest --collect-only -qq tests/prove
 	$(PYTEST) -m "not slow"
 
 test-all: jax torch lint ## test, and kills, second clones, JAX, two processes against one, PyTorch: twelve minutes

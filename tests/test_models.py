@@ -153,9 +153,9 @@ def test_pools_are_where_they_are_put(model):
 
 def test_classes_are_another_name_and_one_is_for_a_sigmoid():
     for model in (SqueezeNet, AlexNet):
-        assert model((64, 64, 3), nb_classes=7, classes=7).output_shape == (None, 7)
-        assert model((64, 64, 3), classes=1, classifier_activation="sigmoid").output_shape == (None, 1)
-        assert model((64, 64, 3), classes=2, name="mine").name == "mine"
+        assert (network := model((64, 64, 3), nb_classes=7, classes=7, name="mine")).output_shape == (None, 7)
+        one = model((64, 64, 3), classes=1, classifier_activation="sigmoid")
+        assert one.output_shape == (None, 1) and network.name == "mine"
 
 
 SIGMOID = r'for one class give classifier_activation="sigmoid". Received: 1'

@@ -20,7 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 VARIANTS = ("squeezenet", "half_width")
-MAKE = ("make", f"VENV={BIN.parent}", f"NETWORKS={'|'.join(VARIANTS)}")
+MAKE = ("make", "-o", "venv", f"VENV={BIN.parent}", f"NETWORKS={'|'.join(VARIANTS)}")
 
 
 def environment(folder):

@@ -145,7 +145,7 @@ def test_a_row_that_is_there_is_compared_and_not_overwritten(row):
     assert row(0.75).startswith("equal bits: every epoch, and every test image, is as in data/evidence/table3")
     assert row(0.75, loss=1.1).startswith("+0.00 points of test accuracy")
     assert row(0.765).endswith("which was made on an abacus: within 2")
-    with pytest.raises(RuntimeError, match=r"^-2\.50 points .* more than 2: another training, or chance"):
+    with pytest.raises(RuntimeError, match=r"^-2\.50 points .* more than 2: this is another training, or too short"):
         row(0.725)
     assert path.read_bytes() == before
     path.write_bytes(before.replace(b'"accuracy": 0.75', b'"accuracy": 0.76'))

@@ -20,9 +20,7 @@ def check_input(input_shape, input_tensor, weights, default):
         default = (32, 32, 3) if isinstance(weights, str) and weights == "cifar10" else default or (None, None, 3)
         shape = default if input_shape is None else _shape(input_shape)
     elif not isinstance(input_tensor, keras.KerasTensor) or not keras.backend.is_float_dtype(input_tensor.dtype):
-        got = (
-            getattr(input_tensor, "dtype", None) if isinstance(input_tensor, keras.KerasTensor) else type(input_tensor)
-        )
+        got = input_tensor.dtype if isinstance(input_tensor, keras.KerasTensor) else type(input_tensor)
         raise ValueError(f"input_tensor must be of floats, from keras.Input or a layer. Received: {got}")
     else:
         shape = tuple(input_tensor.shape[1:])
@@ -30,7 +28,9 @@ def check_input(input_shape, input_tensor, weights, default):
             raise ValueError(f"input_shape must be that of input_tensor, {shape}. Received: {input_shape!r}")
     limits = zip(shape, (16, 16, 1), strict=False)
     if len(shape) != 3 or not all(n >= least if isinstance(n, int) else n is None and least > 1 for n, least in limits):
-        raise ValueError(f"input_shape must be (height, width, channels), of 16 pixels or more. Received: {shape!r}")
+        raise ValueError(
+            f"input_shape must be (height, width, channels), 16 pixels or more, or None. Received: {shape!r}"
+        )
     return keras.Input(shape) if input_tensor is None else input_tensor
 
 

@@ -67,7 +67,7 @@ def live_activations(model, keep_input=False):
     Raises:
         ValueError: the input has no fixed size, or a model is among the layers.
     """
-    if inner := [layer.name for layer in model.layers if isinstance(layer, keras.Model)]:
+    if inner := [layer.name for layer in model.layers if isinstance(layer, keras.Model) and layer.weights]:
         raise ValueError(f"model must be of layers alone: give {inner[0]} itself")
     memory, steps, last = {}, [], {}  # memory: a tensor -> the one in whose place it stands
     for layer in model.operations:

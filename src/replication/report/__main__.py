@@ -53,5 +53,3 @@ if __name__ == "__main__":
         main()
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    except KeyError as error:
-        raise SystemExit(f"the report needs {error}, which params.yaml or data/evidence does not have") from None

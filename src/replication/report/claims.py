@@ -81,9 +81,9 @@ def assess(claims, runs, numbers, section1=None):
         ValueError: an unknown test, or predictions for different test sets.
     """
     table = claims.reset_index(drop=True)
-    needed = {}  # a run's claims are tested together, or Holm's correction would change with every seed
-    for claim in table[table.test.isin(STATISTICAL) & (table.verdict == "")].itertuples():
-        needed.setdefault(claim.run, set()).update(*(each.tested for each in differences_of(claim)))
+    needed = set()  # those on photographs are tested together: Holm's correction would change with every seed
+    for claim in table[(table.run == "photographs") & (table.verdict == "")].itertuples():
+        needed.update(*(each.tested for each in differences_of(claim)))
     found = [_assess(claim, runs, numbers, section1, needed) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
     tested = table.test.isin(STATISTICAL) & (table.verdict == "")
@@ -122,10 +122,10 @@ def _assess(claim, runs, numbers, section1, needed):
 
 
 def _compare(claim, runs, needed):
-    """A claim with a statistical test, once its run has `SEEDS` seeds of all networks that its open claims compare."""
+    """A claim with a statistical test, once its run has `SEEDS` seeds of all its networks, and of those `needed`."""
     differences = differences_of(claim)
     names = {name for difference in differences for name in difference.tested}
-    names |= set() if claim.verdict else needed[claim.run]
+    names |= needed if claim.run == "photographs" and not claim.verdict else set()
     trained = runs.get(claim.run, pd.DataFrame(columns=["name", "seed"]))
     if (trained[trained.name.isin(names)].groupby("seed").size() == len(names)).sum() < SEEDS:
         return {}

@@ -157,6 +157,7 @@ def context(found):
     """What the templates may show, by name."""
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
     inference = memory(found).set_index("network")
+    of_photographs = [rows for run, rows in (found.runs | tried(found)).items() if run.startswith("photographs")]
     on_chip = found.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
     return {
         "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
@@ -173,7 +174,9 @@ def context(found):
         "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": found.runs["table3"].shared.max(),
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
-        "tried": tried(found),
+        "twice": recorded("photographs_rates"),
+        "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
+        "planned": {*tried(found), *found.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),

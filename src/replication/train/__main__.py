@@ -36,7 +36,7 @@ def main():
         named = [t for t in trainings if chosen.variant in (None, t.variant) and chosen.seed in (None, t.recipe.seed)]
         if not named:
             planned = sorted({f"{each.variant} of seed {each.recipe.seed}" for each in trainings})
-            parser.error(f"no such training: the variants and seeds are {', '.join(planned)}")
+            parser.error(f"no training of {chosen.variant} and seed {chosen.seed}. There are {', '.join(planned)}")
         others = [each for each in named if each.backend != keras.backend.backend()]
         if chosen.run and others:
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))

@@ -171,12 +171,13 @@ def record(of, metrics, history, correct, provenance):
     if all(there[key] == row[key] for key in ("history", "correct", "loss")):
         return f"equal bits: every epoch, and every test image, is as in {name}"
     off = 100 * (row["accuracy"] - there["accuracy"])
-    pixels = ", of other pixels" * (
-        there.get("dataset_sha256") != row.get("dataset_sha256")
-    )  # Pillow's versions differ
+    # Pillow's versions decode to other pixels
+    pixels = ", from other pixels" if there.get("dataset_sha256") != row.get("dataset_sha256") else ""
     sentence = f"{off:+.2f} points of test accuracy from {name}, which was made on {there['hardware']}{pixels}"
     if abs(off) > TOLERANCE:
-        raise RuntimeError(f"{sentence}: more than {TOLERANCE:g}: another training, or chance if it is short")
+        raise RuntimeError(
+            f"{sentence}: more than {TOLERANCE:g}: this is another training, or too short a one to compare"
+        )
     return f"{sentence}: within {TOLERANCE:g}"
 
 

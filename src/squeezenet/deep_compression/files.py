@@ -42,8 +42,8 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
 
     Args:
         model: any Keras model of convolutions and dense layers; those of a subclassed one need names of their own, as
-            Keras numbers the others anew. Weights of one dimension (biases, the statistics of
-            a batch normalisation) are stored as they are.
+            Keras numbers the others anew. Weights of one dimension (biases, the statistics of a batch normalisation)
+            are stored as they are.
         path: of the file, by convention .sqnt.
         quality: prune weights below this many standard deviations of their layer.
         bits: share each layer's weights among 2^bits - 1 values; a number, or one by what a layer's name begins with.
@@ -62,8 +62,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
             could not be read again.
         FileNotFoundError: the folder of `path` is not there.
     """
-    if not Path(path).parent.is_dir():
-        raise FileNotFoundError(f"{Path(path).parent} is not a folder")
+    _check(path)
     before = tensors(model)
     if architecture is None:
         architecture = {"keras": keras.saving.serialize_keras_object(model)}
@@ -128,12 +127,12 @@ def _build_and_fill(architecture, values):
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds")
         model = _build(architecture)
     except Exception as error:  # Keras raises many kinds
-        raise ValueError(f"not an architecture that can be built: {reason(error)}") from None
+        raise ValueError(f"not an architecture that can be built: {_reason(error)}") from None
     set_tensors(model, values)
     return model
 
 
-def reason(error):
+def _reason(error):
     """Why Keras could not build a model, in a line and without configurations."""
     text = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
     return text.strip().partition("\n")[0]
@@ -168,9 +167,15 @@ def whole(path):
         temporary.unlink(missing_ok=True)
 
 
-def _write(path, data):
+def _check(path):
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"{Path(path).parent} is not a folder")
     if Path(path).suffix == ".keras":  # it might be the model itself
         raise ValueError(f"path must not end with .keras; by convention it ends with .sqnt. Received: {path}")
+
+
+def _write(path, data):
+    _check(path)
     sqnt.decode(data)  # what cannot be read is not written
     with whole(Path(path)) as temporary:
         temporary.write_bytes(data)

@@ -120,10 +120,8 @@ def settings_of(configurations):
         "as_released": config.get("conv10", {}).get("activation") == "relu" and released,
         "bypass": sorted(name for kind, name in kinds if kind == "Add"),
         "pools": sorted(name for kind, name in kinds if kind == "MaxPooling2D"),
-        "end": [
-            last["config"].get("name"),
-            last["config"].get("activation", last["class_name"].lower()),
-        ],  # 0.2.0's too
+        # in 0.2.0 the softmax was a layer of that name
+        "end": [last["config"].get("name"), last["config"].get("activation", last["class_name"].lower())],
     }
 
 
