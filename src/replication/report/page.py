@@ -39,6 +39,7 @@ class Facts(NamedTuple):
     """All that the report tells."""
 
     runs: dict  # name -> frame of trainings, and of files made from them
+    tried: dict  # name -> frame of trainings, of the runs that try learning rates
     numbers: pd.DataFrame  # of `paper.numbers`
     audited: pd.DataFrame  # of `audit.audit`
     tested: pd.DataFrame  # of `claims.assess`
@@ -57,9 +58,11 @@ def read():
     rows = {name: records.read(paths.EVIDENCE / f"{name}.json")
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
     runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
+    others = {run: recorded(run) for run in plan() if run not in runs}
+    tried = {run: trained.assign(name=trained.variant) for run, trained in others.items() if len(trained)}
     audited = audit.audit(numbers, rows["authors"])
     tested = claims.assess(paper.table("claims"), runs, numbers, section1)
-    return Facts(runs, numbers, audited, tested, section1, rows, evidence.own())
+    return Facts(runs, tried, numbers, audited, tested, section1, rows, evidence.own())
 
 
 def effects_by_length(found):
@@ -79,12 +82,6 @@ def differences(found):
         if seeds > 1:
             rows.append((run, *pair, int(seeds), *difference(*pair, found.trained(run))))
     return pd.DataFrame(rows, columns=["run", "upper", "lower", "seeds", "points", "low", "high"])
-
-
-def tried(found):
-    """The trainings of runs that try learning rates: name -> frame."""
-    rows = {run: recorded(run) for run in plan() if run not in found.runs}
-    return {run: trained.assign(name=trained.variant) for run, trained in rows.items() if len(trained)}
 
 
 def briefly(trained):
@@ -157,7 +154,7 @@ def context(found):
     """What the templates may show, by name."""
     tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
     inference = memory(found).set_index("network")
-    of_photographs = [rows for run, rows in (found.runs | tried(found)).items() if run.startswith("photographs")]
+    of_photographs = [rows for run, rows in (found.runs | found.tried).items() if run.startswith("photographs")]
     on_chip = found.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
     return {
         "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
@@ -174,9 +171,9 @@ def context(found):
         "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": found.runs["table3"].shared.max(),
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
-        "twice": recorded("photographs_rates"),
+        "twice": found.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
-        "planned": {*tried(found), *found.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
+        "trained": {*found.tried, *found.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
@@ -249,9 +246,9 @@ def files(found):
     return {
         "audit": found.audited,
         "claims": found.tested,
-        "trainings": tables.trainings(found.runs | tried(found)),
+        "trainings": tables.trainings(found.runs | found.tried),
         "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(tried(found) | {"photographs": found.trained("photographs").query("seed == 0")}),
+        "rates": tables.rates(found.tried | {"photographs": found.trained("photographs").query("seed == 0")}),
         "differences": differences(found),
         "lengths": effects_by_length(found),
         "memory": memory(found),
