@@ -38,7 +38,7 @@ help: ## list the targets
 venv: # made anew when the lock file differs from the one it was made from, or when it was moved
 	@cmp -s requirements.lock "$(VENV)/requirements.lock" \
 	  && PIP_CONFIG_FILE=/dev/null "$(VENV)/bin/pip" --version > /dev/null 2>&1 || { \
-	  { test ! -e "$(VENV)" || test -e "$(VENV)/pyvenv.cfg"; } || { echo "$(VENV) is no environment"; exit 1; }; \
+	  { test ! -e "$(VENV)" || test -e "$(VENV)/pyvenv.cfg"; } || { echo "$(VENV) was not made by python -m venv: remove it, or give another VENV="; exit 1; }; \
 	  $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	    || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }; \
 	  echo "Making $(VENV) from requirements.lock: some minutes" \
@@ -124,7 +124,7 @@ test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline 
 test-all: jax torch lint ## test, and kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
 	$(PYTEST)
 
-prove: venv ## stress tests: kills, damaged files, wrong parameters, other environments: an hour; docs/reliability.md
+prove: venv ## stress tests: kills, damaged files, wrong parameters, other environments: half an hour; docs/reliability.md
 	pytest -s -v tests/prove/test_{parameters,files,places,kills}.py --table docs/reliability.md
 
 bench: jax torch unlock ## benchmark the speed against alternatives, where not measured yet: hours; docs/benchmarks.md

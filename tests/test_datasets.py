@@ -59,7 +59,7 @@ def test_a_few_images_of_many_classes_are_of_all_of_them():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"limit": 5}, "5 images are less than one of each of 10 classes"),
+        ({"limit": 5}, "5 images are fewer than one of each of 10 classes"),
         ({"validation": 300}, r"dataset\.validation must be less than the 300 training images"),
         ({"name": "folder", "folder": splits.Folder()}, "folder/arrays.npz is missing: `dvc repro dataset` makes it"),
         ({"validation": 50}, r"holds out 100 .* in place of 50: run notebooks/dataset\.ipynb with name = 'cifar10'"),
@@ -139,7 +139,7 @@ def test_an_archive_is_read_sorted_and_verified(archive, monkeypatch):
     prepared, statistics, _ = prepare.prepare(IMAGENETTE.model_copy(update={"validation": 10}))
     np.testing.assert_array_equal(prepared["train_images"], arrays["train_images"])
     assert statistics["validation"] == 10 and statistics["image_shape"] == [144, 144, 3]
-    for digest, message in {"ARRAYS_SHA256": " .*: the sha256 of its pixels", "NAMES_SHA256": ": the names of"}.items():
+    for digest, message in {"ARRAYS_SHA256": ": the sha256 of its pixels", "NAMES_SHA256": ": the names of"}.items():
         monkeypatch.setattr(imagenette, digest, "0" * 64)
         with pytest.raises(ValueError, match=rf"imagenette\.tar is not Imagenette{message}"):
             imagenette.fetch()

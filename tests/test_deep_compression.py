@@ -48,6 +48,7 @@ WRONG = [
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
     (deep_compression.share_network, (LAYER, {}), "bits has none for fc/kernel"),
+    (deep_compression.kmeans, ([], 3), "values must be finite, in one dimension"),
     (deep_compression.share_network, (LAYER, {"fc": 2, "conv": 2}), "no such layers to share: conv"),
 ]
 

@@ -26,20 +26,20 @@ ORDER = [
 
 
 @pytest.fixture(scope="module")
-def found():
+def facts():
     return page.read()._replace(own=pd.DataFrame())
 
 
 @pytest.fixture(scope="module")
-def text(found):
-    return page.render(found)
+def text(facts):
+    return page.render(facts)
 
 
 @pytest.fixture(scope="module")
-def written(found, tmp_path_factory):
+def written(facts, tmp_path_factory):
     """The report's folder, written once with all figures, and the figures."""
-    folder, drawn = tmp_path_factory.mktemp("reports"), page.draw(found)
-    page.write(found, drawn, folder)
+    folder, drawn = tmp_path_factory.mktemp("reports"), page.draw(facts)
+    page.write(facts, drawn, folder)
     return folder, drawn
 
 
@@ -66,9 +66,9 @@ def test_templates_have_few_control_tags_and_no_result_typed_by_hand():
     assert set(re.findall(r"\d+\.\d+", prose)) <= settings
 
 
-def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(found):
-    changed = found.tested.verdict.mask(found.tested.id == "pct3x3_plateau", claims.REPLICATED)
-    other = found._replace(tested=found.tested.assign(verdict=changed))
+def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(facts):
+    changed = facts.tested.verdict.mask(facts.tested.id == "pct3x3_plateau", claims.REPLICATED)
+    other = facts._replace(tested=facts.tested.assign(verdict=changed))
     with pytest.raises(ValueError, match="--draft") as error:
         page.render(other)
     why = "pct3x3_plateau is now 'replicated', not 'no verdict: not every network at its own best rate'"
@@ -112,23 +112,23 @@ def test_the_page_needs_no_other_picture_and_no_long_style_sheet(text, written):
     assert len((TEMPLATES[0].parent / "page.css").read_text().splitlines()) <= 40
 
 
-def test_a_report_is_the_same_bytes_again(found, text, written):
+def test_a_report_is_the_same_bytes_again(facts, text, written):
     folder, _ = written
     assert (folder / "README.md").read_text() == text
-    for name, figure in page.draw(found).items():
+    for name, figure in page.draw(facts).items():
         assert all(
             (folder / f"figures/{name}.{kind}").read_bytes() == data for kind, data in figures.encode(figure).items()
         )
 
 
-def test_committed_documents_and_tables_are_what_the_evidence_gives(found, text, written):
+def test_committed_documents_and_tables_are_what_the_evidence_gives(facts, text, written):
     assert (paths.REPORTS / "README.md").read_text() == text, "python -m replication.report"
     for path in paths.REPORTS.glob("tables/*.csv"):
         ours, theirs = (pd.read_csv(folder / path.name) for folder in (written[0] / "tables", path.parent))
         pd.testing.assert_frame_equal(ours, theirs, obj=path.name)  # other processors round otherwise
     ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (written[0], paths.REPORTS))
     assert [ours[key] for key in ("audit", "claims")] == [theirs[key] for key in ("audit", "claims")]
-    assert __main__.readme(found) == (paths.ROOT / "README.md").read_text(), "python -m replication.report"
+    assert __main__.readme(facts) == (paths.ROOT / "README.md").read_text(), "python -m replication.report"
 
 
 def trained(folder, *variants):
@@ -141,8 +141,8 @@ def trained(folder, *variants):
 
 
 @pytest.mark.parametrize("variants", [(), ("my_network",), ("squeezenet", "my_network", "sr_250")])
-def test_a_users_own_run_is_one_table_whatever_there_is_of_it(found, text, tmp_path, variants):
-    own = found._replace(own=trained(tmp_path, *variants))
+def test_a_users_own_run_is_one_table_whatever_there_is_of_it(facts, text, tmp_path, variants):
+    own = facts._replace(own=trained(tmp_path, *variants))
     shown = page.render(own, "your_run.md.j2")
     assert page.render(own) == text
     assert re.findall(r"^\| `(\w+)`.*900 of CIFAR-10.*$", shown, re.MULTILINE) == sorted(variants)
@@ -150,14 +150,14 @@ def test_a_users_own_run_is_one_table_whatever_there_is_of_it(found, text, tmp_p
     assert set(page.metrics(own)["accuracy"]) == set(variants) - {"sr_250"}
 
 
-def test_counting_the_withdrawn_claims_would_change_no_other_verdict(found):
-    claimed = found.tested[found.tested.p.notna() & (found.tested.run != "photographs")]
+def test_counting_the_withdrawn_claims_would_change_no_other_verdict(facts):
+    claimed = facts.tested[facts.tested.p.notna() & (facts.tested.run != "photographs")]
     judged, together = claimed.p_holm.notna(), multipletests(claimed.p.astype(float), 0.05, "holm")[0]
     assert (together == (claimed.p_holm < 0.05))[judged].all() and 0 < (~judged).sum() == 9
 
 
-def test_compressed_files_of_another_training_are_refused(found, tmp_path, monkeypatch):
-    row, trained = json.loads((paths.EVIDENCE / "table3/compress/squeezenet-0.json").read_text()), found.runs["table3"]
+def test_compressed_files_of_another_training_are_refused(facts, tmp_path, monkeypatch):
+    row, trained = json.loads((paths.EVIDENCE / "table3/compress/squeezenet-0.json").read_text()), facts.runs["table3"]
     (tmp_path / "table3/compress").mkdir(parents=True)
     (tmp_path / "table3/compress/squeezenet-0.json").write_text(json.dumps(row | {"seed": 9}))
     monkeypatch.setattr(paths, "EVIDENCE", tmp_path)

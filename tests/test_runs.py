@@ -205,7 +205,7 @@ def test_the_data_set_of_a_run_is_made_once(elsewhere, monkeypatch, tmp_path):
 
 NOT_THERE = {
     "laptop": "data/train/squeezenet/model.keras is not there: run dvc repro train@squeezenet first",
-    "table3": "run notebooks/train.ipynb with -p run table3 -p variant squeezenet -p seed 3 first",
+    "table3": "run make train RUN=table3 VARIANT=squeezenet SEED=3 first",
 }
 
 

@@ -15,7 +15,7 @@ CHECKPOINTS = DATA / "checkpoints"  # the networks of the recorded runs
 EVIDENCE = DATA / "evidence"  # a row for each of their trainings, in git
 BENCH = DATA / "bench"  # what `make bench` measured, in git
 
-DATASET = DATA / "dataset"  # from here on a folder for each stage
+DATASET = DATA / "dataset"  # what stages leave
 TRAIN = DATA / "train"
 COMPRESS = DATA / "compress"
 AUTHORS = DATA / "authors"

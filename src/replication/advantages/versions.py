@@ -107,4 +107,4 @@ class Versions:
         }
         about = {"network": self.training.variant, "form": form, "how": how, "images": images}
         self.rows[form, how] = about | found
-        print(f"{self.training.variant}, {form}, {how}: {found}", flush=True)
+        print(f"{form}, {how}: an update of {len(update):,} bytes", flush=True)

@@ -51,7 +51,7 @@ def find():
 
     Raises:
         FileNotFoundError: no source served; the message says what to put where.
-        ValueError: a file of the name imagenette.tar is another one.
+        ValueError: imagenette.tar is not the known archive.
     """
     for path in (paths.EXTERNAL / TAR, paths.EXTERNAL / ARCHIVE, paths.SHARED / "data" / TAR):
         if path.exists():
@@ -69,7 +69,7 @@ def find():
     if path.name == TAR:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != TAR_SHA256:
-                raise ValueError(f"{path} is not the archive of docs/data.md: its sha256 is another one. Remove it")
+                raise ValueError(f"{path} is not the known {TAR}: its sha256 is another one. Remove it")
     return path
 
 
@@ -105,7 +105,7 @@ def fetch():
         raise ValueError(f"{path} is damaged, remove it: {error}") from None
     counts = {split: sum(photograph[0] == split for photograph in found) for split in COUNTS}
     if counts != COUNTS:
-        raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}")
+        raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}. Remove it")
     arrays = {}
     for kind, split in (("train", "train"), ("test", "val")):
         chosen = [photograph for photograph in found if photograph[0] == split]
@@ -115,11 +115,13 @@ def fetch():
             f"{kind}_files": np.array([f"{wnid}/{name}" for _, wnid, name, _ in chosen]),
         }
     if digest({name: array for name, array in arrays.items() if not name.endswith("images")}) != NAMES_SHA256:
-        raise ValueError(f"{path} is not Imagenette: the names of its photographs, or their classes, are others")
+        raise ValueError(
+            f"{path} is not Imagenette: the names of its photographs, or their classes, are others. Remove it"
+        )
     if PIL.__version__ != PILLOW:  # which may decode to other pixels
         print(f"Pillow {PIL.__version__} in place of {PILLOW}: names and counts agree, pixels were not compared")
     elif digest(arrays) != ARRAYS_SHA256:
-        raise ValueError(f"{path} is not Imagenette as docs/data.md names it: the sha256 of its pixels is another one")
+        raise ValueError(f"{path} is not Imagenette: the sha256 of its pixels is another one. Remove it")
     return arrays, path.name
 
 

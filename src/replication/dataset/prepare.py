@@ -1,4 +1,4 @@
-"""What stage `dataset` does: get and verify a data set, or list a folder of images and leave out what is none."""
+"""What stage `dataset` does: get and verify a data set, or list the readable images of a folder."""
 
 import hashlib
 

@@ -155,5 +155,5 @@ def stratified(labels, limit):
     classes = np.unique(labels)
     if limit < len(classes):
         keys = "dataset.limit, dataset.validation, export.images or transfer.test"
-        raise ValueError(f"{limit} images are less than one of each of {len(classes)} classes: raise {keys}")
+        raise ValueError(f"{limit} images are fewer than one of each of {len(classes)} classes: raise {keys}")
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[: limit // len(classes)] for c in classes]))

@@ -11,7 +11,7 @@ from squeezenet import weights
 
 def cards():
     """The networks in the package, by their cards."""
-    found = [records.read(path) for path in sorted(weights.CIFAR10.glob("*.json"))]
+    read = [records.read(path) for path in sorted(weights.CIFAR10.glob("*.json"))]
     return pd.DataFrame(
         {
             "file": f"`{card['name']}.sqnt`",
@@ -21,7 +21,7 @@ def cards():
             "epochs": str(card["epochs"]),
             "seed": str(card["seed"]),
         }
-        for card in found
+        for card in read
     )
 
 
@@ -33,18 +33,18 @@ def renew(text, name, content):
     return f"{text.partition(begin)[0]}{begin}\n\n{content.strip()}\n\n{end}{text.partition(end)[2]}"
 
 
-def readme(found, draft=False):
+def readme(facts, draft=False):
     """README.md as it has to be; errors as of `page.render`."""
-    text = renew((paths.ROOT / "README.md").read_text(), "findings", page.render(found, "findings.md.j2", draft))
+    text = renew((paths.ROOT / "README.md").read_text(), "findings", page.render(facts, "findings.md.j2", draft))
     return renew(text, "cards", tables.markdown(cards()))
 
 
 def main():
     parser = argparse.ArgumentParser("python -m replication.report", description=__doc__)
     parser.add_argument("--draft", action="store_true", help="mark unsupported sentences, and render anyway")
-    draft, found = parser.parse_args().draft, page.read()
-    text = readme(found, draft)
-    page.write(found, page.draw(found), draft=draft)
+    draft, facts = parser.parse_args().draft, page.read()
+    text = readme(facts, draft)
+    page.write(facts, page.draw(facts), draft=draft)
     records.write(paths.ROOT / "README.md", text)
 
 

@@ -107,7 +107,9 @@ def lengths(effects, paper):
     for (bypass, rows), colour, marker in zip(effects.groupby("bypass"), (BLUE, ORANGE), "os", strict=False):
         errors = np.array([rows.effect - rows.low, rows.high - rows.effect])
         axis.errorbar(rows.epochs, rows.effect, errors, color=colour, marker=marker, capsize=3, label=bypass)
-        axis.axhline(paper[bypass], color=colour, linestyle="--", linewidth=1)
+        axis.axhline(
+            paper[bypass], color=colour, linestyle="--", linewidth=1, label=f"{bypass}: the paper, on ImageNet"
+        )
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set(xscale="log", xlabel="epochs", ylabel="points of top-1 above squeezenet")
     axis.set_xticks(effects.epochs.unique(), effects.epochs.unique())

@@ -23,7 +23,7 @@ CORRECTED = {"fire8_expand3x3": 0.3}  # share of kept weights, as in the authors
 HOLDS, SELF, CITED = "holds", "consistent with itself", "cited"
 CONTRADICTED, SELF_NOT, SLIP = "contradicted", "contradicts itself", "differs from its source"
 DESCRIBED, ROUNDED = "holds as described, not as released", "holds only if the last pool rounds down"
-OPEN = "open: our 6-bit file was not fine-tuned"
+OPEN = "open by the paper's method: not fine-tuned"
 # How ours is known: the verdict if a reading fits, and if none does
 COMPUTED = HOLDS, CONTRADICTED  # from the network, or decoded from the authors' file
 IN_WORDS, BY_A_POOL = (DESCRIBED, CONTRADICTED), (ROUNDED, CONTRADICTED)  # from a network unlike the released one
@@ -190,10 +190,11 @@ class Ours:
             how = LOSSY
         smallest = sorted(UNITS.items(), key=lambda item: item[1])
         readings = [Reading(count / unit, how, words) for words, unit in smallest]
-        bits, biases, codebooks = int(name.rpartition("/")[2]), self.decoded["biases"], len(self.decoded["layers"])
-        plain = self.decoded["stored"] * (bits + 4) / 8 + 4 * biases + 4 * 2**bits * codebooks
+        bits, layers_of, stored = int(name.rpartition("/")[2]), len(self.decoded["layers"]), self.decoded["stored"]
+        codebooks = 4 * layers_of * (2**bits - 2**8)  # in place of the released file's, of 8 bits
+        plain = self.decoded["bytes"] - 4 * layers_of - stored + -(-stored * bits // 8) + codebooks  # it counts entries
         sizes = self.made["bytes"], plain, self.fits["bytes"]
-        note = "{:,} bytes by the paper's method ({:,.0f} without Huffman coding); {:,} bytes by our quantiser"
+        note = "{:,} bytes by the paper's method ({:,} without Huffman coding); {:,} bytes by our quantiser"
         return readings, note.format(*sizes)
 
 

@@ -65,22 +65,22 @@ def read():
     return Facts(runs, tried, numbers, audited, tested, section1, rows, evidence.own())
 
 
-def effects_by_length(found):
+def effects_by_length(facts):
     """What the bypasses gain at each training length on CIFAR-10."""
     bypasses = list(paper.table("table3").network[1:])
-    return statistics.lengths([found.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+    return statistics.lengths([facts.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
 
 
-def differences(found):
+def differences(facts):
     """Points between networks on photographs, and between the same on CIFAR-10, where two seeds or more have both."""
     pairs = [(row.upper, row.lower) for row in paper.table("predictions").itertuples()]
     pairs += [("complex_bypass", control) for control in ("simple_wide", "simple_sr_185")]
     pairs += [("squeezenet", other) for other in ("early_pools", "alexnet")]
     rows = []
     for run, pair in product(("photographs", "table3", "alexnet"), pairs):
-        seeds = found.trained(run).groupby("name").seed.nunique().reindex(pair, fill_value=0).min()
+        seeds = facts.trained(run).groupby("name").seed.nunique().reindex(pair, fill_value=0).min()
         if seeds > 1:
-            rows.append((run, *pair, int(seeds), *difference(*pair, found.trained(run))))
+            rows.append((run, *pair, int(seeds), *difference(*pair, facts.trained(run))))
     return pd.DataFrame(rows, columns=["run", "upper", "lower", "seeds", "points", "low", "high"])
 
 
@@ -90,18 +90,18 @@ def briefly(trained):
     return f"{trained.dataset.iloc[0]}, {trained.epochs.iloc[0]} epochs, {'-'.join(map(str, seeds))} seeds"
 
 
-def draw(found):
+def draw(facts):
     """Every figure of the report: name -> matplotlib figure."""
     figures.style()
     table3 = paper.table("table3")
-    runs = [run[run.name.isin(table3.network)] for run in map(found.trained, ("photographs", "table3"))]
+    runs = [run[run.name.isin(table3.network)] for run in map(facts.trained, ("photographs", "table3"))]
     drawn = {"table3": figures.table3(table3, {"Ours: " + briefly(run).replace(", ", ",\n"): run for run in runs})}
     for panel, drawing in paper.table("figure3").groupby("panel"):
-        (name, knob), trained = KNOBS[panel], found.trained("figure3")
+        (name, knob), trained = KNOBS[panel], facts.trained("figure3")
         trained = trained[trained.name.isin(drawing.network)]
         drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
-    drawn["effect_against_length"] = figures.lengths(effects_by_length(found), (top1 - top1.iloc[0]).to_dict())
+    drawn["effect_against_length"] = figures.lengths(effects_by_length(facts), (top1 - top1.iloc[0]).to_dict())
     drawn["figure1_fire_module"] = figures.fire_module(network_of("squeezenet"))
     networks = {row.architecture: network_of(row.network) for row in table3.itertuples()}
     drawn["figure2_macroarchitectures"] = figures.macroarchitectures(networks)
@@ -111,10 +111,10 @@ def draw(found):
     return drawn
 
 
-def memory(found):
+def memory(facts):
     """The frame of `advantages.memory`; compressed files without loss, of AlexNet as printed."""
-    printed = found.numbers.set_index(["network", "quantity"]).printed["alexnet/Deep_Compression/5-8", "size"]
-    ours = found.rows["authors"]["decoded"]["lossless"]["range"]
+    printed = facts.numbers.set_index(["network", "quantity"]).printed["alexnet/Deep_Compression/5-8", "size"]
+    ours = facts.rows["authors"]["decoded"]["lossless"]["range"]
     return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * float(printed)})
 
 
@@ -150,14 +150,14 @@ def refuse(text):
 # Rendering
 
 
-def context(found):
+def context(facts):
     """What the templates may show, by name."""
-    tested, trained, authors = found.tested.set_index("id"), found.trained("table3"), found.rows["authors"]
-    inference = memory(found).set_index("network")
-    of_photographs = [rows for run, rows in (found.runs | found.tried).items() if run.startswith("photographs")]
-    on_chip = found.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
+    tested, trained, authors = facts.tested.set_index("id"), facts.trained("table3"), facts.rows["authors"]
+    inference = memory(facts).set_index("network")
+    of_photographs = [rows for run, rows in (facts.runs | facts.tried).items() if run.startswith("photographs")]
+    on_chip = facts.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
     return {
-        "pinned": pinned({**found.audited.set_index("key").verdict, **tested.verdict}),
+        "pinned": pinned({**facts.audited.set_index("key").verdict, **tested.verdict}),
         "checked": checked,
         "claims": tested.to_dict("index"),
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
@@ -165,65 +165,65 @@ def context(found):
         "cost": lambda name: tables.interval(*-tested.loc[name, ["effect", "high", "low"]]),
         "goal": lambda of: "missed" if of["high"] < -1 else "met" if of["low"] > -1 else "undecided",
         "difference": difference,
-        "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], found.runs[run])[0],
+        "effect_in": lambda name, run: difference(*tested.loc[name, ["upper", "lower"]], facts.runs[run])[0],
         "more": lambda large, small: f"{100 * (large / small - 1):.0f}%",
         "points": points,
-        "unfit": found.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
-        "tuned": found.runs["table3"].shared.max(),
+        "unfit": facts.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
+        "tuned": facts.runs["table3"].shared.max(),
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
-        "twice": found.tried["photographs_rates"],
+        "twice": facts.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
-        "trained": {*found.tried, *found.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
+        "trained": {*facts.tried, *facts.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
         **{name: getattr(tables, name) for name in ("change", "fits", "interval", "percent")},
-        "lengths": effects_by_length(found).pivot(index="epochs", columns="bypass", values="effect").round(1),
+        "lengths": effects_by_length(facts).pivot(index="epochs", columns="bypass", values="effect").round(1),
         "limits": sorted(on_chip.str.strip("<").astype(float)),
-        "tables": {name: tables.markdown(frame) for name, frame in shown_tables(found).items()},
-        "runs": {name: found.trained(name) for name in found.runs},
+        "tables": {name: tables.markdown(frame) for name, frame in shown_tables(facts).items()},
+        "runs": {name: facts.trained(name) for name in facts.runs},
         "spread": spread(trained).deviation,
-        "least_p": min(spread(found.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
+        "least_p": min(spread(facts.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
         **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
-        "line": advantages.fit(advantages.by_network(found.section1.communication))[0],
-        "audit": audit.counts(found.audited),
+        "line": advantages.fit(advantages.by_network(facts.section1.communication))[0],
+        "audit": audit.counts(facts.audited),
         "verdicts": audit,
-        "units": audit.size_units(found.numbers),
+        "units": audit.size_units(facts.numbers),
         "memory": inference.to_dict("index"),
-        "litert": found.section1.arenas.query("side == 227")
+        "litert": facts.section1.arenas.query("side == 227")
         .eval("x = litert / liveness")
         .set_index(["network", "bits"])
         .sort_index(),
-        "briefly": lambda run: briefly(found.trained(run)),
-        "own": found.own,
+        "briefly": lambda run: briefly(facts.trained(run)),
+        "own": facts.own,
         "sizes": inference.weights.div(4).rename("parameters"),
         "files": {file["file"]: file for file in authors["files"]},
-        **found.rows,
+        **facts.rows,
     }
 
 
-def shown_tables(found):
+def shown_tables(facts):
     """Name -> frame of texts, of every table that stands in the report."""
-    sizes = found.audited[found.audited.key.str.fullmatch("Table 2/.*/size")]
-    audited = found.audited[found.audited.repeats == ""]
+    sizes = facts.audited[facts.audited.key.str.fullmatch("Table 2/.*/size")]
+    audited = facts.audited[facts.audited.repeats == ""]
     audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
     audited["note"] = audited.note.str.replace(r"(\. )?Tried .*", "", regex=True)
     return {
-        "claims": tables.claims_by_verdict(found.tested),
-        "table1": audit.table1(found.audited).drop(columns="bits").reset_index(),
+        "claims": tables.claims_by_verdict(facts.tested),
+        "table1": audit.table1(facts.audited).drop(columns="bits").reset_index(),
         "sizes": sizes[["what", "printed", "ours", "reading", "verdict"]],
-        "compression": tables.compression({network: found.runs[run] for network, run in COMPRESSED.items()}),
-        "updates": tables.updates(found.section1.updates.query("form != 'pruned'")),
+        "compression": tables.compression({network: facts.runs[run] for network, run in COMPRESSED.items()}),
+        "updates": tables.updates(facts.section1.updates.query("form != 'pruned'")),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
         "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
-        "own": tables.own(found.own, found.runs),
+        "own": tables.own(facts.own, facts.runs),
     }
 
 
-def render(found, template="report.md.j2", draft=False):
+def render(facts, template="report.md.j2", draft=False):
     """The report, or another template, as Markdown; what `refuse` would stop at is marked in a `draft`."""
-    text = TEMPLATES.get_template(template).render(context(found))
+    text = TEMPLATES.get_template(template).render(context(facts))
     if not draft:
         refuse(text)
     return text
@@ -240,29 +240,29 @@ def html(text, pictures):
     return TEMPLATES.get_template("page.html.j2").render(body=body, title=title.lstrip("# "))
 
 
-def files(found):
+def files(facts):
     """Name -> frame of tables/NAME.csv: all numbers, claims and trainings, and what has no room in the report."""
-    rows, times = (pd.DataFrame(found.rows["export"][kind]) for kind in ("rows", "times"))
+    rows, times = (pd.DataFrame(facts.rows["export"][kind]) for kind in ("rows", "times"))
     return {
-        "audit": found.audited,
-        "claims": found.tested,
-        "trainings": tables.trainings(found.runs | found.tried),
-        "spread": pd.concat([spread(found.trained(run)).assign(run=run) for run in found.runs]),
-        "rates": tables.rates(found.tried | {"photographs": found.trained("photographs").query("seed == 0")}),
-        "differences": differences(found),
-        "lengths": effects_by_length(found),
-        "memory": memory(found),
-        "updates": found.section1.updates,
-        "communication": found.section1.communication,
+        "audit": facts.audited,
+        "claims": facts.tested,
+        "trainings": tables.trainings(facts.runs | facts.tried),
+        "spread": pd.concat([spread(facts.trained(run)).assign(run=run) for run in facts.runs]),
+        "rates": tables.rates(facts.tried | {"photographs": facts.trained("photographs").query("seed == 0")}),
+        "differences": differences(facts),
+        "lengths": effects_by_length(facts),
+        "memory": memory(facts),
+        "updates": facts.section1.updates,
+        "communication": facts.section1.communication,
         "exports": rows.merge(times, "outer"),
-        "transfer": pd.DataFrame(found.rows["transfer"]["rows"]),
+        "transfer": pd.DataFrame(facts.rows["transfer"]["rows"]),
     }
 
 
-def metrics(found):
+def metrics(facts):
     """A few leaves for `dvc metrics`: accuracies of the user's own run in %, and how many claims and numbers hold."""
-    own = found.own[~found.own.variant.str.match("sr_|pct_")] if len(found.own) else found.own
-    counts, verdicts = audit.counts(found.audited), found.tested.verdict
+    own = facts.own[~facts.own.variant.str.match("sr_|pct_")] if len(facts.own) else facts.own
+    counts, verdicts = audit.counts(facts.audited), facts.tested.verdict
     hold, opposite = (int(verdicts.isin(of).sum()) for of in (claims.HOLD, [claims.OPPOSITE]))
     return {
         "accuracy": {row.variant: round(100 * row.accuracy, 2) for row in own.itertuples()},
@@ -271,15 +271,15 @@ def metrics(found):
     }
 
 
-def write(found, drawn, folder=paths.REPORTS, draft=False):
+def write(facts, drawn, folder=paths.REPORTS, draft=False):
     """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, once all of them could be made."""
-    text, own = render(found, draft=draft), render(found, "your_run.md.j2")
+    text, own = render(facts, draft=draft), render(facts, "your_run.md.j2")
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}
     page = html(f"{text}\n\n##{own}", {name: kinds["svg"] for name, kinds in encoded.items()})
     texts = {"README.md": text, "your_run.md": own, "report.html": page}
-    texts["metrics.json"] = json.dumps(metrics(found), indent=2) + "\n"
-    for name, frame in files(found).items():
+    texts["metrics.json"] = json.dumps(metrics(facts), indent=2) + "\n"
+    for name, frame in files(facts).items():
         texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
     for name, content in (made | texts).items():
         records.write(folder / name, content)

@@ -96,7 +96,7 @@ def variant_of(name):
     """A network of params.yaml: keywords of `models.create`, and the laptop's recipe with the network's learning rate.
 
     Raises:
-        ValueError: params.yaml has no such variant, it has an unknown argument, or its learning rate is none.
+        ValueError: params.yaml has no such variant, it has an unknown argument, or its learning rate is not positive.
     """
     variants = read("variants", dict[str, dict])
     if name not in variants:
@@ -195,7 +195,9 @@ def updates_of(split, recipe):
     """
     distribution = keras.distribution.distribution()
     if distribution and recipe.batch_size % (devices := distribution.device_mesh.devices.size):
-        raise ValueError(f"batch_size must be a multiple of {devices} devices. Received: {recipe.batch_size}")
+        raise ValueError(
+            f"batch_size must be a multiple of the number of devices, {devices}. Received: {recipe.batch_size}"
+        )
     if recipe.accumulate == 1 and distribution is None:
         return -(-len(split.labels) // recipe.batch_size)
     if len(split.labels) < (size := recipe.batch_size * recipe.accumulate):

@@ -67,8 +67,8 @@ class Training(NamedTuple):
         """Load the network; a FileNotFoundError names the command that trains it."""
         path = self.folder / "model.keras"
         if not path.exists():
-            asked = f"-p run {self.run} -p variant {self.variant} -p seed {self.recipe.seed}"
-            command = f"dvc repro train@{self.variant}" if self.run == LAPTOP else f"notebooks/train.ipynb with {asked}"
+            asked = f"make train RUN={self.run} VARIANT={self.variant} SEED={self.recipe.seed}"
+            command = f"dvc repro train@{self.variant}" if self.run == LAPTOP else asked
             raise FileNotFoundError(f"{path.relative_to(paths.ROOT)} is not there: run {command} first")
         return keras.models.load_model(path)
 
@@ -98,7 +98,7 @@ def trainings(name):
     """All trainings of a run, seed by seed, so that an interrupted run leaves whole seeds.
 
     Raises:
-        ValueError: params.yaml has no such run, or a value of it is none that section train may have.
+        ValueError: params.yaml has no such run, or it has a value that section train may not have.
     """
     runs = plan()
     if name not in runs:
@@ -139,7 +139,7 @@ def training(run, variant, seed=0, learning_rate=0.0):
     found = [each for each in trainings(run) if (each.variant, each.recipe.seed) == (variant, seed)]
     found = [each for each in found if learning_rate in (0, each.recipe.learning_rate)]
     if len(found) != 1:
-        count, rate = "several trainings" if found else "no training", learning_rate or "any"
+        count, rate = "several trainings (give learning_rate)" if found else "no training", learning_rate or "any"
         raise ValueError(f"params.yaml: runs.{run} has {count} of {variant!r}, seed {seed} and rate {rate}")
     if found[0].backend != keras.backend.backend():
         raise ValueError(f"run {run} is trained on {found[0].backend}: set KERAS_BACKEND={found[0].backend}")

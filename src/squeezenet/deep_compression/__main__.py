@@ -32,7 +32,7 @@ def parse(arguments):
     parser.add_argument("--inspect", action="store_true", help="show the bytes of a .sqnt file by section and tensor")
     of = parser.add_argument_group("compression", "without any of these nothing is lost")
     of.add_argument("--quality", type=float, help="prune weights below this many standard deviations of their layer")
-    of.add_argument("--bits", type=int, help="let the weights of a layer share 2^BITS - 1 values")
+    of.add_argument("--bits", type=int, help="let the weights of a layer share at most 2^BITS - 1 values")
     of.add_argument("--bytes", type=int, help="largest size of the file; weights are rounded as finely as fits")
     of.add_argument("--huffman", action="store_true", help="code by Huffman, as the paper does")
     given = parser.parse_args(arguments)

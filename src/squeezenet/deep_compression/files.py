@@ -46,7 +46,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
             are stored as they are.
         path: of the file, by convention .sqnt.
         quality: prune weights below this many standard deviations of their layer.
-        bits: share each layer's weights among 2^bits - 1 values; a number, or one by what a layer's name begins with.
+        bits: each layer keeps at most 2^bits - 1 values; a number, or one by what a layer's name begins with.
         budget: the most bytes that the file may have. Where the rest leaves more, the weights that pruning left are
             rounded by `fit` in place of being shared.
         coder: "range", or "huffman" as in the paper.

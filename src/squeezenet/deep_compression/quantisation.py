@@ -32,7 +32,9 @@ FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches betwee
 
 
 class Quantiser:
-    """Quantises the kernels of a network whose weighted layers are convolutions: undilated, of one group, with biases.
+    """Quantises a network whose weighted layers are convolutions: undilated, of one group, with biases.
+
+    Kernels are rounded to multiples of a step, biases to float16.
 
     Args:
         network: functional Keras model.
@@ -115,6 +117,8 @@ class Quantiser:
             try:
                 layer.set_weights(self._quantise_layer(name, step))
                 error = model.predict_on_batch(images) - expected
+                if not error.any():
+                    raise ValueError(f"on these images {name} does not change {output}: give others")
             finally:
                 layer.set_weights([kernel, self.tensors[f"{name}/bias"]])
             sensitivity[name] = float(np.square(error).mean() / step**2)
@@ -125,7 +129,7 @@ def fit(values, budget, architecture, coder="range"):
     """A file of at most `budget` bytes, of kernels rounded to multiples of steps as fine as fit. It needs no images.
 
     A step is in proportion to the norm of its kernel, so that the last byte buys the same relative error of every
-    kernel. A network whose inputs are known loses less by `Quantiser`.
+    kernel. Where the inputs are known, `Quantiser` uses them.
 
     Args:
         values: tensors by name, of any network. Zeros stay zero, tensors of one dimension stay as they are.

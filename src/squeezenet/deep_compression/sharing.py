@@ -25,6 +25,8 @@ def kmeans(values, clusters):
     Returns:
         The centroids, float32, sorted.
     """
+    if np.ndim(values) != 1 or not len(values) or not np.isfinite(values).all() or clusters < 1:
+        raise ValueError(f"values must be finite, in one dimension, and clusters at least 1. Received: {clusters}")
     values = np.sort(np.asarray(values, np.float64))
     sums = np.concatenate([[0], np.cumsum(values)])
     before, centroids = None, np.linspace(values[0], values[-1], clusters)
@@ -39,7 +41,7 @@ def kmeans(values, clusters):
 
 
 def share(kernel, bits):
-    """Weight sharing: every weight that is not zero becomes one of 2^bits - 1 centroids; 0 is the other code.
+    """Weight sharing: every weight that is not zero becomes one of at most 2^bits - 1 centroids; 0 is the other code.
 
     Raises:
         ValueError: bits is not from 1 to `MOST_BITS`.

@@ -18,7 +18,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from squeezenet.weights.network import MEAN, Weights, check_finite, fill, fold, set_tensors, settings_of, tensors
+from squeezenet.weights.model_tensors import MEAN, Weights, check_finite, fill, fold, set_tensors, settings_of, tensors
 
 __all__ = ["MEAN", "Weights", "check_content", "check_finite", "fill", "fold", "read", "set_tensors", "tensors"]
 

@@ -10,7 +10,7 @@ try:
 except ImportError:
     raise ImportError(".caffemodel files need protobuf: in a clone, pip install '.[weights]'") from None
 
-from squeezenet.weights.network import of_convolutions
+from squeezenet.weights.model_tensors import of_convolutions
 
 # Git's ids of the files of these names in forresti/SqueezeNet and songhan/SqueezeNet-Residual.
 OFFICIAL = {

@@ -37,7 +37,7 @@ except ImportError as error:
     message = f".sqnt files need {error.name or error}: in a clone, pip install '.[weights]'"
     raise ImportError(message, name=error.name) from None
 
-from squeezenet.weights.network import check_finite
+from squeezenet.weights.model_tensors import check_finite
 
 MAGIC, VERSION, CODERS = b"SqNt", 1, ("range", "huffman")
 SECTIONS = ("header", "codebooks", "tables", "masks", "codes", "weights", "biases")

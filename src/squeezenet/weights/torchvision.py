@@ -23,7 +23,7 @@ import zipfile
 import numpy as np
 
 from squeezenet.weights.keras_file import members
-from squeezenet.weights.network import fold, of_convolutions
+from squeezenet.weights.model_tensors import fold, of_convolutions
 
 MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 FIRES = {"1.0": (3, 4, 5, 7, 8, 9, 10, 12), "1.1": (3, 4, 6, 7, 9, 10, 11, 12)}  # places of fire2, ... in `features`
