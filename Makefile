@@ -60,7 +60,7 @@ NOTED = test ! -e .dvc/tmp/rwlock || "$(VENV)/bin/python" -m json.tool .dvc/tmp/
 # A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
 unlock: venv
 	@git rev-parse -q --verify HEAD > /dev/null \
-	  || { echo "DVC needs git: clone the project, or in a ZIP, git init && git add . && git commit -m ZIP"; exit 1; }
+	  || { echo "DVC needs a commit that git can read; in an unpacked ZIP: git init && git add . && git commit -m ZIP"; exit 1; }
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
 	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
@@ -79,6 +79,7 @@ LINES  = awk -F@ '{of = $$NF == "authors" ? "imagenet" : $$NF} !(of in line) {na
 
 # Stage export times single images: it runs alone. LiteRT and ONNX are made by TensorFlow, whatever trained the networks.
 repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= stages run at once
+	@git diff --quiet HEAD -- notebooks || echo "Notebooks run as they are saved: git checkout notebooks undoes edits"
 	@mkdir -p data/logs
 	@all="$$($(STAGES))"; [[ "$$all" == *train@* ]] || { echo "params.yaml has no network NETWORKS=$(NETWORKS)"; exit 1; }; \
 	{ printf 'code\ndataset\n' | $(call REPRO,1) \
@@ -129,7 +130,7 @@ prove: venv ## stress tests: kills, damaged files, wrong parameters, other envir
 
 bench: jax torch unlock ## benchmark the speed against alternatives, where not measured yet: hours; docs/benchmarks.md
 	dvc repro dataset
-	for topic in inference speed recipes page; do python -m benchmarks.$$topic || exit; done
+	for topic in inference speed page; do python -m benchmarks.$$topic || exit; done
 
 lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset

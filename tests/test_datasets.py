@@ -46,7 +46,7 @@ def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
 def test_damaged_arrays_say_what_to_run(two):
     path = two / "cifar10/arrays.npz"
     path.write_bytes(path.read_bytes().replace(b"\x2a\0" * 4, b"\xff" * 8))
-    with pytest.raises(ValueError, match=r"arrays\.npz is damaged: run notebooks/dataset\.ipynb, name = 'cifar10'"):
+    with pytest.raises(ValueError, match=r"arrays\.npz is damaged: run papermill .* -p name cifar10"):
         splits.load("train", CIFAR10, two)
 
 
@@ -61,8 +61,11 @@ def test_a_few_images_of_many_classes_are_of_all_of_them():
     [
         ({"limit": 5}, "5 images are fewer than one of each of 10 classes"),
         ({"validation": 300}, r"dataset\.validation must be less than the 300 training images"),
-        ({"name": "folder", "folder": splits.Folder()}, "folder/arrays.npz is missing: `dvc repro dataset` makes it"),
-        ({"validation": 50}, r"holds out 100 .* in place of 50: run notebooks/dataset\.ipynb with name = 'cifar10'"),
+        (
+            {"name": "folder", "folder": splits.Folder()},
+            "folder/arrays.npz is missing: run papermill .* -p name folder",
+        ),
+        ({"validation": 50}, r"holds out 100 .* in place of 50: run papermill .* -p name cifar10 -p validation 50"),
     ],
 )
 def test_a_split_that_cannot_be_is_one_clear_error(two, wrong, message):

@@ -42,12 +42,14 @@ def test_files_are_as_large_as_asked_and_keep_zeros(quantiser, share, short):
             np.testing.assert_array_equal(tensor[quantiser.tensors[name] == 0], 0)
 
 
-def test_a_budget_without_need_or_hope_is_an_error(quantiser):
+def test_a_budget_without_need_or_hope_is_an_error(network, quantiser):
     for budget in (10**8, 100):
         with pytest.raises(ValueError, match="no steps make a file"):
             quantiser.encode(budget, ARCHITECTURE)
     with pytest.raises(ValueError, match="conv1 must be a Conv2D with a bias, undilated, ungrouped"):
         quantisation.drawn_inputs(SqueezeNet((32, 32, 3), 10), ["conv1"], np.zeros((1, 32, 32, 3)))
+    with pytest.raises(ValueError, match="on these images conv10 does not change fire9: give others"):
+        quantisation.Quantiser(network, "fire9", images(4, seed=0))
 
 
 @pytest.mark.parametrize("for_all", [False, True])  # a factor for each filter, and one for all

@@ -28,12 +28,6 @@ def test_there_is_one_version():
     assert f"version = {{{squeezenet.__version__}}}" in README
 
 
-def test_conda_gets_the_pins_of_the_lock_file():
-    """environment.yml names the lock file itself, and pins nothing beside it."""
-    *conda, pip = yaml.safe_load((paths.ROOT / "environment.yml").read_text())["dependencies"]
-    assert conda == ["python=3.11", "pip", "make", "git"] and pip["pip"] == ["-r requirements.lock"]
-
-
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock", "requirements-torch.lock"])
 def test_lock_file_hashes_every_pin_and_names_no_host(lock):
     text = (paths.ROOT / lock).read_text()

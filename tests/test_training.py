@@ -131,6 +131,8 @@ def test_initial_filters_have_no_mean_and_hes_variance():
     assert initial.initialise(SqueezeNet((32, 32, 3), 10, compression=0.05)).get_weights()[4].all()  # of single inputs
     flipped = keras.Sequential([keras.layers.RandomFlip()])(keras.Input((32, 32, 3)))
     assert initial.initialise(SqueezeNet(nb_classes=10, input_tensor=flipped)).get_weights()
+    resized = keras.layers.Resizing(32, 32)(keras.Input((None, None, 3)))
+    assert initial.initialise(SqueezeNet(nb_classes=10, input_tensor=resized)).get_weights()
     fc8 = initial.initialise(AlexNet((32, 32, 3), 10)).get_layer("fc8")
     assert np.asarray(fc8.kernel).std() == pytest.approx(0.01, rel=0.03)
     kernel = np.asarray(network.get_layer("fire9_expand3x3").kernel)

@@ -20,7 +20,8 @@ def quiet():
         os.close(stderr)
 
 
-os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | os.environ)  # as in the Makefile
+DEFAULTS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+os.environ.update(DEFAULTS | os.environ)  # as in the Makefile, whatever ~/.keras/keras.json says
 gc.disable()  # what imports make stays, so that collecting garbage among it only costs time
 with quiet():  # or else a red block stands on top of every notebook
     import keras  # noqa: F401

@@ -1,11 +1,12 @@
 """What training from random weights needs: initial weights, and images of their scale."""
 
 import numpy as np
-from keras import Model, layers
+from keras import Model, layers, saving
 
 from squeezenet.preprocessing import preprocess_input
 
 
+@saving.register_keras_serializable("squeezenet")
 def standardise(images):
     """`preprocess_input` divided by 64, so pixels have about unit variance, which suits training."""
     return preprocess_input(images) / 64
@@ -34,8 +35,8 @@ def initialise(network, rule="he_centred", seed=0):
     names = {layer.name for layer in network.layers}
     if names.isdisjoint(("fire9", "norm2")) or any(isinstance(each, Model) and each.weights for each in network.layers):
         raise ValueError(f"network must be one of this package, not a model around it. Received: {network.name}")
-    if None in network.input_shape[1:]:
-        raise ValueError(f"network must take images of a fixed size. Received: {network.input_shape[1:]}")
+    if None in (shape := network.get_layer("conv1").input.shape[1:]):
+        raise ValueError(f"network must take images of a fixed size. Received: {shape}")
     rng = np.random.default_rng(seed)
     for layer in filter(lambda layer: isinstance(layer, layers.Conv2D | layers.Dense), network.layers):
         shape = layer.kernel.shape

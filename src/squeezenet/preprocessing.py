@@ -10,11 +10,13 @@ from squeezenet.arguments import IMAGENET_CLASSES
 from squeezenet.weights import MEAN
 
 
+@keras.saving.register_keras_serializable("squeezenet")
 def preprocess_input(images):
     """Pixels as networks with weights take them: BGR minus the mean colour.
 
     Args:
-        images: array or tensor (..., height, width, 3), RGB, 0 to 255; ImageNet's networks like 227x227 best.
+        images: array, or tensor of Keras' backend, (..., height, width, 3), RGB, 0 to 255; so in `map` of tf.data on
+            TensorFlow alone. ImageNet's networks like 227x227 best.
 
     Returns:
         float32 array or tensor of the same shape. Keras' own functions change `images`; this one does not.

@@ -9,28 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import test_pipeline
 from conftest import assert_same, copy, digests, end, finish, repro, start
 
 PYTHONS = ("3.11", "3.12", "3.13")
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def test_spaces(reference, record_property):
-    """A clone in a path with spaces and umlauts"""
-    folder = reference.folder
-    assert " " in str(folder) and "ä" in str(folder) and digests(folder)
-    record_property("outcome", f"a miniature `make repro` in {reference.seconds:.0f} s, with another running beside it")
-
-
-@pytest.fixture
-def project(reference, tmp_path):
-    """What the normal suite's test of push and pull takes."""
-    (tmp_path / "first").mkdir()
-    return copy(reference.folder, tmp_path / "first")
-
-
-test_a_second_clone = test_pipeline.test_a_second_clone_pulls_the_networks_and_trains_nothing
 
 
 def test_another_user(reference, record_property):

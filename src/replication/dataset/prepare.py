@@ -47,6 +47,7 @@ def _listed(data):
     section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
     folders.check(training, data, read("train", dict))  # decides no result: the stage does not depend on `train`
+    held_out(training.labels, data)  # its errors, before an image is read
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)
     for kind, found in (("train", training), ("test", test)):

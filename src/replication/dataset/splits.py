@@ -75,7 +75,7 @@ def load(split, data, root=paths.DATASET):
         with np.load(path) as arrays:
             labels, found = (arrays[f"{kind}_{each}"] for each in ("labels", what))
     except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged: run notebooks/dataset.ipynb, name = {data.name!r} ({error})") from None
+        raise ValueError(f"{path} is damaged: {_remedy(data)} ({error})") from None
     chosen = np.arange(len(labels))
     if kind == "train":
         apart = held_out(labels, data)
@@ -126,13 +126,13 @@ def describe(data, root=paths.DATASET):
         ValueError: it has, with another number of images held out or of another folder, so that the mean is of other
             images; or what it left is damaged.
     """
-    statistics = records.read(_made(data, root, "dataset.json"), f"run notebooks/dataset.ipynb, name = {data.name!r}")
+    statistics = records.read(_made(data, root, "dataset.json"), _remedy(data))
     if data.name == "folder" and statistics.get("folder") != (folder := data.folder.model_dump(mode="json")):
         raise ValueError(f"{root / 'folder'} is another folder's: `dvc repro dataset` for dataset.folder {folder}")
     if statistics["validation"] != data.validation:
         raise ValueError(
             f"{root / data.name} holds out {statistics['validation']} training images in place of "
-            f"{data.validation}: run notebooks/dataset.ipynb with name = {data.name!r}, validation = {data.validation}"
+            f"{data.validation}: {_remedy(data)}"
         )
     return statistics
 
@@ -140,10 +140,13 @@ def describe(data, root=paths.DATASET):
 def _made(data, root, file):
     path = root / data.name / file
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: `dvc repro dataset` makes it, or notebooks/dataset.ipynb with name = {data.name!r}"
-        )
+        raise FileNotFoundError(f"{path} is missing: {_remedy(data)}")
     return path
+
+
+def _remedy(data):
+    given = f"-p name {data.name} -p validation {data.validation}"
+    return f"run papermill notebooks/dataset.ipynb data/dataset.ipynb {given}"
 
 
 def stratified(labels, limit):

@@ -33,14 +33,11 @@ def style():
 
 
 def encode(figure):
-    """A figure as {"svg": bytes, "png": bytes}, closed."""
-    files = {}
-    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=160, metadata=metadata, bbox_inches="tight")
-        files[kind] = buffer.getvalue()
+    """A figure as the bytes of an SVG, closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     plt.close(figure)
-    return files
+    return buffer.getvalue()
 
 
 def table3(paper, runs):

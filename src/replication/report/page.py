@@ -16,7 +16,7 @@ import markdown
 import pandas as pd
 
 from replication import paths, records
-from replication.report import advantages, audit, claims, evidence, figures, paper, statistics, tables
+from replication.report import advantages, audit, claims, evidence, figures, paper, tables
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
 from replication.train.runs import plan, recorded
@@ -67,8 +67,8 @@ def read():
 
 def effects_by_length(facts):
     """What the bypasses gain at each training length on CIFAR-10."""
-    bypasses = list(paper.table("table3").network[1:])
-    return statistics.lengths([facts.trained(run) for run in ("epochs_2", "epochs_6", "table3")], bypasses)
+    found = differences(facts).query("run != 'photographs' and lower == 'squeezenet' and upper.str.endswith('bypass')")
+    return found.rename(columns={"upper": "bypass", "points": "effect"})
 
 
 def differences(facts):
@@ -77,11 +77,12 @@ def differences(facts):
     pairs += [("complex_bypass", control) for control in ("simple_wide", "simple_sr_185")]
     pairs += [("squeezenet", other) for other in ("early_pools", "alexnet")]
     rows = []
-    for run, pair in product(("photographs", "table3", "alexnet"), pairs):
-        seeds = facts.trained(run).groupby("name").seed.nunique().reindex(pair, fill_value=0).min()
+    for run, pair in product(("photographs", "alexnet", "epochs_2", "epochs_6", "table3"), pairs):
+        trained = facts.trained(run)
+        seeds = trained.groupby("name").seed.nunique().reindex(pair, fill_value=0).min()
         if seeds > 1:
-            rows.append((run, *pair, int(seeds), *difference(*pair, facts.trained(run))))
-    return pd.DataFrame(rows, columns=["run", "upper", "lower", "seeds", "points", "low", "high"])
+            rows.append((run, trained.epochs.iloc[0], *pair, seeds, *difference(*pair, trained)))
+    return pd.DataFrame(rows, columns=["run", "epochs", "upper", "lower", "seeds", "points", "low", "high"])
 
 
 def briefly(trained):
@@ -250,7 +251,6 @@ def files(facts):
         "spread": pd.concat([spread(facts.trained(run)).assign(run=run) for run in facts.runs]),
         "rates": tables.rates(facts.tried | {"photographs": facts.trained("photographs").query("seed == 0")}),
         "differences": differences(facts),
-        "lengths": effects_by_length(facts),
         "memory": memory(facts),
         "updates": facts.section1.updates,
         "communication": facts.section1.communication,
@@ -275,8 +275,8 @@ def write(facts, drawn, folder=paths.REPORTS, draft=False):
     """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, once all of them could be made."""
     text, own = render(facts, draft=draft), render(facts, "your_run.md.j2")
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
-    made = {f"figures/{name}.{kind}": data for name, kinds in encoded.items() for kind, data in kinds.items()}
-    page = html(f"{text}\n\n##{own}", {name: kinds["svg"] for name, kinds in encoded.items()})
+    made = {f"figures/{name}.svg": data for name, data in encoded.items()}
+    page = html(f"{text}\n\n##{own}", encoded)
     texts = {"README.md": text, "your_run.md": own, "report.html": page}
     texts["metrics.json"] = json.dumps(metrics(facts), indent=2) + "\n"
     for name, frame in files(facts).items():

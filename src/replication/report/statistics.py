@@ -125,17 +125,6 @@ def difference(upper, lower, trained):
     return found.value, *found.interval()
 
 
-def lengths(runs, bypasses):
-    """What each bypass gains over `squeezenet` in each of the runs, which are of one recipe: a frame of numbers."""
-    rows = []
-    for trained in runs:
-        for bypass in bypasses:
-            found = estimate({bypass: 1, "squeezenet": -1}, trained)
-            rows.append((bypass, trained.epochs.iloc[0], found.seeds, found.value, *found.interval()))
-    columns = ["bypass", "epochs", "seeds", "effect", "low", "high"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["bypass", "epochs"], ignore_index=True)
-
-
 def points(value, low, high):
     """A difference with its interval, for a table; a small one with two decimals."""
     digits = 2 if abs(value) < 0.1 else 1

@@ -100,7 +100,9 @@ def variant_of(name):
     """
     variants = read("variants", dict[str, dict])
     if name not in variants:
-        raise ValueError(f"params.yaml: variants has no {name!r}. It has {', '.join(variants)}")
+        raise ValueError(
+            f"params.yaml: variants has no {name!r}, which a run or a command names. It has {', '.join(variants)}"
+        )
     options = dict(variants[name])
     recipe = read("train", Train).model_dump()
     recipe["learning_rate"] = options.pop("learning_rate", recipe["learning_rate"])

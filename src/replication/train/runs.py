@@ -19,7 +19,7 @@ from replication.params import Section, read, validate
 from replication.train.recipe import Seed, Train, variant_of
 
 LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
-OTHER = "{} does not match runs.{} in params.yaml: restore the run, or give it a new name"
+OTHER = "{} does not match runs.{} in params.yaml, or its network: restore them, or give the changed one a new name"
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 

@@ -101,7 +101,8 @@ def main(arguments=None):
     try:
         run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
-        text = " ".join(str(error).partition(" Full object config")[0].split()).removeprefix(f"{given.file}: ")
+        text = str(error).partition(" Full object config")[0].partition(" If you trust the source")[0]
+        text = " ".join(text.split()).removeprefix(f"{given.file}: ")
         sys.exit(f"{given.file}: {text or type(error).__name__}")
 
 

@@ -74,6 +74,10 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
         if ours != theirs:
             raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
     sqnt.encode({}, {}, coder)  # an unknown coder, too, is an error before any work
+    if images is not None:
+        expected = model.predict(images, verbose=0)
+        if not isinstance(expected, np.ndarray) or expected.ndim != 2 or expected.shape[1] < 2:
+            raise ValueError("images are for a model with one output, of at least two classes: give none")
     values = before if quality is None else prune_network(before, quality=quality)
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
@@ -84,10 +88,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
     removed, agreement = zeroed / max(sum(before[name].size for name in kernels), 1), None
     if images is not None:
         set_tensors(restored, sqnt.decode(data)[1])
-        scores = [network.predict(images, verbose=0) for network in (model, restored)]
-        if not isinstance(scores[0], np.ndarray) or scores[0].ndim != 2 or scores[0].shape[1] < 2:
-            raise ValueError("images are for a model with one output, of at least two classes: give none")
-        agreement = float(np.mean(scores[0].argmax(-1) == scores[1].argmax(-1)))
+        agreement = float(np.mean(expected.argmax(-1) == restored.predict(images, verbose=0).argmax(-1)))
     elif quality is not None:
         warnings.warn(f"pruning removed {removed:.1%} of the weights, and nothing was measured", stacklevel=2)
     return Compressed(_write(path, data), removed, agreement)
@@ -135,7 +136,7 @@ def _build_and_fill(architecture, values):
 def _reason(error):
     """Why Keras could not build a model, in a line and without configurations."""
     text = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
-    return text.strip().partition("\n")[0]
+    return text.strip().partition("\n")[0].partition(" If you trust the source")[0]
 
 
 def _count(architecture):

@@ -5,8 +5,7 @@
 * Error feedback: what rounding a weight does to a filter's output is made up for by the filter's weights that
   are yet to be rounded, and by its bias (GPTQ, Frantar et al. 2022). Zeros stay zero, so the inputs of a filter
   are those of its weights; and what it gives where its ReLU cuts it off hardly counts.
-* Bits by sensitivity: the steps of the layers are such that the last byte buys the same error of the logits in
-  every layer.
+* Bits by sensitivity: the last byte buys the same error of the logits in every layer.
 """
 
 import functools
@@ -32,9 +31,7 @@ FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches betwee
 
 
 class Quantiser:
-    """Quantises a network whose weighted layers are convolutions: undilated, of one group, with biases.
-
-    Kernels are rounded to multiples of a step, biases to float16.
+    """Quantises a network whose weighted layers are undilated convolutions of one group; biases become float16.
 
     Args:
         network: functional Keras model.
@@ -128,8 +125,7 @@ class Quantiser:
 def fit(values, budget, architecture, coder="range"):
     """A file of at most `budget` bytes, of kernels rounded to multiples of steps as fine as fit. It needs no images.
 
-    A step is in proportion to the norm of its kernel, so that the last byte buys the same relative error of every
-    kernel. Where the inputs are known, `Quantiser` uses them.
+    A step is in proportion to its kernel's norm. Where a layer's inputs are known, `Quantiser` uses them.
 
     Args:
         values: tensors by name, of any network. Zeros stay zero, tensors of one dimension stay as they are.

@@ -66,10 +66,10 @@ def download(url, sha256=None, copy=None, remedy=""):
     try:
         return Path(keras.utils.get_file(name, url, cache_subdir="models", file_hash=sha256))
     except Exception as error:  # Keras raises a bare one, whatever went wrong
-        places = f"{copy} or ~/.keras/models/{name}" if copy else f"~/.keras/models/{name}"
+        place = f"to {copy}, or" if copy else "and"
         raise FileNotFoundError(
-            f"the released ImageNet weights are not here, and could not be downloaded ({error}). Download {url} to "
-            f"{places}, or give its path as weights{remedy}"
+            f"the released ImageNet weights are not here, and could not be downloaded ({error}). Download {url} "
+            f"{place} give its path as weights{remedy}"
         ) from None
 
 

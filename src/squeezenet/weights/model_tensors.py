@@ -102,7 +102,7 @@ def fill(network, source, settings, top=()):
     if wrong := differences(theirs, settings | shapes(variables(network))):
         raise ValueError(
             f"weights must be of a network like this one: {wrong[0]}. Classes, bypass, widths, pools and release must "
-            f"agree, and the images be on the same side of 64 pixels, where conv1 changes. "
+            "agree, and the images be on the same side of 64 pixels, where conv1 changes; None counts as more. "
             f"Received: weights={source.origin!r}, input_shape={network.input_shape[1:]}"
         )
     check_finite(values)
@@ -118,7 +118,7 @@ def settings_of(configurations):
     return {
         "images below 64 pixels": config.get("conv1", {}).get("padding") == "same",
         "as_released": config.get("conv10", {}).get("activation") == "relu" and released,
-        "bypass": sorted(name for kind, name in kinds if kind == "Add"),
+        "bypass": sorted(name for kind, name in kinds if kind == "Add" and name.endswith("_bypass")),
         "pools": sorted(name for kind, name in kinds if kind == "MaxPooling2D"),
         # in 0.2.0 the softmax was a layer of that name
         "end": [last["config"].get("name"), last["config"].get("activation", last["class_name"].lower())],
