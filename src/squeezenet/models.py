@@ -112,8 +112,8 @@ def SqueezeNet(
         include_top: False for the features after fire9: no dropout, no conv10, nothing after it.
         weights: None for random ones; "cifar10" or "imagenet-8bit" (1.1) for those in this package; "imagenet" for
             the authors' release; or the path of a file, see `squeezenet.weights`. The other arguments must describe
-            the network that has these weights. Named weights and others' files take pixels as `preprocess_input` gives
-            them, yours as in their training.
+            the network that has these weights. Named weights and the files of the authors, Caffe and
+            torchvision take pixels as `preprocess_input` gives them; your own take them as in their training.
         input_tensor: output of a Keras layer or `keras.Input` on which the network is built.
         pooling: of the features over all positions: None, "avg" or "max".
         classes: another name of `nb_classes`.

@@ -15,8 +15,8 @@ def preprocess_input(images):
     """Pixels as networks with weights take them: BGR minus the mean colour.
 
     Args:
-        images: array, or tensor of Keras' backend, (..., height, width, 3), RGB, 0 to 255; so in `map` of tf.data on
-            TensorFlow alone. ImageNet's networks like 227x227 best.
+        images: RGB of 0 to 255, (..., height, width, 3): an array, or a tensor of Keras' backend, so that in tf.data's
+            `map` it works on TensorFlow alone. ImageNet's networks like 227x227 best.
 
     Returns:
         float32 array or tensor of the same shape. Keras' own functions change `images`; this one does not.

@@ -74,7 +74,7 @@ def less_to_send(claim, measured):
     least, margin = ratio.min(), float(claim.margin)
     where = f"{form.replace(' bits', '-bit')} {what}, {how}"
     made = (measured.updates.dataset + ", " + measured.updates.epochs.astype(str) + " epochs").unique()
-    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer (a pair of networks: {' and '.join(made)})"
+    words = f"{least:.1f} ({where}) to {ratio.max():.0f} times fewer bytes (one pair: {' and '.join(made)})"
     return {"effect": least, "threshold": margin, "words": words, "fails": bool(least <= margin)}
 
 

@@ -123,7 +123,7 @@ def table1(audited):
     table = paper.table("table1").set_index("layer").rename(columns=lambda name: name.partition(" (")[0])
     for row in audited[audited.verdict.isin(FAULTS) & (audited["where"] == "Table 1")].itertuples():
         _, layer, column = row.key.split("/")
-        table.loc[layer, column] += f" (ours: {row.ours})"
+        table.loc[layer, column] += f" (found: {row.ours})"
     return table
 
 

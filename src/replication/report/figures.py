@@ -35,7 +35,7 @@ def style():
 def encode(figure):
     """A figure as the bytes of an SVG, closed."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     plt.close(figure)
     return buffer.getvalue()
 

@@ -174,7 +174,7 @@ def context(facts):
         "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
         "twice": facts.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
-        "trained": {*facts.tried, *facts.runs, *(path.name for path in paths.EVIDENCE.glob("*/compress_*"))},
+        "trained": {*facts.tried, *facts.runs},
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
@@ -208,7 +208,9 @@ def shown_tables(facts):
     """Name -> frame of texts, of every table that stands in the report."""
     sizes = facts.audited[facts.audited.key.str.fullmatch("Table 2/.*/size")]
     audited = facts.audited[facts.audited.repeats == ""]
-    audited = audited.set_index("verdict")[["where", "what", "printed", "ours", "note"]]
+    audited = audited.set_index("verdict").rename(columns={"ours": "found"})[
+        ["where", "what", "printed", "found", "note"]
+    ]
     audited["note"] = audited.note.str.replace(r"(\. )?Tried .*", "", regex=True)
     return {
         "claims": tables.claims_by_verdict(facts.tested),

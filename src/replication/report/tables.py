@@ -55,7 +55,7 @@ def claims_by_verdict(tested):
         claim = f"{row.claim} ({row.where.replace('Section ', '§')})"
         rows.append((f"**{row.verdict}**{within}", claim, run, ours, row.paper_words))
     rows = [("" if rows[i - 1][0] == row[0] and i else row[0], *row[1:]) for i, row in enumerate(rows)]
-    columns = ["verdict", "claim", "run", "ours (points of top-1, if not said otherwise)", "the paper's, on ImageNet"]
+    columns = ["verdict", "claim", "run", "ours (points of top-1 unless stated)", "the paper's, on ImageNet"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -96,7 +96,7 @@ def updates(rows):
     wide = wide.reindex(rows.set_index(["form", "how"]).index.unique()).map("{:,}".format)
     pairs = product(rows.network.unique(), wide.columns.levels[0])
     shown = {f"`{network}`, {what}": wide[what, network] for network, what in pairs}
-    return pd.DataFrame(shown).reset_index(names=["form", "next version"])
+    return pd.DataFrame(shown).reset_index(names=["form", "next version"]).replace("trained on", "trained further")
 
 
 def own(trained, runs):

@@ -115,7 +115,7 @@ class Quantiser:
                 layer.set_weights(self._quantise_layer(name, step))
                 error = model.predict_on_batch(images) - expected
                 if not error.any():
-                    raise ValueError(f"on these images {name} does not change {output}: give others")
+                    raise ValueError(f"{name} does not change {output} on these images: give others, or the logits")
             finally:
                 layer.set_weights([kernel, self.tensors[f"{name}/bias"]])
             sensitivity[name] = float(np.square(error).mean() / step**2)

@@ -120,6 +120,7 @@ def settings_of(configurations):
         "as_released": config.get("conv10", {}).get("activation") == "relu" and released,
         "bypass": sorted(name for kind, name in kinds if kind == "Add" and name.endswith("_bypass")),
         "pools": sorted(name for kind, name in kinds if kind == "MaxPooling2D"),
+        "first": [name for _, name in kinds[1:2]],  # layers before conv1, which a file of keywords would lose
         # in 0.2.0 the softmax was a layer of that name
         "end": [last["config"].get("name"), last["config"].get("activation", last["class_name"].lower())],
     }
