@@ -4,8 +4,8 @@ SHELL  := bash
 VENV   = $(CURDIR)/.venv
 PYTHON ?= python3
 # How many stages or trainings run at once, one thread each.
-JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
-COPY   = $(or $(TMPDIR),/tmp)/squeezenet-quick-$(shell id -un)
+JOBS   ?= $(shell env -u OMP_NUM_THREADS nproc)
+COPY   = $(or $(TMPDIR),/tmp)/squeezenet-quick-$(shell id -u)$(subst /,-,$(CURDIR))
 # A regular expression: networks that `make repro` trains.
 NETWORKS ?= .*
 # `make quick`: five networks, 3,000 images, one epoch, and everything else in miniature; AlexNet is only trained.
@@ -23,6 +23,8 @@ export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
 export KERAS_BACKEND ?= tensorflow
 export XLA_PYTHON_CLIENT_PREALLOCATE := false
+# DVC asks for the user's name, which a container may not know.
+export LOGNAME ?= $(shell id -u)
 # DVC runs stages in $SHELL, which at login may be a shell of another syntax.
 export SHELL
 # oneDNN is off by default on CPUs without AVX-512, where it pays as well.
@@ -59,11 +61,11 @@ NOTED = test ! -e .dvc/tmp/rwlock || "$(VENV)/bin/python" -m json.tool .dvc/tmp/
 
 # A kill while DVC writes dvc.lock leaves half of it. What the lost half knew is in DVC's cache of runs.
 unlock: venv
-	@git rev-parse -q --verify HEAD > /dev/null \
+	@git rev-parse -q --verify HEAD:./dvc.yaml > /dev/null \
 	  || { echo "DVC needs a commit that git can read; in an unpacked ZIP: git init && git add . && git commit -m ZIP"; exit 1; }
 	@$(NOTED) || sleep 1; $(NOTED) || rm .dvc/tmp/rwlock
 	@! { dvc stage list --name-only 2>&1 || true; } | grep -q 'dvc\.lock.* \(failed\|invalid\)' \
-	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q dvc.lock; }
+	  || { echo "dvc.lock is damaged: it is taken from git again"; git checkout -q HEAD -- dvc.lock; }
 
 # Runs the stages listed on stdin, several lines at once, the stages of a line in order. It prints the name of each stage
 # that is done; data/logs keeps what they print.
@@ -102,7 +104,7 @@ communication: jax unlock ## what two processes send each other in training, cou
 
 quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
-	@test ! -e "$(COPY)" || { test -L "$(COPY)/data/external" && ! test "$(COPY)" -ef .; } \
+	@test ! -e "$(COPY)" || test -L "$(COPY)/data/external" \
 	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
@@ -134,7 +136,7 @@ bench: jax torch unlock ## benchmark the speed against alternatives, where not m
 
 lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset
-	jupyter lab
+	jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Extras stay: a package that requests an unpinned one would get its newest release, which has no hash here.
 COMPILE = uv pip compile --universal --fork-strategy fewest --python-version 3.11 --upgrade \

@@ -12,7 +12,10 @@ PACKAGES = ("jax", "torch", "torchvision", "onnxruntime")  # compared with, besi
 def load(topic):
     """The rows that a topic has so far."""
     path = paths.BENCH / f"{topic}.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    try:
+        return json.loads(path.read_text()) if path.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: take it from git again ({error})") from None
 
 
 def fill(topic, cells, measure):
@@ -21,8 +24,8 @@ def fill(topic, cells, measure):
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     source["versions"] |= {name: installed[name] for name in PACKAGES if name in installed}
     for cell in cells:
-        rows = load(topic)
-        if any(cell.items() <= row.items() for row in rows):
+        if any(cell.items() <= row.items() for row in load(topic)):
             continue
         print(topic, cell, flush=True)
-        records.write(path, json.dumps([*rows, cell | measure(**cell) | source], indent=1) + "\n")
+        row = cell | measure(**cell) | source
+        records.write(path, json.dumps([*load(topic), row], indent=1) + "\n")

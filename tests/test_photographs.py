@@ -136,6 +136,8 @@ def test_all_that_does_not_fit_a_small_folder_is_said_at_once(by_class):
     folders.check(index, data, train)
     with pytest.raises(ValueError, match=r"^train\.crop must be at most dataset\.folder\.side, 24\. Received: 32$"):
         prepare.prepare(data)  # with section train as it is
+    with pytest.raises(ValueError, match=r"folder\.validation must lie outside of dataset\.folder\.train\. Received"):
+        prepare.prepare(data.model_copy(update={"folder": folder.model_copy(update={"side": 32})}))
     with pytest.raises(ValueError, match=r"accumulate must .* 4, .*2 x 3; train\.crop .*folder\.side, 24.*: 32"):
         folders.check(index, data, train | {"crop": 32, "accumulate": 3})
     (by_class / WNIDS[0] / "broken.JPEG").write_text("")  # which is refused before any image is read
@@ -277,5 +279,7 @@ def test_crops_come_from_everywhere_within_reach_and_are_mirrored_half_the_time(
 def test_a_file_that_broke_since_is_an_error_that_names_it(images):
     path = images.folder / images.files[2]
     path.write_bytes(b"")
-    with pytest.raises(OSError, match=r"n01443537_0\.JPEG: not in a readable .* Run `dvc repro -f dataset`"):
+    with pytest.raises(
+        OSError, match=r"n01443537_0\.JPEG: not in a readable .* Rerun to resume; `dvc repro -f dataset`"
+    ):
         photographs.Batches(images, None, 6, 32)[0]

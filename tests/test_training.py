@@ -325,7 +325,7 @@ def test_resident_images_train_as_fed_ones(noise, settings, tmp_path, monkeypatc
     assert len(made) == 1 and np.linalg.norm(resident - fed) < 1e-3 * np.linalg.norm(fed - start)
 
 
-def test_an_epoch_has_an_order_masks_and_crops_of_its_own(settings, monkeypatch):
+def test_an_epoch_has_an_order_and_crops_of_its_own(settings, monkeypatch):
     state = keras.Variable(np.zeros(2, "uint32"), dtype="uint32", trainable=False, name="seed_generator_state")
     model = SimpleNamespace(variables=[state], optimizer=SimpleNamespace(learning_rate=0.1))
     model.fit, fed, numbers = lambda **_: SimpleNamespace(history={}), [], np.arange(100)
@@ -364,7 +364,7 @@ def quick(monkeypatch):
     def count(model, training, validation, of, epoch, *callbacks):
         model.optimizer.iterations.assign_add(recipe.updates_of(training, of))
         epochs.append(epoch)
-        return {"epoch": epoch + 1, "accuracy": 0.1, "val_accuracy": 0.1}
+        return {"epoch": epoch + 1, "loss": 0.1, "accuracy": 0.1, "val_accuracy": 0.1}
 
     monkeypatch.setattr(loop, "run_epoch", count)
     return epochs
@@ -390,9 +390,15 @@ def interrupted(settings, noise, quick, monkeypatch):
     return both
 
 
+def test_a_loss_that_is_no_number_ends_the_training(settings, noise, monkeypatch):
+    monkeypatch.setattr(loop, "run_epoch", lambda *_: {"loss": np.nan})
+    with pytest.raises(ValueError, match="noise: the loss of epoch 1 is nan: lower learning_rate"):
+        fit(settings, [splits.load(split, settings.dataset, noise) for split in ("train", "validation")])
+
+
 def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
     (history,) = paths.INTERRUPTED.glob("*/history.csv")
-    history.write_text(history.read_text() + "3,0.9,0.9\n")  # as killed before state.keras was replaced
+    history.write_text(history.read_text() + "3,0.9,0.9,0.9\n")  # as killed before state.keras was replaced
     first, again = (fit(settings, interrupted) for _ in range(2))  # the second finds all epochs done
     assert first.epoch.tolist() == again.epoch.tolist() == [1, 2, 3] and quick == [2]
     model = built(settings, NOISE)
@@ -401,7 +407,7 @@ def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, q
         with pytest.raises(ValueError, match=r"noise: .* Rerun all cells") if begun else contextlib.nullcontext():
             loop.fit(model, *interrupted, settings.train, "noise")
     (first.attrs["state"] / "state.keras").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"noise-.* is damaged: remove it to train from the start"):
+    with pytest.raises(ValueError, match=r"noise-.* cannot be read: rerun; if it is damaged, remove it"):
         fit(settings, interrupted)
     loop.forget(first)
     assert "noise: resuming after epoch 2" in capsys.readouterr().out and not list(paths.INTERRUPTED.iterdir())

@@ -20,8 +20,13 @@ def quiet():
         os.close(stderr)
 
 
-DEFAULTS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
-os.environ.update(DEFAULTS | os.environ)  # as in the Makefile, whatever ~/.keras/keras.json says
+DEFAULTS = {  # as in the Makefile, whatever ~/.keras/keras.json says; and float32 that a GPU does not round to TF32
+    "KERAS_BACKEND": "tensorflow",
+    "NVIDIA_TF32_OVERRIDE": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+}
+os.environ.update(DEFAULTS | os.environ)
 gc.disable()  # what imports make stays, so that collecting garbage among it only costs time
 with quiet():  # or else a red block stands on top of every notebook
     import keras  # noqa: F401

@@ -170,7 +170,7 @@ def SqueezeNet(
             x = layers.ZeroPadding2D(1, name="pad10")(x)
         conv10 = {"activation": "relu" if as_released else None, "kernel_initializer": gaussian()}
         x = layers.Conv2D(nb_classes, 1, name="conv10", **conv10)(x)
-        x = classifier(layers.GlobalAveragePooling2D(name="avgpool10")(x), classifier_activation)
+        x = classifier(layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x), classifier_activation)
     elif pooling:
         x = POOLINGS[pooling](name=f"{pooling}_pool")(x)
     settings = _settings("squeezenet", inputs.shape[1:], version, use_bypass, pools, as_released)
@@ -232,7 +232,7 @@ def AlexNet(
             x = layers.Dense(4096, activation="relu", kernel_initializer=xavier(), name=fc)(x)
             if dropout_rate:
                 x = layers.Dropout(dropout_rate, name=fc.replace("fc", "drop"))(x)
-        x = layers.Dense(nb_classes, kernel_initializer=gaussian(), name="fc8")(x)
+        x = layers.Dense(nb_classes, kernel_initializer=gaussian(), name="fc8", dtype="float32")(x)
         x = classifier(x, classifier_activation)
     elif pooling:
         x = POOLINGS[pooling](name=f"{pooling}_pool")(x)

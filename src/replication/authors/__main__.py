@@ -90,7 +90,7 @@ def measure(name, network, budgets, parts, settings):
     reference = {part: first(tensors, part) for part in MEASURED}
     before, rows = {part: reference[part] == truth[part] for part in MEASURED}, []
     for kind, file, data in made:
-        (FOLDER / file).write_bytes(data)
+        records.write(FOLDER / file, data)
         shown = MEASURED if kind == compressed.OURS else MEASURED[:1]
         classes = {part: first(sqnt.decode(data)[1], part) for part in shown}
         after = {part: classes[part] == truth[part] for part in shown}

@@ -23,7 +23,7 @@ class Authors(Section):
     ours: PositiveInt
     calibration: int = Field(ge=2)
     imagenette_calibration: int = Field(ge=10)
-    imagenette: dict[Literal["squeezenet", "squeezenet_11"], list[PositiveInt]]
+    imagenette: dict[Literal["squeezenet", "squeezenet_11"], list[PositiveInt]] = Field(min_length=2)
 
 
 def decode(data):

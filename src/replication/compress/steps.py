@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from replication import records
 from replication.compress.retraining import retrain
 from replication.params import Section
 from replication.train.loop import evaluate
@@ -19,7 +20,7 @@ class Plan(Section):
 
     kept: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     quality: PositiveFloat | None = None
-    bits: dict[str, Bits | dict[str, Bits]] = Field(min_length=1)
+    bits: dict[Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]+$")], Bits | dict[str, Bits]] = Field(min_length=1)
     retrain: dict[Literal["pruned", "shared"], PositiveInt] = Field(min_length=2)
     svd: PositiveFloat | None = None
 
@@ -96,7 +97,7 @@ class Compression:
         """Store tensors in a file, decode it, and measure the network in it; with a `method`, for Table 2."""
         data = sqnt.encode(tensors, self.architecture, coder)
         path = self.folder / f"{step.replace(' ', '_')}.sqnt"
-        path.write_bytes(data)
+        records.write(path, data)
         accuracy = self.accuracy(sqnt.decode(data)[1])
         told = {"network": self.variant, "step": step, "bytes": len(data), "validation": accuracy}
         self.steps[step] = told | sqnt.byte_table(data)

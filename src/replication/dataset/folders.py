@@ -128,8 +128,11 @@ def _of_kit(truth, ids, names, classes):
     """Name -> label, by the development kit: line n of the ground truth is image n's ILSVRC2012_ID."""
     if not truth.with_name("meta.mat").is_file():
         raise FileNotFoundError(f"{truth} needs the development kit's meta.mat beside it")
-    synsets = np.atleast_1d(loadmat(truth.with_name("meta.mat"), squeeze_me=True)["synsets"])
-    wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}  # classes are leaves
+    try:
+        synsets = np.atleast_1d(loadmat(truth.with_name("meta.mat"), squeeze_me=True)["synsets"])
+        wnids = {int(s["ILSVRC2012_ID"]): str(s["WNID"]) for s in synsets if s["num_children"] == 0}  # leaves
+    except Exception as error:  # scipy raises many kinds
+        raise ValueError(f"{truth.with_name('meta.mat')} is not the development kit's: {error}") from None
     position = {wnid: label for label, wnid in enumerate(classes)}
     try:
         of_line = [position[wnids[each]] for each in ids]
@@ -189,5 +192,7 @@ def sift(index, side):
     good = np.array([reason is None for reason in reasons])
     bad = [(str(name), reason) for name, reason in zip(index.files, reasons, strict=True) if reason]
     if lost := set(index.labels) - set(index.labels[good]):
-        raise ValueError(f"{index.folder}: no file of {index.classes[min(lost)]} is an image that can be read")
+        i = np.flatnonzero(index.labels == min(lost))[0]
+        what = f"{index.folder}: no file of {index.classes[min(lost)]} is an image that can be read"
+        raise ValueError(f"{what} ({index.files[i]}: {reasons[i]})")
     return replace(index, files=index.files[good], labels=index.labels[good], refused=[*index.refused, *bad])

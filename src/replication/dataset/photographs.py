@@ -143,7 +143,8 @@ class Photographs:
             return replace(self, files=self.files[chosen], numbers=self.numbers[chosen])
         image, reason = try_read(self.folder / self.files[chosen], self.side)
         if reason:
-            raise OSError(f"{self.folder / self.files[chosen]}: {reason}. Run `dvc repro -f dataset` to leave it out")
+            remedy = "Rerun to resume; `dvc repro -f dataset` leaves the file out, and training starts anew"
+            raise OSError(f"{self.folder / self.files[chosen]}: {reason}. {remedy}")
         return image
 
     def augmented(self, key, shift, mirror):

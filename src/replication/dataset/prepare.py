@@ -50,6 +50,8 @@ def _listed(data):
     held_out(training.labels, data)  # its errors, before an image is read
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)
+    if test.folder.resolve().is_relative_to(training.folder.resolve()):
+        raise ValueError(f"dataset.folder.validation must lie outside of dataset.folder.train. Received: {test.folder}")
     for kind, found in (("train", training), ("test", test)):
         found = folders.sift(found, section.side)
         for what, array in (("files", found.files), ("labels", found.labels)):

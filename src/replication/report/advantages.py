@@ -33,6 +33,8 @@ def read():
 
 def per_update(counted):
     """The rows of data/evidence/communication, one for each repeat: bytes of an update without what runs idle."""
+    if not counted:
+        raise ValueError("data/evidence/communication has no rows: make communication, or take them from git again")
     rows = pd.DataFrame(counted).explode(["bytes", "idle_bytes"], ignore_index=True)
     rows["bytes"] = (rows.bytes - rows.idle_bytes).astype(float) / rows.updates
     return rows[["variant", "dtype", "parameters", "hardware", "bytes"]]
@@ -54,7 +56,10 @@ def fit(means):
 
 def proportional(claim, measured):
     """Whether bytes grow as the first power of parameters: the exponent's interval lies within the margin around 1."""
-    line, power = fit(by_network(measured.communication).loc[claim.first.split()])
+    means, asked = by_network(measured.communication), claim.first.split()
+    if missing := set(asked) - {*means.index}:
+        raise ValueError(f"data/evidence/communication has no float32 row of {', '.join(sorted(missing))}")
+    line, power = fit(means.loc[asked])
     value, (low, high) = power.params.iloc[1], power.conf_int().iloc[1]
     margin = float(claim.margin.strip("%")) / 100
     outside, inside = low > 1 + margin or high < 1 - margin, low > 1 - margin and high < 1 + margin

@@ -9,10 +9,10 @@ import threadpoolctl
 
 
 def set_up(threads, seed, dtype="float32", together=False):
-    """Make a run repeatable: seeds, deterministic kernels, and a fixed number of threads, which changes the bits.
+    """Make a run repeatable: seeds, and on TensorFlow deterministic kernels and threads, whose number changes bits.
 
-    `dtype` is Keras' policy. With `together`, on JAX, all devices train together. Those of other processes join if
-    Keras' environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID are set.
+    `dtype` is Keras' policy. With `together`, on JAX, all devices train together, also those of other processes, given
+    Keras' environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID.
     """
     keras.utils.clear_session()  # so that names are counted from the start, and a cell run twice is the same training
     keras.config.set_dtype_policy(dtype)

@@ -38,7 +38,7 @@ def fit(model, training, validation, recipe, title):
 
     Returns:
         A frame with a row an epoch: loss and accuracy in training (a running mean, of augmented images under dropout)
-        and validation, learning rate, seconds.
+        and validation, the next update's learning rate, seconds.
     """
     if hasattr(model, "history"):  # as Keras' `fit` leaves, which stays when the model is compiled anew
         raise ValueError(
@@ -51,7 +51,7 @@ def fit(model, training, validation, recipe, title):
             model.load_weights(folder / "state.keras")  # and the optimiser's state
             rows = pd.read_csv(folder / "history.csv").to_dict("records")
         except Exception as error:  # of many kinds: a file of zip, of HDF5 or of text is damaged
-            raise ValueError(f"{folder} is damaged: remove it to train from the start ({error})") from None
+            raise ValueError(f"{folder} cannot be read: rerun; if it is damaged, remove it ({error})") from None
     start = int(model.optimizer.iterations) // updates
     if start:
         print(f"{title}: resuming after epoch {start}", flush=True)
@@ -67,6 +67,8 @@ def fit(model, training, validation, recipe, title):
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
         for epoch in range(start, recipe.epochs):
             row = run_epoch(learner, training, validation, recipe, epoch, progress)
+            if not np.isfinite(row["loss"]):
+                raise ValueError(f"{title}: the loss of epoch {epoch + 1} is {row['loss']}: lower learning_rate")
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
             if devices.writes():
@@ -150,7 +152,7 @@ def run_epoch(learner, training, validation, recipe, epoch, *callbacks):
         recipe: `Train`: the seed, the size of the batches, the augmentation of photographs.
 
     Returns:
-        Its row of history.csv: loss and accuracy in training and validation, learning rate, seconds.
+        Its row of history.csv: loss and accuracy in training and validation, the next learning rate, seconds.
     """
     began = time.perf_counter()
     model = learner.network if isinstance(learner, Resident) else learner

@@ -135,10 +135,10 @@ def _train(title, model, settings, recipe, train, test):
 def save(network, classes, bits, folder):
     """Leave the network and classes.json in a folder; bytes of the .sqnt by section."""
     folder.mkdir(parents=True, exist_ok=True)
-    for of_other_classes in ("classes.json", "network.sqnt"):
-        (folder / of_other_classes).unlink(missing_ok=True)
     with whole(folder / "network.keras") as path:
         records.save_network(network, path)
+        for of_other_classes in ("classes.json", "network.sqnt"):
+            (folder / of_other_classes).unlink(missing_ok=True)
     records.write(folder / "classes.json", json.dumps(classes))
     architecture = {"model": "squeezenet_11", "input_shape": network.input_shape[1:], "nb_classes": len(classes)}
     return deep_compression.compress(network, folder / "network.sqnt", bits=bits, architecture=architecture).sizes
