@@ -89,7 +89,8 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | sed -n /^advantages@/p | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@grep -ho '[^"]*be downloaded[^"\]*' data/runs/*.ipynb | sort -u || true
-	@echo "The networks trained here: reports/your_run.md. With the report, as a page: reports/report.html"
+	@echo "The networks trained here: $(CURDIR)/reports/your_run.md, their notebooks: $(CURDIR)/data/runs"
+	@echo "The report on the recorded runs, with this run at its end: $(CURDIR)/reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them
 	python -m replication.train $(RUN) | xargs -r -P $(JOBS) -L 1 papermill --no-progress-bar
@@ -107,11 +108,11 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	@test ! -e "$(COPY)" || test -L "$(COPY)/data/external" \
 	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
+	@echo "Getting CIFAR-10, 170 MB if it is not here yet: $(COPY)/data/logs/dataset.log"
 	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; }
 	@cd "$(COPY)" && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
-	@echo "All of it lies in $(COPY)"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.
 PYTEST = pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -3,7 +3,7 @@
 Layers have the paper's names: conv1, maxpool1, fire2_squeeze1x1, fire2_expand1x1, fire2_expand3x3, fire2 (their
 concatenation), ..., drop9, conv10, avgpool10. The sum around a fire module is fire3_bypass, the convolution of a
 complex bypass fire2_bypass1x1. The geometry is that of Caffe, in which the networks were published: conv1 is not
-padded, and pools round up.
+padded, and pools round up. A ReLU follows every convolution but conv10.
 """
 
 from typing import NamedTuple

@@ -278,7 +278,7 @@ def write(facts, drawn, folder=paths.REPORTS, draft=False):
     text, own = render(facts, draft=draft), render(facts, "your_run.md.j2")
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
     made = {f"figures/{name}.svg": data for name, data in encoded.items()}
-    page = html(f"{text}\n\n##{own}", encoded)
+    page = html(f"{text}\n\n#{own}", encoded)
     texts = {"README.md": text, "your_run.md": own, "report.html": page}
     texts["metrics.json"] = json.dumps(metrics(facts), indent=2) + "\n"
     for name, frame in files(facts).items():

@@ -105,7 +105,10 @@ def own(trained, runs):
     for row in trained.itertuples():
         same = [run[(run.name == row.variant) & (run.dataset == row.dataset)] for run in runs.values()]
         longest = max((run for run in same if len(run)), key=lambda run: run.epochs.max(), default=None)
-        beside = NONE if longest is None else f"{100 * longest.accuracy.mean():.1f} ({longest.epochs.iloc[0]} epochs)"
+        beside = NONE
+        if longest is not None:
+            made = f"{longest.epochs.iloc[0]} epochs, {len(longest)} seeds"
+            beside = f"{100 * longest.accuracy.mean():.1f} ({made})"
         bounds = 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high
         images = f"{row.train_images:,} of {row.dataset}"
         rows.append((f"`{row.variant}`", images, row.epochs, interval(*bounds), f"{row.parameters:,}", beside))
