@@ -24,7 +24,7 @@ export DVC_NO_ANALYTICS := 1
 export KERAS_BACKEND ?= tensorflow
 export XLA_PYTHON_CLIENT_PREALLOCATE := false
 # DVC asks for the user's name, which a container may not know.
-export LOGNAME ?= $(shell id -u)
+export LOGNAME ?= $(or $(USER),$(shell id -un 2> /dev/null),$(shell id -u))
 # DVC runs stages in $SHELL, which at login may be a shell of another syntax.
 export SHELL
 # oneDNN is off by default on CPUs without AVX-512, where it pays as well.

@@ -107,7 +107,7 @@ def counted(sent):
 def sizes(factor):
     rows = []
     for network, size in (("squeezenet", 3_000_000), ("alexnet", int(3_000_000 * factor))):
-        for form, how, share in (("32 bits", "trained on", 1), ("6 bits", "shared values tuned", 0.1)):
+        for form, how, share in (("32 bits", "trained further", 1), ("6 bits", "shared values tuned", 0.1)):
             row = {"network": network, "form": form, "how": how, "dataset": "CIFAR-10", "epochs": 2}
             rows.append(row | {"download": int(size * share), "update": int(size * share / 2)})
     return pd.DataFrame(rows)

@@ -234,3 +234,12 @@ def test_layers_start_apart_and_repeat_with_the_seed():
         np.testing.assert_array_equal(ours, theirs)
     fire6, fire7 = (networks[0].get_layer(f"fire{i}_expand1x1").kernel.numpy() for i in (6, 7))
     assert fire6.shape == fire7.shape and not np.allclose(fire6, fire7)
+
+
+def test_scores_are_float32_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        scores = [SqueezeNet().get_layer("avgpool10"), AlexNet().get_layer("fc8")]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert [layer.compute_dtype for layer in scores] == ["float32", "float32"]

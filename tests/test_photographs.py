@@ -280,6 +280,6 @@ def test_a_file_that_broke_since_is_an_error_that_names_it(images):
     path = images.folder / images.files[2]
     path.write_bytes(b"")
     with pytest.raises(
-        OSError, match=r"n01443537_0\.JPEG: not in a readable .* Rerun to resume; `dvc repro -f dataset`"
+        OSError, match=r"n01443537_0\.JPEG: not in a readable .* Restore it and rerun to resume, or leave it out by"
     ):
         photographs.Batches(images, None, 6, 32)[0]

@@ -364,7 +364,7 @@ def quick(monkeypatch):
     def count(model, training, validation, of, epoch, *callbacks):
         model.optimizer.iterations.assign_add(recipe.updates_of(training, of))
         epochs.append(epoch)
-        return {"epoch": epoch + 1, "loss": 0.1, "accuracy": 0.1, "val_accuracy": 0.1}
+        return {"epoch": epoch + 1, "val_loss": 0.1, "accuracy": 0.1, "val_accuracy": 0.1}
 
     monkeypatch.setattr(loop, "run_epoch", count)
     return epochs
@@ -391,8 +391,8 @@ def interrupted(settings, noise, quick, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_ends_the_training(settings, noise, monkeypatch):
-    monkeypatch.setattr(loop, "run_epoch", lambda *_: {"loss": np.nan})
-    with pytest.raises(ValueError, match="noise: the loss of epoch 1 is nan: lower learning_rate"):
+    monkeypatch.setattr(loop, "run_epoch", lambda *_: {"val_loss": np.nan})
+    with pytest.raises(ValueError, match="noise: epoch 1 ends with a loss of nan: lower its learning rate"):
         fit(settings, [splits.load(split, settings.dataset, noise) for split in ("train", "validation")])
 
 

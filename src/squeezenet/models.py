@@ -170,7 +170,8 @@ def SqueezeNet(
             x = layers.ZeroPadding2D(1, name="pad10")(x)
         conv10 = {"activation": "relu" if as_released else None, "kernel_initializer": gaussian()}
         x = layers.Conv2D(nb_classes, 1, name="conv10", **conv10)(x)
-        x = classifier(layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x), classifier_activation)
+        x = layers.GlobalAveragePooling2D(name="avgpool10", dtype="float32")(x)  # in bfloat16 scores would often tie
+        x = classifier(x, classifier_activation)
     elif pooling:
         x = POOLINGS[pooling](name=f"{pooling}_pool")(x)
     settings = _settings("squeezenet", inputs.shape[1:], version, use_bypass, pools, as_released)

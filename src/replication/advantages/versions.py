@@ -49,7 +49,7 @@ class Versions:
     def dense(self):
         """The trained network, and the same trained further."""
         self.trained_on = self._retrain(self.trained, "dense")
-        self._measure("32 bits", "trained on", self.trained, self.trained_on, "dense")
+        self._measure("32 bits", "trained further", self.trained, self.trained_on, "dense")
 
     def compressed(self):
         """Pruned and shared, trained further within that; and the further trained network, compressed anew.
@@ -57,7 +57,7 @@ class Versions:
         Whatever is compressed anew is not trained afterwards, in the old version as in the new one.
         """
         tuned = self._retrain(self.pruned, "pruned")
-        self._measure("pruned", "trained on within the zeros", self.pruned, tuned, "pruned")
+        self._measure("pruned", "trained further within the zeros", self.pruned, tuned, "pruned")
         compression = self.settings.plan(self.training.variant)
         kept = {"kept": compression.kept, "quality": compression.quality}
         anew = [deep_compression.prune_network(each, **kept) for each in (self.trained, self.trained_on)]

@@ -143,7 +143,7 @@ class Photographs:
             return replace(self, files=self.files[chosen], numbers=self.numbers[chosen])
         image, reason = try_read(self.folder / self.files[chosen], self.side)
         if reason:
-            remedy = "Rerun to resume; `dvc repro -f dataset` leaves the file out, and training starts anew"
+            remedy = "Restore it and rerun to resume, or leave it out by `dvc repro -f dataset` and train anew"
             raise OSError(f"{self.folder / self.files[chosen]}: {reason}. {remedy}")
         return image
 

@@ -77,7 +77,7 @@ def predict(model, found, settings):
     while batch := list(itertools.islice(left, settings.batch_size)):
         scores.append(keras.ops.convert_to_numpy(model.predict_on_batch(preprocess_input(np.stack(batch)))))
     if not scores:
-        raise ValueError(f"none of {len(images)} files is an image that can be read ({refused[0][0]}: {refused[0][1]})")
+        raise ValueError(f"none of {len(images)} files is an image that can be read ({': '.join(refused[-1])})")
     return np.concatenate(scores), np.array(labels), refused
 
 

@@ -96,7 +96,7 @@ def updates(rows):
     wide = wide.reindex(rows.set_index(["form", "how"]).index.unique()).map("{:,}".format)
     pairs = product(rows.network.unique(), wide.columns.levels[0])
     shown = {f"`{network}`, {what}": wide[what, network] for network, what in pairs}
-    return pd.DataFrame(shown).reset_index(names=["form", "next version"]).replace("trained on", "trained further")
+    return pd.DataFrame(shown).reset_index(names=["form", "next version"])
 
 
 def own(trained, runs):

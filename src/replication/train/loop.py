@@ -67,8 +67,9 @@ def fit(model, training, validation, recipe, title):
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
         for epoch in range(start, recipe.epochs):
             row = run_epoch(learner, training, validation, recipe, epoch, progress)
-            if not np.isfinite(row["loss"]):
-                raise ValueError(f"{title}: the loss of epoch {epoch + 1} is {row['loss']}: lower learning_rate")
+            if not np.isfinite(row["val_loss"]):
+                remedy = f"lower its learning rate, {recipe.learning_rate:g}, or take that out of the run"
+                raise ValueError(f"{title}: epoch {epoch + 1} ends with a loss of {row['val_loss']}: {remedy}")
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
             if devices.writes():
