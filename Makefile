@@ -133,7 +133,7 @@ prove: venv ## stress tests: kills, damaged files, wrong parameters, other envir
 
 bench: jax torch unlock ## benchmark the speed against alternatives, where not measured yet: hours; docs/benchmarks.md
 	dvc repro dataset
-	for topic in inference speed page; do python -m benchmarks.$$topic || exit; done
+	for topic in inference speed recipes page; do python -m benchmarks.$$topic || exit; done
 
 lab: unlock ## open the notebooks in JupyterLab; CIFAR-10 is downloaded first
 	test -e data/dataset/cifar10/dataset.json || dvc repro dataset

@@ -1,9 +1,11 @@
 """Renews the tables of docs/benchmarks.md from data/bench, between <!-- NAME --> and <!-- /NAME -->."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
-from benchmarks import common, speed
+from benchmarks import common, recipes, speed
 from replication import paths, records
 from replication.report import __main__
 
@@ -46,7 +48,21 @@ def profile(rows):
     return shares.loc[:, shares.max() >= 5].round().astype(int).rename_axis("training").reset_index()
 
 
-TABLES = {"latency": ("inference", latency), "training": ("speed", training), "profile": ("speed", profile)}
+def schedules(rows):
+    """Epochs, seed by seed, after which each recipe first reaches an accuracy, beside the length of our schedule."""
+    table = []
+    for (accuracy, length), name in itertools.product(recipes.OURS.items(), recipes.OTHERS):
+        runs = [row["val_accuracy"] for row in sorted(rows, key=lambda row: row["seed"]) if row["recipe"] == name]
+        epochs = [next((i for i, x in enumerate(run, 1) if 100 * x >= accuracy), np.inf) for run in runs]
+        shown = [f"{i}" if np.isfinite(i) else f"over {len(run)}" for i, run in zip(epochs, runs, strict=True)]
+        ratio = spread(np.divide(epochs, length), 1) if np.isfinite(epochs).all() else ""
+        cell = {"accuracy": f"{accuracy}%", "our epochs": length, "recipe": name, "its epochs": ", ".join(shown)}
+        table.append(cell | {"ratio": ratio})
+    return pd.DataFrame(table)
+
+
+TABLES = {"latency": ("inference", latency), "training": ("speed", training)}
+TABLES |= {"profile": ("speed", profile), "schedules": ("recipes", schedules)}
 
 
 def renew(text):

@@ -224,8 +224,9 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     for key, value in {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None}.items():
         with pytest.raises(ValueError, match=r"are not those of|like this one"):
             deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {key: value})
-    doubled = keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))  # which no keyword builds again
-    prepared = SqueezeNet(nb_classes=10, compression=0.25, dropout_rate=None, input_tensor=doubled)
+    prepared = SqueezeNet(
+        nb_classes=10, compression=0.25, input_tensor=keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))
+    )
     with pytest.raises(ValueError, match="like this one"):
         deep_compression.compress(prepared, tmp_path / "other", architecture=ARCHITECTURE)
 

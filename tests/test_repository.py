@@ -28,12 +28,8 @@ def test_there_is_one_version():
     assert f"version = {{{squeezenet.__version__}}}" in README
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-jax.lock", "requirements-torch.lock"])
-def test_lock_file_hashes_every_pin_and_names_no_host(lock):
-    text = (paths.ROOT / lock).read_text()
-    assert "://" not in text
-    for requirement in re.split(r"\n(?=[a-z])", text.partition("\n")[2]):
-        assert "==" not in requirement or "--hash=sha256:" in requirement
+def test_lock_files_name_no_host():
+    assert not any("://" in path.read_text() for path in paths.ROOT.glob("requirements*.lock"))
 
 
 def test_jax_gets_the_pins_of_the_lock_file():

@@ -74,14 +74,22 @@ def find():
 
 
 def files(path):
-    """The photographs of an archive: ("train" or "val", WordNet id, file name, bytes) each; a ValueError if damaged."""
+    """The photographs of an archive: ("train" or "val", WordNet id, file name, bytes) each.
+
+    Raises:
+        ValueError: it is damaged, or does not have as many as Imagenette.
+    """
+    counts = dict.fromkeys(COUNTS, 0)
     try:
         with tarfile.open(path) as tar:
             for member in tar:
                 if member.isfile() and (match := PHOTOGRAPH.search(member.name)):
+                    counts[match[1]] += 1
                     yield *match.groups(), tar.extractfile(member).read()
     except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
         raise ValueError(f"{path} is damaged, remove it: {' '.join(str(error).split())}") from None
+    if counts != COUNTS:
+        raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}. Remove it")
 
 
 def fetch():
@@ -103,9 +111,6 @@ def fetch():
             found = sorted((*named, job.result()) for *named, job in waiting)
     except OSError as error:
         raise ValueError(f"{path} is damaged, remove it: {error}") from None
-    counts = {split: sum(photograph[0] == split for photograph in found) for split in COUNTS}
-    if counts != COUNTS:
-        raise ValueError(f"{path} is not Imagenette: it has {counts} photographs in place of {COUNTS}. Remove it")
     arrays = {}
     for kind, split in (("train", "train"), ("test", "val")):
         chosen = [photograph for photograph in found if photograph[0] == split]

@@ -73,7 +73,7 @@ def warp(image, side, resample=None):
 
     Args:
         resample: one of PIL's filters, which smooth. None is the released files': Caffe's convert_imageset, by OpenCV's
-            bilinear interpolation between the nearest four pixels, to the level.
+            bilinear interpolation between the nearest four pixels, to within a level.
     """
     if resample is not None:
         return np.asarray(image.resize((side, side), resample))

@@ -54,6 +54,8 @@ def _listed(data):
         raise ValueError(f"dataset.folder.validation must lie outside of dataset.folder.train. Received: {test.folder}")
     for kind, found in (("train", training), ("test", test)):
         found = folders.sift(found, section.side)
+        sizes = [(found.folder / each).stat().st_size for each in found.files]
+        digest.update(np.array(sizes, np.int64))  # of a file that was replaced under its name
         for what, array in (("files", found.files), ("labels", found.labels)):
             arrays[f"{kind}_{what}"] = array
             digest.update(np.ascontiguousarray(array))

@@ -60,7 +60,7 @@ def load(split, data, root=paths.DATASET):
     Args:
         split: "train", "validation" or "test". `held_out` says which of the training images are for validation. "test"
             is CIFAR-10's, Imagenette's val/ and a folder's validation images.
-        data: `Dataset`; `limit` keeps so many images of a split, the same number of each class.
+        data: `Dataset`; `limit` keeps at most so many images of a split, an equal share for each class.
         root: the folder in which each data set has one of its own.
 
     Returns:
@@ -150,7 +150,7 @@ def _remedy(data):
 
 
 def stratified(labels, limit):
-    """Positions, ascending, of the first images of each class, the same number of each, at most `limit` in all.
+    """Positions, ascending, of the first images of each class: an equal share of `limit`, or all that it has.
 
     Raises:
         ValueError: that is less than one of each.

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from replication.report import advantages
 from replication.report.ours import network_of
-from replication.report.statistics import MOST, difference, estimate, points
+from replication.report.statistics import difference, estimate, points
 
 ALPHA = 0.05  # for a family of claims (Holm)
 SEEDS = 3  # of each network, before a claim gets a verdict
@@ -28,7 +28,7 @@ REPLICATED, MEASURED, COMPUTED, OPPOSITE, *_ = VERDICTS
 HOLD = (REPLICATED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse")
 SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}
-COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails", "seeds", "words", "estimate"]
+COLUMNS = ["effect", "low", "high", "threshold", "upper", "lower", "p", "fails", "seeds", "words"]
 
 
 class Difference(NamedTuple):
@@ -74,8 +74,7 @@ def assess(claims, runs, numbers, section1=None):
 
     Returns:
         The claims with the effect of the difference that decides, its 95% interval, p (two-sided, of the whole claim),
-        p_holm, seeds, words, verdict, seeds_needed (of `statistics`), and what the paper's own numbers
-        say: paper_words and paper_says, of `calibrate`.
+        p_holm, seeds, words, verdict, and what the paper's own numbers say: paper_words, of `calibrate`.
 
     Raises:
         ValueError: an unknown test, or predictions for different test sets.
@@ -90,11 +89,9 @@ def assess(claims, runs, numbers, section1=None):
     family = table.run == "photographs"  # or the others; what is not yet measured counts in its family
     p = table.p.astype(float).fillna(1)[tested].groupby(family)
     table["p_holm"] = p.transform(lambda values: multipletests(values, ALPHA, method="holm")[1])
-    sizes = tested.groupby(family).transform("sum")
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
-    table["seeds_needed"] = [_seeds_needed(row, size) for row, size in zip(table.itertuples(), sizes, strict=True)]
-    theirs = calibrate(claims, numbers).set_index("id")[["words", "says"]].add_prefix("paper_")
-    return table.drop(columns=["fails", "estimate"]).join(theirs, on="id")
+    theirs = calibrate(claims, numbers).set_index("id")[["words"]].add_prefix("paper_")
+    return table.drop(columns="fails").join(theirs, on="id")
 
 
 def _assess(claim, runs, numbers, section1, needed):
@@ -136,7 +133,7 @@ def _compare(claim, runs, needed):
         bounds = dict(zip(("low", "high"), shown.interval(), strict=True))
         p = {"holds": tested.p_above(-each.margin), "fails": tested.p_below(-each.margin)}
         threshold = shown.value - tested.value - each.margin
-        rows.append((p, {"effect": shown.value, **bounds, "threshold": threshold, "estimate": (tested, -each.margin),
+        rows.append((p, {"effect": shown.value, **bounds, "threshold": threshold,
                          "upper": each.upper, "lower": each.lower, "seeds": shown.seeds}))  # fmt: skip
     p, weakest = max(rows, key=lambda row: (row[0]["holds"], -row[1]["effect"]))
     holds, fails = p["holds"], min(1, len(rows) * min(p["fails"] for p, _ in rows))
@@ -158,13 +155,6 @@ def _verdict(row):
         return UNDECIDED
     holds, fails = (COMPUTED, COMPUTED_NOT) if row.test in ("fits", "smaller as printed") else (MEASURED, MEASURED_NOT)
     return fails if row.fails else holds
-
-
-def _seeds_needed(row, family):
-    if row.verdict not in (UNDECIDED, A_LOSS) or row.test not in STATISTICAL:
-        return None
-    tested, threshold = row.estimate
-    return tested.seeds_needed(threshold, ALPHA / family / 2 / (row.fails or 1)) or f">{MOST}"
 
 
 # The paper's own numbers

@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-POWER = 0.8  # of the experiment that would settle a claim
-MOST = 50  # seeds that anybody is told to train
 NEVER_ZERO = 1e-12  # variance of a difference that neither seeds nor images vary
 
 
@@ -48,19 +46,6 @@ class Estimate(NamedTuple):
     def p_below(self, threshold):
         """One-sided p value of the value being below `threshold`."""
         return self.distribution().sf(threshold)
-
-    def seeds_needed(self, threshold, alpha):
-        """Seeds at which a true value like this passes the one-sided test at `alpha` with 80% power.
-
-        Returns:
-            None if it takes more than `MOST`.
-        """
-        seeds = np.arange(2, MOST + 1)
-        df_seeds = self.df_seeds * (seeds - 1) / (self.seeds - 1)
-        variance, df = _sum(self.by_seeds * self.seeds / seeds, self.by_images, df_seeds, self.df_images)
-        size = np.minimum(abs(self.value - threshold) / np.sqrt(variance), 30)  # beyond, scipy gives nan
-        enough = seeds[stats.nct.sf(stats.t.isf(alpha, df), df, size) >= POWER]
-        return int(enough[0]) if len(enough) else None
 
 
 def _sum(by_seeds, by_images, df_seeds, df_images):

@@ -37,7 +37,8 @@ def train(folder, output):
     history = fine_tuning.fine_tune(network, settings, recipe, training, test)
     bytes_of = fine_tuning.save(network, classes, settings.bits, output)
     correct, _ = loop.evaluate(fine_tuning.of_pixels(network), test)
-    print("accuracy {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct))
+    about = f"of {len(test.labels):,} test photographs right ({settings.epochs} epochs, seed {fine_tuning.SEED})"
+    print("accuracy: {accuracy:.1%} [{accuracy_low:.1%}, {accuracy_high:.1%}]".format(**correct), about)
     print(f"{output}: network.keras, network.sqnt ({sum(bytes_of.values()):,} bytes), classes.json")
     loop.forget(history)
 

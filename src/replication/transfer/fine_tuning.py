@@ -20,7 +20,7 @@ from squeezenet.deep_compression.sharing import MOST_BITS
 from squeezenet.weights import set_tensors, tensors
 
 SEED = 0
-PENALTY = 0.1  # of the squared weights of the linear classifier, for standardised features
+PENALTY = 0.1  # of half the squared weights of the linear classifier, for standardised features
 GLANCE = 300  # at most so many test images are classified after each epoch, for the curve; nothing is chosen by them
 SMOOTH = Image.Resampling.BICUBIC
 
