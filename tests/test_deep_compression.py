@@ -224,9 +224,8 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     for key, value in {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None}.items():
         with pytest.raises(ValueError, match=r"are not those of|like this one"):
             deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {key: value})
-    prepared = SqueezeNet(
-        nb_classes=10, compression=0.25, input_tensor=keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))
-    )
+    doubled = keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))  # which no keyword builds again
+    prepared = SqueezeNet(nb_classes=10, compression=0.25, input_tensor=doubled)
     with pytest.raises(ValueError, match="like this one"):
         deep_compression.compress(prepared, tmp_path / "other", architecture=ARCHITECTURE)
 

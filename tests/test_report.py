@@ -1,7 +1,6 @@
 """The report of the committed evidence: its length and order, pinned sentences, figures, and a user's own run."""
 
 import json
-import os
 import re
 
 import pandas as pd
@@ -125,7 +124,7 @@ def test_a_report_is_the_same_bytes_again(facts, text, written):
 def test_committed_documents_and_tables_are_what_the_evidence_gives(facts, text, written):
     assert (paths.REPORTS / "README.md").read_text() == text, "python -m replication.report"
     for kind in ("figures", "tables"):  # DVC keeps what is no longer written
-        assert {path.name for path in (paths.REPORTS / kind).iterdir()} == set(os.listdir(written[0] / kind))
+        assert {p.name for p in (paths.REPORTS / kind).iterdir()} == {p.name for p in (written[0] / kind).iterdir()}
     for path in paths.REPORTS.glob("tables/*.csv"):
         ours, theirs = (pd.read_csv(folder / path.name) for folder in (written[0] / "tables", path.parent))
         pd.testing.assert_frame_equal(ours, theirs, obj=path.name)  # other processors round otherwise
