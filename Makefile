@@ -89,7 +89,7 @@ repro: unlock ## reproduce the paper: data, every variant, the report; JOBS= sta
 	  && export KERAS_BACKEND=tensorflow && echo "$$all" | sed -n /^advantages@/p | $(call REPRO,$(JOBS)) \
 	  && printf 'export\nreport\n' | $(call REPRO,1); } | tqdm --unit " stages" --total "$$(echo "$$all" | wc -l)"
 	@grep -ho '[^"]*be downloaded[^"\]*' data/runs/*.ipynb | sort -u || true
-	@echo "The networks trained here: $(CURDIR)/reports/your_run.md, their notebooks: $(CURDIR)/data/runs"
+	@echo "The networks trained here: $(CURDIR)/reports/your_run.md, the notebooks that ran: $(CURDIR)/data/runs"
 	@echo "The report on the recorded runs, with this run at its end: $(CURDIR)/reports/report.html"
 
 evidence: venv ## the recorded runs: train what has no row in data/evidence yet; RUN= names some of them

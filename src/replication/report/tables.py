@@ -107,7 +107,7 @@ def own(trained, runs):
         longest = max((run for run in same if len(run)), key=lambda run: run.epochs.max(), default=None)
         beside = NONE
         if longest is not None:
-            made = f"{longest.epochs.iloc[0]} epochs, {len(longest)} seeds"
+            made = f"{longest.epochs.iloc[0]} epochs, {len(longest)} seed" + "s" * (len(longest) > 1)
             beside = f"{100 * longest.accuracy.mean():.1f} ({made})"
         bounds = 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high
         images = f"{row.train_images:,} of {row.dataset}"

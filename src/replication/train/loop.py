@@ -68,7 +68,7 @@ def fit(model, training, validation, recipe, title):
         for epoch in range(start, recipe.epochs):
             row = run_epoch(learner, training, validation, recipe, epoch, progress)
             if not np.isfinite(row["val_loss"]):
-                remedy = f"lower its learning rate, {recipe.learning_rate:g}, or take that out of the run"
+                remedy = f"lower the learning rate, {recipe.learning_rate:g}, or leave this training out"
                 raise ValueError(f"{title}: epoch {epoch + 1} ends with a loss of {row['val_loss']}: {remedy}")
             bar.set_postfix(training=f"{row['accuracy']:.3f}", validation=f"{row['val_accuracy']:.3f}")
             rows = [*rows[:epoch], row]
