@@ -1,5 +1,7 @@
 """The three advantages of Section 1: memory by liveness, updates that round trip, what crosses between processes."""
 
+import zlib
+
 import keras
 import numpy as np
 import pandas as pd
@@ -85,6 +87,14 @@ def test_an_update_says_what_is_shortest():
     assert same < values < codes < len(sqnt.encode(anew, {}))
     old = version((3, 3, 64, 64))
     assert len(updates.encode(old, moved(old, 1e-4))) < 0.8 * len(sqnt.encode(moved(old, 1e-4), {}))
+    old, new = updates.raw(old), updates.raw(moved(old, 1e-4))
+    assert zlib.decompress(updates.deflate(new)) == new
+    data, inflated = updates.deflate(new, old), b""
+    for i in range(0, len(new), updates.BLOCK):
+        tool = zlib.decompressobj(-zlib.MAX_WBITS, zdict=old[i : i + updates.BLOCK])
+        inflated += tool.decompress(data)
+        data = tool.unused_data
+    assert inflated == new and not data
 
 
 # Communication

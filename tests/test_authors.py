@@ -10,6 +10,7 @@ import pytest
 from test_house import notebook_code
 
 from replication import paths
+from replication.accuracy import unpack
 from replication.authors import compressed
 from replication.authors.__main__ import change, load
 from replication.dataset import imagenette
@@ -51,6 +52,11 @@ def test_a_change_is_counted_photograph_by_photograph():
     assert (found["photographs"], found["lost"], found["gained"], found["points"]) == (100, 3, 1, -2)
     assert (found["accuracy_before"], found["accuracy"]) == (0.6, 0.58)
     assert (found["low"], found["high"]) == pytest.approx((-6.262, 2.340), abs=0.01)
+    row = json.loads((paths.EVIDENCE / "authors.json").read_text())
+    for file in row["files"]:
+        for part, bits in file["correct"].items():
+            pair = [unpack(x, row["photographs"][part]) for x in (row["released"][file["network"]][part], bits)]
+            assert change(*pair) == pytest.approx(file["change"][part])
     none = change(before, before)
     assert none["points"] == 0 and none["low"] == -none["high"] < 0  # no change of few photographs proves nothing
 

@@ -62,7 +62,8 @@ def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):
     """As when a cell of the notebook is run twice."""
     model, recipe, split = small()
     settings = read("compress", Compress)
-    compression = Compression("squeezenet", {"model": "squeezenet"}, model, settings, recipe, [split] * 3, tmp_path)
+    parts = [split, split, Split(split.images[:40], split.labels[:40])]
+    compression = Compression("squeezenet", {"model": "squeezenet"}, model, settings, recipe, parts, tmp_path, 2)
 
     def step():
         pruned = deep_compression.prune_network(compression.trained, quality=0.8)
@@ -70,4 +71,8 @@ def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):
         return dict(compression.steps), dict(compression.rows), (tmp_path / "pruned.sqnt").read_bytes()
 
     first = step()
-    assert step() == first and list(first[1]) == ["pruned"] and first[1]["pruned"]["n"] == 60
+    assert step() == first and list(first[1]) == ["pruned"] and first[1]["pruned"]["n"] == 40
+    for kind, updates in {"pruned": 6, "shared": 3}.items():  # two epochs, and one
+        compression.retrain(kind, compression.trained)
+        told = model.optimizer.get_config()["learning_rate"]["config"]
+        assert (told["peak"], told["total"]) == (settings.learning_rate[kind], updates)

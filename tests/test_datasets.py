@@ -97,7 +97,7 @@ def test_imagenette_holds_out_as_many_of_each_class_and_always_the_same():
     data = IMAGENETTE.model_copy(update={"validation": 1000})
     chosen = splits.held_out(labels, data)
     assert np.bincount(labels[chosen]).tolist() == [100] * 10 and len(set(chosen)) == 1000
-    np.testing.assert_array_equal(splits.held_out(labels, data), chosen)
+    assert chosen[:3].tolist() == [1, 36, 38]  # as in the recorded runs
     of_first = chosen[labels[chosen] == 0]
     assert of_first.max() - of_first.min() > 500  # drawn from the whole class
 

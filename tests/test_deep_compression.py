@@ -289,7 +289,7 @@ def other_layers():
     normalised = layers.Normalization(name="normal")
     normalised.adapt(rng.normal(3, 2, (50, 4)).astype("float32"))
     return {
-        "counter": [normalised, layers.Dense(3)],
+        "counter": [keras.Sequential([normalised]), layers.Dense(3)],
         "unnamed": [Scale(), Scale()],
         "stacked": [layers.RNN([layers.LSTMCell(3), layers.LSTMCell(4)])],
         "bidirectional": [layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.GRU(3)],

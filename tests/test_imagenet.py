@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from test_house import notebook_code
 
 from replication import paths
@@ -21,7 +21,7 @@ from squeezenet import preprocess_input
 
 def paint(path, red=0, size=(50, 40)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (red, 0, 0)).save(path, "PNG")
+    ImageOps.expand(Image.new("RGB", size, (red, 0, 0)), 1, "white").save(path, "PNG")  # the crop leaves the frame out
 
 
 class ByColour:

@@ -144,7 +144,9 @@ def test_a_users_own_run_is_one_table_whatever_there_is_of_it(facts, text, tmp_p
     own = facts._replace(own=trained(tmp_path, *variants))
     shown = page.render(own, "your_run.md.j2")
     assert page.render(own) == text
-    assert re.findall(r"^\| `(\w+)`.*900 of CIFAR-10.*$", shown, re.MULTILINE) == sorted(variants)
+    assert re.findall(
+        r"^\| `(\w+)`.*900 of CIFAR-10.* [567]0\.0 \[40\.0, 90\.0\].* 700,000 .*$", shown, re.MULTILINE
+    ) == sorted(variants)
     assert ("82.0 (20 epochs, 5 seeds)" in shown) == ("squeezenet" in variants)
     assert set(page.metrics(own)["accuracy"]) == set(variants) - {"sr_250"}
 
@@ -156,12 +158,13 @@ def test_counting_the_withdrawn_claims_would_change_no_other_verdict(facts):
 
 
 def test_compressed_files_of_another_training_are_refused(facts, tmp_path, monkeypatch):
-    row, trained = json.loads((paths.EVIDENCE / "table3/compress/squeezenet-0.json").read_text()), facts.runs["table3"]
+    row = json.loads((paths.EVIDENCE / "table3/compress/squeezenet-0.json").read_text())
     (tmp_path / "table3/compress").mkdir(parents=True)
-    (tmp_path / "table3/compress/squeezenet-0.json").write_text(json.dumps(row | {"seed": 9}))
     monkeypatch.setattr(paths, "EVIDENCE", tmp_path)
-    with pytest.raises(ValueError, match=r"compress/squeezenet-0\.json does not match runs\.table3"):
-        evidence.files("table3", trained)
+    for other in ({"seed": 9}, {"params": {}}):
+        (tmp_path / "table3/compress/squeezenet-0.json").write_text(json.dumps(row | other))
+        with pytest.raises(ValueError, match=r"compress/squeezenet-0\.json does not match runs\.table3"):
+            evidence.files("table3", facts.trained("table3"))
 
 
 # Tables and figures

@@ -163,12 +163,12 @@ def test_every_variant_is_a_network_of_its_own_and_every_tap_of_its_filters_meet
 
 
 def test_xavier_is_caffes():
-    network = SqueezeNet((32, 32, 3), 10)
-    initial.initialise(network, "xavier", seed=0)
-    first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
-    limit = np.sqrt(3 / (9 * 48))  # Caffe counts padding
-    assert 0.99 * limit < np.abs(first).max() <= limit and first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
-    assert (first != second).all()
+    for network in (SqueezeNet((32, 32, 3), 10), initial.initialise(SqueezeNet((32, 32, 3), 10), "xavier", seed=0)):
+        first, second = (np.asarray(network.get_layer(f"fire{i}_expand3x3").kernel) for i in (6, 7))
+        limit = np.sqrt(3 / (9 * 48))  # Caffe counts padding
+        assert 0.99 * limit < np.abs(first).max() <= limit
+        assert first.std() == pytest.approx(limit / np.sqrt(3), rel=0.02) and (first != second).all()
+        assert np.asarray(network.get_layer("conv10").kernel).std() == pytest.approx(0.01, rel=0.05)
 
 
 def updated(settings, start, updates, **changes):
@@ -272,8 +272,10 @@ def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
     model = train(folder_settings, listed, folder)
     history, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
     assert history.loss.iloc[-1] < 0.9 * history.loss.iloc[0]
-    checked, _ = loop.evaluate(model, splits.load("validation", folder_settings.dataset, listed))
+    parts = [splits.load(split, folder_settings.dataset, listed) for split in ("validation", "train")]
+    checked, trained = (loop.evaluate(model, part)[0] for part in parts)
     assert history.val_loss.iloc[-1] == pytest.approx(checked["loss"], rel=1e-3)
+    assert (metrics["train_accuracy"], metrics["train_loss"]) == (trained["accuracy"], trained["loss"])
     assert metrics["accuracy_low"] < metrics["accuracy"] and "top5" not in metrics  # of three classes
     assert metrics["parameters"] == model.layers[-1].count_params() and model.input_shape == (None, 32, 32, 3)
     images = np.stack([test.images.crop(i, 32) for i in range(len(test.labels))])
@@ -332,12 +334,14 @@ def test_an_epoch_has_an_order_and_crops_of_its_own(settings, monkeypatch):
     monkeypatch.setattr(loop, "feed", lambda model, *given: fed.append(given) or {})
     split = splits.Split(photographs.Photographs(paths.ROOT, numbers, 40, numbers), numbers)
     for seed, epoch in ((7, 0), (7, 1), (8, 0), (7, 0)):
-        loop.run_epoch(model, split, None, settings.train.model_copy(update={"seed": seed, "shift": 4}), epoch)
+        changed = {"seed": seed, "shift": 4, "mirror": seed == 7, "accumulate": 3}
+        loop.run_epoch(model, split, None, settings.train.model_copy(update=changed), epoch)
         shown, labels, _ = fed[-1]
-        assert shown.augmentation == ((seed, epoch), 4, True) and tuple(np.asarray(state)) == (seed, epoch)
-        assert (shown.numbers == labels).all() and sorted(labels) == sorted(set(labels))
+        assert shown.augmentation == ((seed, epoch), 4, seed == 7) and tuple(np.asarray(state)) == (seed, epoch)
+        size = 3 * settings.train.batch_size
+        assert (shown.numbers == labels).all() and len(labels) == len(set(labels)) == 100 // size * size
     orders = [tuple(labels) for _, labels, _ in fed]
-    assert orders[0] == orders[3] and len(set(orders)) == 3
+    assert orders[0] == orders[3] and len(set(orders)) == 3 and orders[0][:3] == (88, 42, 26)  # as recorded
 
 
 class Stop(Exception):
@@ -504,3 +508,6 @@ def test_arrays_are_mirrored_shifted_cropped_and_standardised():
     assert set(seen[:, 16, 16, 0]) == set(range(15, 24)) and (seen[:, 17, 16, 0] - seen[:, 16, 16, 0] == 1).all()
     assert 0.35 < (seen[:, 16, 17, 1] > seen[:, 16, 16, 1]).mean() < 0.65
     np.testing.assert_allclose(model.layers[3](np.full((1, 32, 32, 3), 201.0)), 1, rtol=1e-5)  # (201 - 127) / 74
+    plain = changed.model_copy(update={"standardise": False, "mirror": False, "shift": 0})
+    crop, centred = recipe.build({"model": "squeezenet"}, plain, NOISE).layers[:2]
+    assert crop.name == "crop" and (np.asarray(centred(np.full((1, 32, 32, 3), 201.0))) == 74).all()

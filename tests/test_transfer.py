@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from replication import paths
+from replication.dataset import splits
 from replication.dataset.photographs import UNREADABLE
-from replication.dataset.splits import Split
 from replication.params import read
 from replication.train import loop
 from replication.train.recipe import Train
@@ -51,7 +51,15 @@ def drawn(count, classes=3, side=64):
     """Noise around a colour for each class."""
     labels = np.arange(count) % classes
     noise = np.random.default_rng(0).integers(0, 100, (count, side, side, 3))
-    return Split((noise + np.array(list(COLOURS.values()))[labels][:, None, None] // 2).astype(np.uint8), labels)
+    return splits.Split((noise + np.array(list(COLOURS.values()))[labels][:, None, None] // 2).astype(np.uint8), labels)
+
+
+def test_enlarged_images_to_test_on_are_test_images(settings, monkeypatch):
+    monkeypatch.setattr(splits, "describe", lambda data: {"classes": list(COLOURS)})
+    monkeypatch.setattr(splits, "load", lambda name, data: drawn(data.limit + (name == "test"), side=32))
+    data = splits.Dataset(name="cifar10", limit=None, validation=1)
+    train, test = fine_tuning.enlarged(settings.model_copy(update={"test": 9}), data)
+    assert len(test.labels) == 10 and len(train.labels) == 3 * settings.per_class and test.images.shape[1:3] == (64, 64)
 
 
 def test_the_last_fifth_of_each_folder_tests(photographs, capsys):
@@ -115,7 +123,8 @@ def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, mo
         assert run(full, "train", photographs, tmp_path / "mine") == "no space"
     assert list(paths.INTERRUPTED.glob("*/state.keras"))
     assert run(monkeypatch, "train", photographs, tmp_path / "mine") is None and not list(paths.INTERRUPTED.iterdir())
-    assert "15 photographs of 3 classes to train on, 3 to test" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "15 photographs of 3 classes to train on, 3 to test" in told and "% [43.9%, 100.0%] of 3 test" in told
     for file in ("network.keras", "network.sqnt"):
         images = [photographs / name / "5.png" for name in COLOURS]
         assert run(monkeypatch, "classify", tmp_path / "mine" / file, *images) is None

@@ -249,12 +249,6 @@ def test_our_files_of_other_networks_are_refused(own, name, arguments, layer):
         SqueezeNet_11(**SMALL | arguments, weights=own[1] / name)
 
 
-def test_a_bypass_is_seen_where_no_weight_tells(tmp_path):
-    SqueezeNet(**SMALL, use_bypass="simple").save(tmp_path / "bypass.keras")
-    with pytest.raises(ValueError, match=r"bypass is .'fire3_bypass', .* in the file and \[\] here"):
-        SqueezeNet(**SMALL, weights=tmp_path / "bypass.keras")
-
-
 @pytest.mark.parametrize("as_released", [True, "torchvision"])
 def test_as_released_follows_the_file(tmp_path, as_released):
     network = SqueezeNet(**SMALL, as_released=as_released)
