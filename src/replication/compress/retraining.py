@@ -12,13 +12,9 @@ from squeezenet import weights
 
 
 class SharedSGD(CaffeSGD):
-    """SGD within a compressed network: zeros stay zero, and weights that share a value keep sharing it.
+    """SGD within a compressed network: zeros stay zero, and weights that share a value keep sharing it."""
 
-    Attributes:
-        groups: path of a kernel -> the code of each weight, 0 for zero, and the values; or a mask and None.
-    """
-
-    groups: ClassVar = {}
+    groups: ClassVar = {}  # path of a kernel -> the code of each weight, 0 for zero, and the values; or a mask and None
 
     def prepare(self, gradient, variable):
         if variable.path not in self.groups:

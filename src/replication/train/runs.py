@@ -35,23 +35,16 @@ class Run(Section):
 
 
 class Training(NamedTuple):
-    """One training of a run, or of the laptop's.
-
-    Attributes:
-        options: keywords of `models.create`.
-        recipe: `Train`.
-        data: `Dataset`.
-        params: what the row of this training has to have been made by; None on the laptop.
-    """
+    """One training of a run, or of the laptop's."""
 
     run: str
     variant: str
-    options: dict
+    options: dict  # keywords of `models.create`
     recipe: Train
     data: Dataset
     name: str
     backend: str | None = None
-    params: dict | None = None
+    params: dict | None = None  # what its row has to have been made by; None on the laptop
 
     @property
     def folder(self):
