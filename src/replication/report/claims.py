@@ -169,9 +169,8 @@ def calibrate(claims, numbers):
             networks.
 
     Returns:
-        A frame with id and words; and for the tests of these rules says (whether the numbers give the claim) and lower
-        (of the difference that decides), for claims with such numbers. The paper has no dense control: the network as
-        trained stands for it.
+        A frame with a row for each claim with such numbers: `id`; `words`; `says`, whether the numbers give the claim;
+        `lower`, of the difference that decides. The paper has no dense control: the network as trained stands for it.
     """
     printed = numbers[numbers["where"].str.match("Table [23]|Figure 3") & numbers.quantity.isin(["top-1", "top-5"])]
     tables, rows = list(printed.astype({"printed": float}).groupby(["quantity", "where"], sort=False)), {}
