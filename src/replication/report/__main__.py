@@ -11,7 +11,6 @@ from squeezenet import weights
 
 def cards():
     """The networks in the package, by their cards."""
-    read = [records.read(path) for path in sorted(weights.CIFAR10.glob("*.json"))]
     return pd.DataFrame(
         {
             "file": f"`{card['name']}.sqnt`",
@@ -21,7 +20,7 @@ def cards():
             "epochs": str(card["epochs"]),
             "seed": str(card["seed"]),
         }
-        for card in read
+        for card in map(records.read, sorted(weights.CIFAR10.glob("*.json")))
     )
 
 

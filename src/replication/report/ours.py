@@ -190,9 +190,9 @@ class Ours:
             how = LOSSY
         smallest = sorted(UNITS.items(), key=lambda item: item[1])
         readings = [Reading(count / unit, how, words) for words, unit in smallest]
-        bits, layers_of, stored = int(name.rpartition("/")[2]), len(self.decoded["layers"]), self.decoded["stored"]
-        codebooks = 4 * layers_of * (2**bits - 2**8)  # in place of the released file's, of 8 bits
-        plain = self.decoded["bytes"] - 4 * layers_of - stored + -(-stored * bits // 8) + codebooks  # it counts entries
+        bits, tables, codes = int(name.rpartition("/")[2]), len(self.decoded["layers"]), self.decoded["codes"]
+        # Of the released file: no count of a layer's entries, and codes and codebooks of fewer bits than 8.
+        plain = self.decoded["bytes"] - 4 * tables - codes * (8 - bits) // 8 - 4 * tables * (2**8 - 2**bits)
         sizes = self.made["bytes"], plain, self.fits["bytes"]
         note = "{:,} bytes by the paper's method ({:,} without Huffman coding); {:,} bytes by our quantiser"
         return readings, note.format(*sizes)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from squeezenet.deep_compression import compress, load
-from squeezenet.deep_compression.files import whole
+from squeezenet.deep_compression.files import reason, whole
 from squeezenet.weights import check_content, sqnt
 
 DIRECTIONS = {".keras": ".sqnt", ".sqnt": ".keras"}
@@ -101,8 +101,7 @@ def main(arguments=None):
     try:
         run(given)
     except Exception as error:  # Keras raises many kinds, of many lines
-        text = str(error).partition(" Full object config")[0].partition(" If you trust the source")[0]
-        text = " ".join(text.split()).removeprefix(f"{given.file}: ")
+        text = reason(error).removeprefix(f"{given.file}: ")
         sys.exit(f"{given.file}: {text or type(error).__name__}")
 
 

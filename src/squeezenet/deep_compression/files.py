@@ -128,13 +128,13 @@ def _build_and_fill(architecture, values):
             raise ValueError(f"it describes {claimed:,} weights, more weights than the file holds")
         model = _build(architecture)
     except Exception as error:  # Keras raises many kinds
-        raise ValueError(f"not an architecture that can be built: {_reason(error)}") from None
+        raise ValueError(f"not an architecture that can be built: {reason(error)}") from None
     set_tensors(model, values)
     return model
 
 
-def _reason(error):
-    """Why Keras could not build a model, in a line and without configurations."""
+def reason(error):
+    """What an error of Keras says, in a line, without configurations and advice on safe mode."""
     text = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
     return text.strip().partition("\n")[0].partition(" If you trust the source")[0]
 
