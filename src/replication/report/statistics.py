@@ -3,8 +3,8 @@
 Every network is trained from several seeds and classifies the same test images. By the law of total variance the
 variance of a difference is a sum of two parts, and neither is counted twice:
 
-- seeds, on these images: of networks, the variance within networks, pooled over all networks of a run; of files made
-  from the same training, the variance of their difference from training to training;
+- seeds, on these images: of networks, the variance within networks, pooled over a run's networks with all seeds; of files
+  made from the same training, the variance of their difference from training to training;
 - images, for the average training: the variance of the difference from image to image, its mean over seeds taken
   first, minus the seed noise that averaging left.
 
@@ -76,7 +76,7 @@ def estimate(weights, trained):
         by_seeds, df = differences.mean(1).var(ddof=1) / seeds, seeds - 1
     else:
         alike = trained.name.isin(weights) if files else ~trained.name.str.contains("/")
-        within = trained[alike].groupby("name").accuracy.agg(["var", "count"]).dropna()
+        within = trained[alike].groupby("name").accuracy.agg(["var", "count"]).query("count == count.max()")
         df = (within["count"] - 1).sum()
         pooled = 100**2 * (within["var"] * (within["count"] - 1)).sum() / df
         by_seeds = pooled * sum(weight**2 for weight in weights.values()) / seeds
