@@ -3,8 +3,8 @@
 Every network is trained from several seeds and classifies the same test images. By the law of total variance the
 variance of a difference is a sum of two parts, and neither is counted twice:
 
-- seeds, on these images: of networks, the variance within networks, pooled over a run's networks with all seeds; of files
-  made from the same training, the variance of their difference from training to training;
+- seeds, on these images: of networks, the variance within networks, pooled over those with all seeds of a run; of
+  files made from the same training, the variance of their difference from training to training;
 - images, for the average training: the variance of the difference from image to image, its mean over seeds taken
   first, minus the seed noise that averaging left.
 
