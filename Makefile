@@ -109,7 +109,7 @@ quick: unlock ## the last commit with five networks and 3,000 images, in a copy 
 	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@echo "Getting CIFAR-10, 170 MB if it is not here yet: $(COPY)/data/logs/dataset.log"
-	@cd "$(COPY)" && mkdir -p data/logs && dvc cache dir --local "$(CURDIR)/.dvc/cache" \
+	@cd "$(COPY)" && mkdir -p data/logs \
 	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
 	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; }
 	@cd "$(COPY)" && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"

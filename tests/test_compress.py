@@ -60,8 +60,7 @@ def test_retraining_stays_within_zeros_and_shared_values(eager, shared):
 
 def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):
     """As when a cell of the notebook is run twice."""
-    model, recipe, split = small()
-    settings = read("compress", Compress)
+    (model, recipe, split), settings = small(), read("compress", Compress)
     parts = [split, split, Split(split.images[:40], split.labels[:40])]
     compression = Compression("squeezenet", {"model": "squeezenet"}, model, settings, recipe, parts, tmp_path, 2)
 
@@ -76,3 +75,5 @@ def test_a_step_that_is_repeated_leaves_the_same(eager, tmp_path):
         compression.retrain(kind, compression.trained)
         told = model.optimizer.get_config()["learning_rate"]["config"]
         assert (told["peak"], told["total"]) == (settings.learning_rate[kind], updates)
+    with pytest.raises(ValueError, match="an integer of at least 1"):
+        Compression("squeezenet", {}, model, settings, recipe, parts, tmp_path, 2.0)

@@ -150,8 +150,9 @@ def test_a_stage_depends_on_the_parameters_that_it_reads(stage):
         read -= {"variants", "train"} - params_read(code)
     assert read <= {name.split(".")[0] for name in entry(stage)["params"]}
     assert {f"{name}.variants.${{key}}" for name in read & {"compress", "advantages"}} <= set(entry(stage)["params"])
-    keys = {name for name in entry(stage)["params"] if name.startswith("dataset.")}
-    assert keys in (set(), {f"dataset.{key}" for key in splits.Dataset.model_fields if key != "source"})
+    keys = {name.removeprefix("dataset.") for name in entry(stage)["params"] if name.startswith("dataset.")}
+    idle = {"dataset": {"limit"}, "transfer": {"limit", "source"}}.get(stage, {"source"})
+    assert not keys or {*splits.Dataset.model_fields} - keys == idle
 
 
 @pytest.mark.parametrize("notebook", sorted(NOTEBOOKS))

@@ -67,6 +67,8 @@ class Compression:
     """
 
     def __init__(self, variant, options, model, settings, recipe, splits, folder, epochs=1):
+        if type(epochs) is not int or epochs < 1:
+            raise ValueError(f"epochs, of retraining, must be an integer of at least 1. Received: {epochs!r}")
         self.variant, self.model, self.network = variant, model, model.layers[-1]
         self.settings, self.plan = settings, settings.plan(variant)
         self.recipe, self.folder, self.epochs = recipe, folder, epochs
