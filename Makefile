@@ -25,9 +25,9 @@ export KERAS_BACKEND ?= tensorflow
 export XLA_PYTHON_CLIENT_PREALLOCATE := false
 # DVC asks for the user's name, which a container may not know.
 export LOGNAME ?= $(or $(USER),$(shell id -un 2> /dev/null),$(shell id -u))
-# DVC runs stages in $SHELL, which at login may be a shell of another syntax.
+# DVC runs stages in $SHELL, which may be a login shell of another syntax.
 export SHELL
-# oneDNN is off by default on CPUs without AVX-512, where it pays as well.
+# oneDNN is faster on CPUs without AVX-512 too, where its default is off.
 export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
@@ -103,7 +103,7 @@ communication: jax unlock ## what two processes send each other in training, cou
 	dvc repro dataset
 	KERAS_BACKEND=jax python -m benchmarks.communication
 
-quick: unlock ## the last commit with five networks and 3,000 images, in a copy that leaves the results alone
+quick: unlock ## try `make repro` on the last commit, in a copy: five networks, 3,000 images
 	@git diff --quiet HEAD || echo "Not in the copy, as they are not committed:" $$(git diff --name-only HEAD)
 	@test ! -e "$(COPY)" || test -L "$(COPY)/data/external" \
 	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
