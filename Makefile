@@ -31,7 +31,6 @@ export SHELL
 export TF_ENABLE_ONEDNN_OPTS := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.DEFAULT_GOAL := help
 .PHONY: help venv jax torch unlock repro evidence train communication lint test test-all prove bench quick lab lock
 
 help: ## list the targets

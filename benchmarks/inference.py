@@ -13,10 +13,10 @@ import torchvision
 
 # isort: split
 import numpy as np
-import onnxruntime
 import tensorflow as tf
 
 from benchmarks import common
+from replication.export import formats
 from squeezenet import arguments, models
 
 SIDE, BATCHES = 227, (1, 32)
@@ -28,15 +28,12 @@ def ours(network, images, folder):
     network.predict_on_batch(images)  # a network that was never called has no ONNX export
     network.export(folder / "network.onnx", format="onnx", verbose=False)
     network.export(folder / "network.tflite", format="litert", verbose=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(folder / "network.onnx", options, providers=["CPUExecutionProvider"])
-    fed = {session.get_inputs()[0].name: images}
+    onnx = formats.onnx_file(folder / "network.onnx")
     litert = tf.lite.Interpreter(str(folder / "network.tflite"), num_threads=1).get_signature_runner()
     (name,) = litert.get_input_details()
     return {
         "Keras, compiled call": lambda: network.predict_on_batch(images),
-        "ONNX Runtime": lambda: session.run(None, fed),
+        "ONNX Runtime": lambda: onnx(images),
         "LiteRT": lambda: litert(**{name: images}),
     }
 

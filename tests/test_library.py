@@ -16,7 +16,6 @@ import squeezenet
 from squeezenet import AlexNet, SqueezeNet, SqueezeNet_11, costs, weights
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ["sklearn", "statsmodels", "pydantic", "pandas", "scipy", "constriction", "papermill", "dvc", "google.protobuf"]
 
 
 def python(code, **environment):
@@ -61,7 +60,6 @@ def test_import_loads_keras_and_itself_and_a_missing_package_names_the_extra(tmp
     ]
     printed, error = python(ALONE.format(cases=[case[1:] for case in cases]))
     ours, *lines = printed.splitlines()
-    assert not [name for name in ours.split() if name.startswith(("tensorflow", *HEAVY))]
     assert {name.split(".")[0] for name in ours.split()} - sys.stdlib_module_names == {"squeezenet"}
     assert len(lines) == len(cases), error
     for line, (extra, *_) in zip(lines, cases, strict=True):

@@ -217,18 +217,6 @@ def test_local_response_normalization_is_tensorflows():
     np.testing.assert_allclose(models.LocalResponseNormalization()(x), theirs, rtol=1e-5)
 
 
-def test_layers_start_apart_and_repeat_with_the_seed():
-    networks = []
-    for _ in range(2):
-        keras.utils.set_random_seed(3)
-        networks.append(SqueezeNet((32, 32, 3), 10))
-    first, again = ([layer.kernel.numpy() for layer in n.layers if hasattr(layer, "kernel")] for n in networks)
-    for ours, theirs in zip(first, again, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    fire6, fire7 = (networks[0].get_layer(f"fire{i}_expand1x1").kernel.numpy() for i in (6, 7))
-    assert fire6.shape == fire7.shape and not np.allclose(fire6, fire7)
-
-
 def test_mixed_precision_keeps_scores_and_normalisation_in_float32():
     devices.set_up(1, 0, "mixed_bfloat16")
     try:

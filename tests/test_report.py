@@ -80,10 +80,10 @@ def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(facts):
 
 def test_a_sentence_that_the_evidence_has_to_bear_out_is_checked_likewise():
     lost, why = page.checked(1 < 0, "one is below zero"), "it is no longer true that one is below zero"
-    pinned = page.pinned({"claim": "replicated"})
-    assert pinned("claim", "replicated") == page.checked(True, "") == ""
+    verdicts = {"claim": "replicated"}
+    assert page.pinned(verdicts, "claim", "replicated") == page.checked(True, "") == ""
     with pytest.raises(ValueError, match=rf"- Two, 1\.5 times\.\n  {why}\n- Two, 1\.5 times\.\n  claim is now"):
-        page.refuse(f"One. {lost}{pinned('claim', 'undecided')}Two, 1.5 times. Three.")
+        page.refuse(f"One. {lost}{page.pinned(verdicts, 'claim', 'undecided')}Two, 1.5 times. Three.")
 
 
 def test_every_claim_with_a_verdict_about_accuracy_is_pinned():

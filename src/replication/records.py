@@ -48,10 +48,9 @@ def save_network(network, path):
     network.save(path)
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in sorted(archive.namelist())}
-    for name, passing in (("metadata.json", "date_saved"), ("config.json", "shared_object_id")):
-        stable = json.loads(
-            files[name], object_pairs_hook=lambda pairs, key=passing: {k: v for k, v in pairs if k != key}
-        )
+    passing = ("date_saved", "shared_object_id")
+    for name in ("metadata.json", "config.json"):
+        stable = json.loads(files[name], object_hook=lambda each: {k: v for k, v in each.items() if k not in passing})
         files[name] = json.dumps(stable).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():

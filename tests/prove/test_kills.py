@@ -86,11 +86,6 @@ def test_full_disks(disturbed, record_property):
     record_property("tried", len(FULL))
 
 
-def moments(seconds, count=KILLS, seed=0):
-    """One moment at random in each of `count` equal parts of an uninterrupted run."""
-    return (np.arange(count) + np.random.default_rng(seed).random(count)) * seconds / count
-
-
 def killed(folder, waits):
     """Run, kill, run, kill, ..., each time after so many seconds: how many kills found the run still at work."""
     count = 0
@@ -109,13 +104,14 @@ def test_kills(untouched, reference, tmp_path, record_property):
     began, clones = time.monotonic(), -(-KILLS // OF_A_CLONE)
     finish(start(reference.folder, *repro()))
     nothing = (time.monotonic() - began) / reference.seconds  # a run's share, in which it passes what is done already
+    parts = (np.arange(KILLS) + np.random.default_rng(0).random(KILLS)) / KILLS  # a moment at random in each part of it
 
     def torment(i):
         """How many kills a clone took, and what is wrong with its results then, if anything is."""
         if left(LAST_BEGINS) < 0:
             return 0, None
         (tmp_path / str(i)).mkdir()
-        ours, chosen = copy(untouched, tmp_path / str(i)), moments(reference.seconds)[i::clones]
+        ours, chosen = copy(untouched, tmp_path / str(i)), (parts * reference.seconds)[i::clones]
         before = np.append(0, chosen[:-1])
         try:
             count = killed(ours, chosen - before + nothing * before)

@@ -7,13 +7,8 @@ from replication import quiet
 
 
 @quiet()
-def arena(network, bits=32):
-    """Bytes of the one block of memory in which LiteRT's reference kernels keep all activations of an image.
-
-    Args:
-        network: a Keras model.
-        bits: 32, or 8 for integers throughout.
-    """
+def arena(network, bits):
+    """Bytes of the block in which LiteRT's reference kernels keep all activations of an image, at 32 or 8 bits."""
     import tensorflow as tf
     from tensorflow.lite.python import schema_py_generated
 
@@ -32,9 +27,5 @@ def arena(network, bits=32):
     # Python cannot ask for the arena's size: it spans the image and the outputs of all operations.
     graph = schema_py_generated.Model.GetRootAs(content).Subgraphs(0)
     made = {graph.Inputs(0)} | {graph.Operators(i).Outputs(0) for i in range(graph.OperatorsLength())}
-    spans = []
-    for tensor in made:
-        values = interpreter.tensor(tensor)()
-        begin = values.ctypes.data
-        spans.append((begin, begin + values.nbytes))
-    return max(end for _, end in spans) - min(begin for begin, _ in spans)
+    begins, ends = zip(*(np.lib.array_utils.byte_bounds(interpreter.tensor(each)()) for each in made), strict=True)
+    return max(ends) - min(begins)

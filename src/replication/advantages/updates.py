@@ -22,14 +22,7 @@ BLOCK = 2**14  # bytes: deflate looks back 2^15, at as many of the old version a
 
 
 def encode(old, new):
-    """An update.
-
-    Args:
-        old, new: name -> float32 array, as `weights.tensors` gives them, of the same network.
-
-    Returns:
-        The bytes of its file.
-    """
+    """The bytes of an update; `old` and `new` are name -> float32 array, as of `weights.tensors`, of one network."""
     parts = {}
     for name in new:
         for part, values in _differences(old[name] + np.float32(0), new[name] + np.float32(0)).items():

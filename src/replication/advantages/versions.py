@@ -70,11 +70,7 @@ class Versions:
             self._measure(f"{bits} bits", "compressed anew", *both, "dense")
 
     def arenas(self, image_sizes):
-        """LiteRT's activation memory beside our estimate, at 32 and 8 bits.
-
-        Args:
-            image_sizes: (input_shape, nb_classes) of the networks.
-        """
+        """LiteRT's activation memory beside our estimate, at 32 and 8 bits, for each (input_shape, nb_classes)."""
         rows = []
         for name, options in self.plan.arenas.items():
             for shape, classes in image_sizes:

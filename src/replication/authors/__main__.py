@@ -76,10 +76,9 @@ def measure(name, network, budgets, parts, settings):
     """Make the files of a released network and measure them: what the row has of the network, and of each file."""
     tensors, architecture = weights.tensors(network), weights.RELEASED["1.1" if name == "squeezenet_11" else "1.0"]
     made = [(compressed.PAPER, *each) for each in compressed.shared(tensors).items()] if name == "squeezenet" else []
-    seen = [photographs.read(file, settings.side) for _, file, _ in parts["calibration"]]
-    quantiser = Quantiser(
-        network, compressed.LOGITS, preprocess_input(photographs.centre(np.stack(seen), settings.crop))
-    )
+    seen = np.stack([photographs.read(file, settings.side) for _, file, _ in parts["calibration"]])
+    seen = preprocess_input(photographs.centre(seen, settings.crop))
+    quantiser = Quantiser(network, compressed.LOGITS, seen)
     made += [(compressed.OURS, f"{name}_{budget}.sqnt", quantiser.encode(budget, architecture)) for budget in budgets]
 
     def first(tensors, part):

@@ -13,11 +13,7 @@ SAMPLE = 1000  # images of a folder that its mean and deviation are of
 
 
 def prepare(data):
-    """Get the arrays of a data set and what `describe` says of them, for `save`; and the source that served.
-
-    Args:
-        data: `splits.Dataset`.
-    """
+    """Get the arrays of a `splits.Dataset`, what `describe` says of them, for `save`, and the source that served."""
     more = {}
     if data.name == "folder":
         arrays, name, classes, more = _listed(data)

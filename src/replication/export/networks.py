@@ -40,12 +40,7 @@ class Subject(NamedTuple):
 
 
 def of_cifar10(settings, data):
-    """The networks in the package: a list of `Subject`, and name -> why one is missing.
-
-    Args:
-        settings: `Export`.
-        data: `splits.Dataset`.
-    """
+    """The networks in the package, by `Export` and `Dataset`: a list of `Subject`, and name -> why one is missing."""
     if data.name != "cifar10":
         reason = "its test images are CIFAR-10's (`dataset.name` in params.yaml)"
         return [], {f"{name}, CIFAR-10": reason for name in settings.networks}
@@ -61,11 +56,7 @@ def of_cifar10(settings, data):
 
 
 def of_imagenet(settings, imagenet):
-    """The released networks with ImageNet photographs, as `of_cifar10` gives the others.
-
-    Args:
-        imagenet: `released.ImageNet`.
-    """
+    """The released networks with ImageNet photographs, as `of_cifar10` gives the others."""
     wanted = [RELEASES[each] for each in settings.networks if each in RELEASES]
     if not wanted:
         return [], {}

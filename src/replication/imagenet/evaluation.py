@@ -64,9 +64,8 @@ def predict(model, found, settings):
     def readable():
         read = functools.partial(photographs.try_read, side=settings.side)
         pixels = photographs.in_order(read, (file for _, file, _ in images), 2 * settings.batch_size)
-        for (name, _, label), (image, reason) in zip(
-            images, tqdm(pixels, total=len(images), file=sys.stdout), strict=True
-        ):
+        shown = tqdm(pixels, total=len(images), file=sys.stdout)
+        for (name, _, label), (image, reason) in zip(images, shown, strict=True):
             if reason:
                 refused.append((name, reason))
             else:

@@ -114,8 +114,7 @@ def text(value):
 
 def counts(audited):
     """How many numbers got each verdict; one that is printed in several places counts once."""
-    found = audited[audited.repeats == ""].verdict.value_counts()
-    return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
+    return audited[audited.repeats == ""].verdict.value_counts().reindex([*VERDICTS], fill_value=0).to_dict()
 
 
 def table1(audited):

@@ -23,8 +23,7 @@ VERDICTS = (  # in the order of the table of claims
     "opposite found", "does not hold as measured", "does not hold by computation",
     "a loss; whether within one point, undecided", "undecided", "awaits three seeds",
 )  # fmt: skip
-REPLICATED, MEASURED, COMPUTED, OPPOSITE, *_ = VERDICTS
-*_, MEASURED_NOT, COMPUTED_NOT, A_LOSS, UNDECIDED, NOT_YET = VERDICTS
+REPLICATED, MEASURED, COMPUTED, OPPOSITE, MEASURED_NOT, COMPUTED_NOT, A_LOSS, UNDECIDED, NOT_YET = VERDICTS
 HOLD = (REPLICATED, COMPUTED, MEASURED)
 STATISTICAL = ("trend", "plateau", "better", "no worse")
 SECTION1 = {"proportional": advantages.proportional, "less to send": advantages.less_to_send}

@@ -7,18 +7,20 @@ from replication.train import runs
 
 
 def read():
-    """Every run that has rows, but for those that try learning rates: name -> a frame, one row a training.
+    """Every run that has rows, and apart those that try learning rates: name -> a frame, one row a training.
 
     It has name, variant, seed, accuracy and correct. A file that was made from a training is a row too, with method,
     bits and bytes, and all else of its training; its name is NETWORK/METHOD/BITS.
     """
-    found = {}
+    found, tried = {}, {}
     for name, run in runs.plan().items():
-        trained = runs.recorded(name)
-        if len(trained) and not any(isinstance(rates, list) for rates in run.networks.values()):
+        if len(trained := runs.recorded(name)):
             trained = trained.assign(name=trained.variant)
-            found[name] = pd.concat([trained, files(name, trained)], ignore_index=True)
-    return found
+            if any(isinstance(rates, list) for rates in run.networks.values()):
+                tried[name] = trained
+            else:
+                found[name] = pd.concat([trained, files(name, trained)], ignore_index=True)
+    return found, tried
 
 
 def files(run, trained):

@@ -100,12 +100,7 @@ def table1(printed, network, decoded):
 
 
 class Ours:
-    """What the paper's numbers are compared with.
-
-    Args:
-        numbers: of `paper.numbers`.
-        file: data/evidence/authors.json.
-    """
+    """What the paper's numbers are compared with; arguments as of `audit.audit`."""
 
     def __init__(self, numbers, file):
         self.cited, self.decoded = paper.cited(), file["decoded"]

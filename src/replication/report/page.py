@@ -5,6 +5,7 @@ it tells, and no report is rendered once that verdict has changed.
 """
 
 import base64
+import functools
 import json
 import re
 from itertools import product
@@ -19,7 +20,6 @@ from replication import paths, records
 from replication.report import advantages, audit, claims, evidence, figures, paper, tables
 from replication.report.ours import network_of
 from replication.report.statistics import difference, points, spread
-from replication.train.runs import plan, recorded
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -57,9 +57,7 @@ def read():
     """Read the evidence, audit the paper's numbers and test its claims."""
     rows = {name: records.read(paths.EVIDENCE / f"{name}.json")
             for name in ("authors", "imagenet", "transfer", "export")}  # fmt: skip
-    runs, numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
-    others = {run: recorded(run) for run in plan() if run not in runs}
-    tried = {run: trained.assign(name=trained.variant) for run, trained in others.items() if len(trained)}
+    (runs, tried), numbers, section1 = evidence.read(), paper.numbers(), advantages.read()
     audited = audit.audit(numbers, rows["authors"])
     tested = claims.assess(paper.table("claims"), runs, numbers, section1)
     return Facts(runs, tried, numbers, audited, tested, section1, rows, evidence.own())
@@ -127,20 +125,15 @@ def checked(holds, what):
     return "" if holds else LOST.format(f"it is no longer true that {what}")
 
 
-def pinned(verdicts):
-    """A function of a key and a verdict, for the front of a sentence: it tells this verdict of a claim or a number."""
-
-    def pinned(key, verdict):
-        return "" if verdicts[key] == verdict else LOST.format(f"{key} is now {verdicts[key]!r}, not {verdict!r}")
-
-    return pinned
+def pinned(verdicts, key, verdict):
+    """In front of a sentence: it tells this verdict of a claim or a number."""
+    return "" if verdicts[key] == verdict else LOST.format(f"{key} is now {verdicts[key]!r}, not {verdict!r}")
 
 
 def refuse(text):
     """Stop, by a ValueError that names them, at sentences that have lost their ground."""
     mark = re.escape(LOST).replace(r"\{\}", "(.+?)")
-    lost = re.findall(rf"{mark}(?=(.+?(?:\.(?=\s)|$)))", text, re.MULTILINE)
-    if lost:
+    if lost := re.findall(rf"{mark}(?=(.+?(?:\.(?=\s)|$)))", text, re.MULTILINE):
         raise ValueError(
             "The evidence no longer says what these sentences conclude. Rewrite them in src/replication/report/"
             "templates/, or render with --draft, which marks them:"
@@ -157,8 +150,9 @@ def context(facts):
     inference = memory(facts).set_index("network")
     of_photographs = [rows for run, rows in (facts.runs | facts.tried).items() if run.startswith("photographs")]
     on_chip = facts.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
+    litert = facts.section1.arenas.query("side == 227").eval("x = litert / liveness").set_index(["network", "bits"])
     return {
-        "pinned": pinned({**facts.audited.set_index("key").verdict, **tested.verdict}),
+        "pinned": functools.partial(pinned, {**facts.audited.set_index("key").verdict, **tested.verdict}),
         "checked": checked,
         "claims": tested.to_dict("index"),
         "effect": lambda name: points(*tested.loc[name, ["effect", "low", "high"]]),
@@ -192,10 +186,7 @@ def context(facts):
         "verdicts": audit,
         "units": audit.size_units(facts.numbers),
         "memory": inference.to_dict("index"),
-        "litert": facts.section1.arenas.query("side == 227")
-        .eval("x = litert / liveness")
-        .set_index(["network", "bits"])
-        .sort_index(),
+        "litert": litert.sort_index(),
         "briefly": lambda run: briefly(facts.trained(run)),
         "own": facts.own,
         "sizes": inference.weights.div(4).rename("parameters"),
@@ -207,10 +198,8 @@ def context(facts):
 def shown_tables(facts):
     """Name -> frame of texts, of every table that stands in the report."""
     sizes = facts.audited[facts.audited.key.str.fullmatch("Table 2/.*/size")]
-    audited = facts.audited[facts.audited.repeats == ""]
-    audited = audited.set_index("verdict").rename(columns={"ours": "found"})[
-        ["where", "what", "printed", "found", "note"]
-    ]
+    audited = facts.audited.query("repeats == ''").rename(columns={"ours": "found"}).set_index("verdict")
+    audited = audited[["where", "what", "printed", "found", "note"]]
     audited["note"] = audited.note.str.replace(r"(\. )?Tried .*", "", regex=True)
     return {
         "claims": tables.claims_by_verdict(facts.tested),
@@ -277,11 +266,9 @@ def write(facts, drawn, folder=paths.REPORTS, draft=False):
     """Write README.md, your_run.md, report.html, figures/, tables/ and metrics.json, once all of them could be made."""
     text, own = render(facts, draft=draft), render(facts, "your_run.md.j2")
     encoded = {name: figures.encode(figure) for name, figure in drawn.items()}
-    made = {f"figures/{name}.svg": data for name, data in encoded.items()}
-    page = html(f"{text}\n\n#{own}", encoded)
-    texts = {"README.md": text, "your_run.md": own, "report.html": page}
-    texts["metrics.json"] = json.dumps(metrics(facts), indent=2) + "\n"
-    for name, frame in files(facts).items():
-        texts[f"tables/{name}.csv"] = frame.to_csv(index=False, lineterminator="\n")
-    for name, content in (made | texts).items():
+    made = {"README.md": text, "your_run.md": own, "report.html": html(f"{text}\n\n#{own}", encoded)}
+    made["metrics.json"] = json.dumps(metrics(facts), indent=2) + "\n"
+    made |= {f"figures/{name}.svg": data for name, data in encoded.items()}
+    made |= {f"tables/{name}.csv": rows.to_csv(index=False, lineterminator="\n") for name, rows in files(facts).items()}
+    for name, content in made.items():
         records.write(folder / name, content)

@@ -32,7 +32,9 @@ class Estimate(NamedTuple):
     seeds: int  # how many of each network
 
     def distribution(self):
-        variance, df = _sum(self.by_seeds, self.by_images, self.df_seeds, self.df_images)
+        by_images = np.maximum(self.by_images, NEVER_ZERO)
+        variance = self.by_seeds + by_images
+        df = variance**2 / (self.by_seeds**2 / self.df_seeds + by_images**2 / self.df_images)  # Satterthwaite's
         return stats.t(df, self.value, np.sqrt(variance))
 
     def interval(self):
@@ -46,12 +48,6 @@ class Estimate(NamedTuple):
     def p_below(self, threshold):
         """One-sided p value of the value being below `threshold`."""
         return self.distribution().sf(threshold)
-
-
-def _sum(by_seeds, by_images, df_seeds, df_images):
-    """The variance of a sum of two parts, and Satterthwaite's degrees of freedom."""
-    by_images = np.maximum(by_images, NEVER_ZERO)
-    return by_seeds + by_images, (by_seeds + by_images) ** 2 / (by_seeds**2 / df_seeds + by_images**2 / df_images)
 
 
 def estimate(weights, trained):

@@ -41,9 +41,8 @@ def accuracy(rows):
 
 def claims_by_verdict(tested):
     """One line for each claim, those with one verdict together, which stands in the first."""
-    order = {verdict: i for i, verdict in enumerate(claims.VERDICTS)}
-    tested = tested.assign(order=tested.verdict.map(order).fillna(len(order)))
-    tested = tested.sort_values(["order", "verdict"], kind="stable")
+    verdicts = [*claims.VERDICTS, *sorted({*tested.verdict} - {*claims.VERDICTS})]
+    tested = tested.sort_values("verdict", kind="stable", key=lambda column: column.map(verdicts.index))
     rows = []
     for row in tested.itertuples():
         within, ours = f", exponent within {row.margin} of 1" * (row.test == "proportional"), row.words

@@ -166,12 +166,10 @@ def record(of, metrics, history, correct, provenance):
     off = 100 * (row["accuracy"] - there["accuracy"])
     # Pillow's versions decode to other pixels
     pixels = ", from other pixels" if there.get("dataset_sha256") != row.get("dataset_sha256") else ""
-    sentence = f"{off:+.2f} points of test accuracy from {name}, which was made on {there['hardware']}{pixels}"
+    said = f"{off:+.2f} points of test accuracy from {name}, which was made on {there['hardware']}{pixels}"
     if abs(off) > TOLERANCE:
-        raise RuntimeError(
-            f"{sentence}: more than {TOLERANCE:g}: this is another training, or too short a one to compare"
-        )
-    return f"{sentence}: within {TOLERANCE:g}"
+        raise RuntimeError(f"{said}: more than {TOLERANCE:g}: this is another training, or too short a one to compare")
+    return f"{said}: within {TOLERANCE:g}"
 
 
 def recorded(name):

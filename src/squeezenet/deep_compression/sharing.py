@@ -26,10 +26,8 @@ def kmeans(values, clusters):
         The centroids, float32, sorted.
     """
     if np.ndim(values) != 1 or not len(values) or not np.isfinite(values).all() or clusters < 1:
-        found = f"shape {np.shape(values)}, {clusters} clusters"
-        raise ValueError(
-            f"values must be finite, one-dimensional and not empty, clusters at least 1. Received: {found}"
-        )
+        got = f"shape {np.shape(values)}, {clusters} clusters"
+        raise ValueError(f"values must be finite, one-dimensional and not empty, clusters at least 1. Received: {got}")
     values = np.sort(np.asarray(values, np.float64))
     sums = np.concatenate([[0], np.cumsum(values)])
     before, centroids = None, np.linspace(values[0], values[-1], clusters)

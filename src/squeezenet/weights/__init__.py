@@ -33,7 +33,6 @@ READERS = {  # modules by what a file's name ends with
 }
 CIFAR10, IMAGENET_8BIT = (Path(__file__).with_name(folder) for folder in ("cifar10", "imagenet_8bit"))
 PACKAGED = {"cifar10": CIFAR10, "imagenet-8bit": IMAGENET_8BIT}
-NAMES = ("imagenet", *PACKAGED)
 RELEASES = {"imagenet": ("squeezenet_1_0", "squeezenet_1_1"), "imagenet-8bit": ("squeezenet_1_1",)}  # -> variants
 # How the networks with the released ImageNet weights are built: keywords of `models.create`.
 AS_RELEASED = {"input_shape": [227, 227, 3], "nb_classes": 1000, "as_released": True, "dropout_rate": None}
@@ -44,7 +43,7 @@ def read(weights, version=None, variant=None, describe=dict):
     """Read weights.
 
     Args:
-        weights: None, one of `NAMES`, or the path of a file.
+        weights: None, "imagenet", one of `PACKAGED`, or the path of a file.
         version: of the network that they are for, "1.0" or "1.1"; None if it is no SqueezeNet.
         variant: of the network, a name of `models.VARIANTS`.
         describe: gives `Weights.settings` from keywords of `models.create`.
@@ -110,7 +109,7 @@ def _find(weights, version, variant):
     if name in PACKAGED:
         return PACKAGED[name] / f"{variant}.sqnt"
     if path.suffix not in READERS or not path.is_file():
-        names, known = ", ".join(f'"{name}"' for name in NAMES), ", ".join(READERS)
+        names, known = ", ".join(f'"{name}"' for name in ("imagenet", *PACKAGED)), ", ".join(READERS)
         raise ValueError(
             f"weights must be None, {names} or the path of a file that exists ({known}). Received: {weights!r}"
         )

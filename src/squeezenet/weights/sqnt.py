@@ -186,11 +186,9 @@ def _decode(data):
     sections = _sections(data)
     header = _header(sections)
     coder = coders.READERS[CODERS[data[5]]]
-    claimed, most = sum(max(t.size, t.stored, t.gaps) for t in header.tensors), MOST_EXPANSION * len(data) + ROOM
-    if claimed > most:
-        raise ValueError(
-            f"{claimed:,} weights are more than the {most:,} that {len(data):,} bytes may hold: prune less"
-        )
+    claim, most = sum(max(t.size, t.stored, t.gaps) for t in header.tensors), MOST_EXPANSION * len(data) + ROOM
+    if claim > most:
+        raise ValueError(f"{claim:,} weights are more than the {most:,} that {len(data):,} bytes may hold: prune less")
     tables = _inflate(sections["tables"], sum((FILLER + 1) * (t.gaps > 0) + t.entries for t in header.tensors))
     codebooks = _inflate(sections["codebooks"], sum(t.codebook_bytes for t in header.tensors))
     tables, codebooks, weights, biases = map(io.BytesIO, (tables, codebooks, sections["weights"], sections["biases"]))
