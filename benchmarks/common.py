@@ -5,7 +5,7 @@ import json
 
 from replication import paths, records
 
-ROUNDS, SECONDS = 5, 3  # each takes its turn in every round, for about so long
+ROUNDS, SECONDS = 5, 3  # each runs once in every round, for about this long
 PACKAGES = ("jax", "torch", "torchvision", "onnxruntime")  # compared with, besides the backend
 
 

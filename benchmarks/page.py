@@ -37,7 +37,7 @@ def training(rows):
 
 
 def profile(rows):
-    """Shares of a training step's time that take at least 5% somewhere, in %; the rest is outside oneDNN."""
+    """Shares of a training step's time in %; kinds of work that are below 5% everywhere are left out."""
     table = {}
     for row in (row for row in rows if "profile" in row):
         step = 1000 * row["batch"] / np.median(row["images_per_second"][speed.KERAS])

@@ -54,7 +54,7 @@ def compile_as_torchvision(model, training, updates):
 
 
 def measure(**cell):
-    """Accuracy after each epoch. The others end at the highest accuracy that ours reaches, or with their schedule."""
+    """Accuracy after each epoch. Other recipes stop at the higher accuracy of `OURS`, or with their schedule."""
     prepared, accuracies = prepare(*cell.values()), []
     for epoch in range(cell["epochs"]):
         accuracies.append(round(loop.run_epoch(*prepared, epoch)["val_accuracy"], 6))

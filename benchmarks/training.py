@@ -61,7 +61,7 @@ def with_pytorch(side, network, dtype, batch, compiled):
 
 
 def main(framework, side, network, dtype, batch):
-    """Write the numbers of parameters and of steps, then for each line of input images a second of further steps."""
+    """Print the numbers of parameters and steps, then after each line of input the images/s of further steps."""
     side, batch = int(side), int(batch)
     images = np.random.default_rng(0).integers(0, 256, (4 * batch, side, side, 3), "uint8")
     if framework.startswith("PyTorch"):

@@ -40,8 +40,8 @@ def frame(rows):
 def simulate(accuracy, seeds=(0, 1, 2), images=2000, spread=0.3, unlike=0.05, rng=0):
     """Trainings whose images are easy or hard for all networks, or for one, and whose seeds spread by so many points.
 
-    Each accuracy (in %) is that over all images of the world; the trainings' are drawn from them. Of what makes an
-    image hard `unlike` is a network's own, and three tenths are a seed's.
+    Each accuracy (in %) is that over all images of the world; the trainings' are drawn from them. Of an
+    image's difficulty, `unlike` is a network's own and three tenths are a seed's.
     """
     rng = np.random.default_rng(rng)
     for_all, rows = rng.normal(0, np.sqrt(0.7 - unlike), images), []

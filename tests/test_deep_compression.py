@@ -47,7 +47,7 @@ WRONG = [
     (deep_compression.prune, (DIVERGED, 0.5), "kernel has values that are not finite"),
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
-    (deep_compression.share_network, (LAYER, {}), "bits has none for fc/kernel"),
+    (deep_compression.share_network, (LAYER, {}), "bits omits fc/kernel"),
     (deep_compression.kmeans, ([], 3), "values must be finite, one-dimensional and not empty"),
     (deep_compression.share_network, (LAYER, {"fc": 2, "conv": 2}), "no such layers to share: conv"),
 ]
@@ -344,7 +344,7 @@ def test_agreement_is_measured_where_there_are_images(eager, network, tmp_path):
     assert 0.9 < done[1].removed < 1 and done[1].agreement < 1
     first = [model.predict(images, verbose=0).argmax(-1) for model in (network, deep_compression.load(tmp_path / "a"))]
     assert done[1].agreement == np.mean(first[0] == first[1])
-    with pytest.raises(ValueError, match="at least two classes: give none"):
+    with pytest.raises(ValueError, match="at least two classes: omit them"):
         deep_compression.compress(dense(units=1), tmp_path / "b", images=np.zeros((2, 256)))
 
 

@@ -65,8 +65,8 @@ def entry(stage):
 def closure(name):
     """The files of src that a notebook imports, directly or not.
 
-    That a network imports all readers of weights, for whoever gives it a file, is left out: a stage that reads weights
-    depends on them by their folder, or by the one that its own part imports.
+    The readers of weights, which every network imports in case it is given a file, are left out: a stage that reads
+    weights depends on their folder, or on the one that its own part imports.
     """
     arrows, direct = graph().copy(), imported(notebook_code(name))
     faces = {SRC / "squeezenet" / face for face in ("__init__.py", "models.py", "weights/__init__.py")}
@@ -86,8 +86,8 @@ def covers(dep, path):
 NO_RESULT = {SRC / "replication" / name for name in ("params.py", "paths.py", "train/runs.py")}
 
 
-def test_there_are_no_circles():
-    """A package's face may name its parts, which is no circle: it is left out."""
+def test_there_are_no_cycles():
+    """`__init__.py` may import its package's parts: it is left out."""
     arrows = graph().copy()
     arrows.remove_nodes_from([path for path in list(arrows) if path.name == "__init__.py"])
     assert list(nx.simple_cycles(arrows)) == []
@@ -96,7 +96,7 @@ def test_there_are_no_circles():
 def level(path):
     """The library's weights, which know no model, then the library, then the parts of the replication."""
     package, part, *_ = path.parts
-    if path.name == "__init__.py":  # a package's face may name its parts
+    if path.name == "__init__.py":  # it may import its package's parts
         return None
     if package == "squeezenet":
         return -2 if part == "weights" else -1
@@ -194,7 +194,7 @@ def lines(path):
 
 
 CODE = ("*.py", "*.j2", "*.md", "*.css")
-EXCEPTIONS = {  # files that the limits leave out, with their lines at most: what a user has of them beside the paper
+EXCEPTIONS = {  # files outside the limits -> their own limit, and what they give a user beyond the paper
     "squeezenet/weights/sqnt.py": (293, "compressed networks in files that are safe to open"),
     "squeezenet/weights/authors.py": (126, "the authors' compressed file"),
     "squeezenet/weights/torchvision.py": (105, "torchvision's .pth files, without PyTorch"),

@@ -1,4 +1,4 @@
-"""params.yaml that nobody should have written: one line that names the file and the key."""
+"""Bad values in params.yaml: one line names the file and the key."""
 
 import copy
 import functools
@@ -51,7 +51,7 @@ def test_a_wrong_key_or_value_is_named(key, value, message, tmp_path):
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_what_names_a_recipe_is_checked_as_section_train_is(key, tmp_path, monkeypatch):
+def test_variants_and_runs_are_checked_as_section_train_is(key, tmp_path, monkeypatch):
     values = copy.deepcopy(VALUES)
     *before, last = key.split(".")
     functools.reduce(dict.__getitem__, before, values)[last] = -1

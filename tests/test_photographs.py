@@ -69,7 +69,7 @@ def test_flat_folder_needs_a_ground_truth_that_fits(flat):
     folder, kit = flat
     with pytest.raises(FileNotFoundError, match=r"no class folders: put the images .*val\.txt.*meta\.mat"):
         folders.index(folder)
-    with pytest.raises(ValueError, match="has label 2, the network 2 classes"):
+    with pytest.raises(ValueError, match="has label 2; labels end at 1"):
         folders.index(folder, WNIDS[:2], kit / "val.txt")
     (kit / "meta.mat").rename(kit / "elsewhere.mat")
     with pytest.raises(FileNotFoundError, match=r"ground_truth\.txt needs the development kit's meta\.mat beside it"):
@@ -128,7 +128,7 @@ def test_a_class_whose_name_is_not_utf_8_is_an_error_that_says_so(by_class):
         folders.index(by_class)
 
 
-def test_all_that_does_not_fit_a_small_folder_is_said_at_once(by_class):
+def test_all_errors_of_a_small_folder_are_told_together(by_class):
     index = folders.index(by_class)
     folder = Folder(train=by_class, validation=by_class, side=24)
     data = Dataset(name="folder", folder=folder, limit=None, validation=2)

@@ -230,7 +230,7 @@ def test_a_second_clone_pulls_the_networks_and_trains_nothing(project, tmp_path)
 
 
 @pytest.mark.slow
-def test_of_half_a_lock_file_nothing_trains_again(project):
+def test_half_a_lock_file_retrains_nothing(project):
     """As DVC leaves it, killed while it writes. What the lock file has lost, DVC's cache of runs knows."""
     lock = project / "dvc.lock"
     whole = lock.read_bytes()
@@ -242,7 +242,7 @@ def test_of_half_a_lock_file_nothing_trains_again(project):
 
 @pytest.mark.slow
 def test_serial_and_interrupted_training_equal_the_parallel_one(project, tmp_path):
-    """Killed after its first epoch, a training goes on to the same bits, in plain `dvc repro` too."""
+    """Killed after its first epoch, a training resumes to the same bits, in plain `dvc repro` too."""
     folder = clone(tmp_path / "squeezenet")
     run(folder, "dvc", "repro", "code", "dataset")
     command = ["dvc", "repro", "--no-run-cache", "-f", "-s", "train@half_width"]

@@ -185,5 +185,5 @@ def test_figures_can_be_read_on_a_small_screen(written):
 
 def test_what_stands_between_the_markers_is_renewed():
     assert __main__.renew("a <!-- x --> old <!-- /x --> b", "x", "new\n") == "a <!-- x -->\n\nnew\n\n<!-- /x --> b"
-    with pytest.raises(ValueError, match="/x --> have to enclose"):
+    with pytest.raises(ValueError, match="restore the markers <!-- x -->"):
         __main__.renew("a <!-- x --> old", "x", "new")

@@ -78,7 +78,7 @@ def test_quiet_lets_nothing_through_but_errors(capfd):
 # README.md
 
 
-def test_of_make_train_the_readme_expects_what_its_row_has():
+def test_the_readme_expects_the_row_of_make_train():
     row = json.loads((paths.EVIDENCE / "photographs/squeezenet-0.json").read_text())
     assert f"{row['accuracy']:.0%} of {row['test_images']:,} test photographs" in README
 

@@ -362,7 +362,7 @@ def stop_after(updates, monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Epochs take no time: they count their updates, and what they were of is in the list."""
+    """Epochs take no time: they count their updates, and add their number to the list."""
     epochs = []
 
     def count(model, training, validation, of, epoch, *callbacks):
@@ -384,7 +384,7 @@ def fit(settings, splits_of, optimiser=None):
 
 @pytest.fixture
 def interrupted(settings, noise, quick, monkeypatch):
-    """A training of which two of three epochs are done, and what it was on."""
+    """A training of which two of three epochs are done, and its data."""
     both = [splits.load(split, settings.dataset, noise) for split in ("train", "validation")]
     with monkeypatch.context() as patch, pytest.raises(Stop):
         stop_after(14, patch)
@@ -400,7 +400,7 @@ def test_a_loss_that_is_no_number_ends_the_training(settings, noise, monkeypatch
         fit(settings, [splits.load(split, settings.dataset, noise) for split in ("train", "validation")])
 
 
-def test_the_same_training_goes_on_after_its_last_epoch(interrupted, settings, quick, capsys):
+def test_the_same_training_resumes_after_its_last_epoch(interrupted, settings, quick, capsys):
     (history,) = paths.INTERRUPTED.glob("*/history.csv")
     history.write_text(history.read_text() + "3,0.9,0.9,0.9\n")  # as killed before state.keras was replaced
     first, again = (fit(settings, interrupted) for _ in range(2))  # the second finds all epochs done

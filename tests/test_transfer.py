@@ -135,7 +135,7 @@ def test_your_own_classes_from_the_command_line(eager, photographs, tmp_path, mo
     assert err == f"{tmp_path / 'none.jpg'}: No such file or directory\n" and out.startswith(f"{images[0]}: blue")
     (tmp_path / "mine/classes.json").write_text('["red", "blue"]')
     error = run(monkeypatch, "classify", tmp_path / "mine/network.sqnt", images[0])
-    assert "classes.json names 2 classes" in error and error.endswith("network.sqnt tells 3 apart")
+    assert "classes.json names 2 classes" in error and error.endswith("network.sqnt has 3")
     assert "must lie outside of" in run(monkeypatch, "train", photographs, photographs / "mine")
     assert not (photographs / "mine").exists()
 

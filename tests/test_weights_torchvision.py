@@ -155,7 +155,7 @@ ARRAY = np.ones((4, 4), "f4")
 def test_what_is_no_tensor_is_refused(content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = save({"features.0.weight": content}, tmp_path / "a.pth")
-    with pytest.raises(ValueError, match=rf"a.pth holds no weights: .*{message}") as error:
+    with pytest.raises(ValueError, match=rf"a.pth cannot be read: .*{message}") as error:
         SqueezeNet(weights=path)
     assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
 
@@ -172,14 +172,14 @@ def test_archives_that_torch_does_not_write(tmp_path):
         ({"data/0": b"\0" * 8}, "larger than its storage of 2 numbers"),
         ({"data/0": b"\0" * 7}, "buffer size must be a multiple"),
         ({"byteorder": b"big"}, "its numbers are big-endian"),
-        ({"again/data.pkl": b""}, "it has not one data.pkl"),
+        ({"again/data.pkl": b""}, "it needs one data.pkl"),
         ({"data.pkl": pickle.dumps(("storage",), 2)[:-1]}, "exhausted before"),
         ({"data.pkl": b"\x80\x02r\xff\xff\xff\xff."}, "a place in memory beyond"),
         ({"data.pkl": b"\x80\x02(X\x07\0\0\0storageX\x03\0\0\0<f4X\x01\0\0\x009K\0K\0tQ."}, "archive/data/9"),
     ]
     for change, message in cases:
         save(content, path, **change)
-        with pytest.raises(ValueError, match=f"a.pth holds no weights: .*{message}"):
+        with pytest.raises(ValueError, match=f"a.pth cannot be read: .*{message}"):
             SqueezeNet(weights=path)
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
     with pytest.raises(ValueError, match=r"it is not a zip file\. PyTorch before 1.6 wrote another format"):
@@ -194,10 +194,10 @@ def test_names_and_shapes_of_other_networks(networks, tmp_path):
             model(SIDE, 7, weights=save(tensors, tmp_path / "a.pth"))
 
     words = "24 of its names are not those of torchvision's 1."
-    refused(of["1.1"], f"{words}0: features.11.* is too much; give the file of this version")
+    refused(of["1.1"], f"{words}0: features.11.* is unexpected; give this version's file")
     refused(of["1.0"], f"{words}1", SqueezeNet_11)
     foreign = {f"features.init_block.{name}": tensor for name, tensor in of["1.0"].items()}
-    refused(foreign, "classifier.1.bias is missing; .* rename them in PyTorch, if another library wrote it")
+    refused(foreign, "classifier.1.bias is missing; .* rename them in PyTorch if another library wrote it")
     missing = of["1.0"].copy()
     del missing["features.12.expand3x3.bias"]
     refused(missing, "1 of its names .*: features.12.expand3x3.bias is missing")

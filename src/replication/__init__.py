@@ -8,7 +8,7 @@ import warnings
 
 @contextlib.contextmanager
 def quiet():
-    """Nothing is printed, and nobody warned: TensorFlow's libraries use stderr whatever its log level is."""
+    """Silence output and warnings: TensorFlow's libraries write to stderr whatever its log level is."""
     stderr = os.dup(2)
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):

@@ -32,7 +32,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
     weights.set_tensors(network, sqnt.decode(content)[1])
     validation, card = measure(network, "validation")["accuracy"], folder / f"{name}.json"
     if card.exists() and (there := records.read(card))["validation_accuracy"] >= validation:
-        print(f"{name}: kept the file that is there, with {there['validation_accuracy']:.1%} of validation images")
+        print(f"{name}: kept the file that is there, with {there['validation_accuracy']:.1%} validation accuracy")
         return there
     found = {
         "name": name,
@@ -45,7 +45,7 @@ def release(path, name, provenance, folder=weights.CIFAR10):
     }
     records.write(folder / f"{name}.sqnt", content)
     records.write(card, json.dumps(found, indent=1) + "\n")
-    print(f"{name}: new file of {len(content):,} bytes, {validation:.1%} of validation images")
+    print(f"{name}: new file of {len(content):,} bytes, {validation:.1%} validation accuracy")
     return found
 
 

@@ -25,7 +25,7 @@ ROWS = []
 NOBODY = 65534
 READS_ALL = "-all,+dac_read_search"  # root's Python may lie where nobody else may look
 LOOPBACK = ("ip", "link", "set", "lo", "up")  # by which a notebook's kernel is spoken to
-# Brought along, or says when or how fast.
+# Inputs, and files that contain times.
 OUTSIDE = ("data/external/", "data/interrupted/", "data/runs/", "data/logs/", "reports/report.html")
 
 
@@ -71,7 +71,7 @@ def pytest_sessionfinish(session):
 
 
 def left(until):
-    """Seconds until so many minutes of the whole run are over."""
+    """Seconds left until minute `until` of the whole run."""
     return 60 * until - (time.monotonic() - BEGAN)
 
 
@@ -172,9 +172,9 @@ def untouched(tmp_path_factory):
 
 
 def another_user(home):
-    """The words before a command of another user without a network, as far as that is allowed.
+    """A prefix to run a command as another user without a network, as far as that is allowed.
 
-    All beside `home` is that user's then.
+    All beside `home` becomes that user's.
     """
     words = []
     if subprocess.run(["unshare", "--net", *LOOPBACK], capture_output=True).returncode == 0:

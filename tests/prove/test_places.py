@@ -77,7 +77,7 @@ def by_others(untouched, reference, tmp_path_factory):
 def test_pythons(by_others, record_property, number):
     """`make venv` and a training by another Python"""
     if number == OURS:
-        pytest.skip("all else here is by it")
+        pytest.skip("the rest runs on it")
     if number not in by_others:
         pytest.skip("not installed here")
     record_property("outcome", by_others[number].result())

@@ -4,9 +4,9 @@ An update is a .sqnt file of differences, so the same entropy coder writes downl
 in the first of these forms that applies; biases, unless nothing changed, as `new`:
 
     nothing           it is as it was
-    values            every value that weights share has moved: the new ones, in the order of the old
-    levels, codes     it has few values: all of them, and how far each weight is from the one next to its old value
-    byte0 to byte3    differences of the bit patterns, where the old weight is not zero if all zeros have stayed
+    values            weights that shared a value still do: the new values, in the order of the old
+    levels, codes     it has few values: all of them, and each weight's offset from the one nearest its old value
+    byte0 to byte3    differences of the bit patterns; if all zeros have stayed, of the other weights alone
     new               biases, as they are
 
 The general tool beside it is deflate, once alone and once with the old version as its dictionary.
@@ -18,11 +18,11 @@ import numpy as np
 
 from squeezenet.weights import sqnt
 
-BLOCK = 2**14  # bytes: deflate looks back 2^15, at as many of the old version and of the new
+BLOCK = 2**14  # bytes: deflate's window, 2^15, holds a block of each of the two versions
 
 
 def encode(old, new):
-    """The bytes of an update; `old` and `new` are name -> float32 array, as of `weights.tensors`, of one network."""
+    """The bytes of an update; `old` and `new` are name -> float32 array, as in `weights.tensors`, of one network."""
     parts = {}
     for name in new:
         for part, values in _differences(old[name] + np.float32(0), new[name] + np.float32(0)).items():

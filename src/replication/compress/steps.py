@@ -1,4 +1,4 @@
-"""What every step of Deep Compression shares: training on, a file, and the accuracy of the network in it."""
+"""What every step of Deep Compression shares: retraining, a file, and the accuracy of the network in it."""
 
 from typing import Annotated, Literal
 
@@ -45,7 +45,7 @@ class Compress(Section):
 
 
 class Compression:
-    """The compression of one network: trains it on, and measures the file of each step.
+    """The compression of one network: retrains it, and measures the file of each step.
 
     A step that is repeated replaces what it left before.
 
@@ -80,7 +80,7 @@ class Compression:
         self.steps, self.rows, self.correct = {}, {}, {}
 
     def retrain(self, kind, tensors, shared=False):
-        """Train these tensors on, within their zeros and, if `shared`, within their shared values.
+        """Retrain these tensors within their zeros and, if `shared`, within their shared values.
 
         Args:
             kind: "pruned" or "shared": whose images, learning rate and epochs.
@@ -91,7 +91,7 @@ class Compression:
         return weights.tensors(self.network)
 
     def accuracy(self, tensors):
-        """Of the network with these tensors, on the validation images."""
+        """Validation accuracy of the network with these tensors."""
         weights.set_tensors(self.network, tensors)
         return evaluate(self.model, self.validation)[0]["accuracy"]
 

@@ -117,7 +117,7 @@ def _flat(folder, names, classes, truth):
     else:
         label_of = _of_val_txt(truth, [line for line in lines if line])
     if max(label_of.values(), default=0) >= len(classes):
-        raise ValueError(f"{truth} has label {max(label_of.values())}, the network {len(classes)} classes")
+        raise ValueError(f"{truth} has label {max(label_of.values())}; labels end at {len(classes) - 1}")
     known = {name: label_of[name] for name in names if name in label_of}
     if names and not known:
         raise ValueError(f"{truth} names no file of {folder}: {next(iter(label_of), None)} is not there, {names[0]} is")
@@ -147,7 +147,7 @@ def _of_val_txt(truth, lines):
     pairs = [line.rsplit(maxsplit=1) for line in lines]
     if wrong := [line for line, pair in zip(lines, pairs, strict=True) if len(pair) < 2 or not pair[1].isdecimal()]:
         raise ValueError(
-            f"{truth} is neither val.txt (a name and a label a line) nor the ground truth (a class a line). "
+            f"{truth} is neither val.txt (name and label per line) nor the ground truth (class per line). "
             f"Received: {wrong[0][:80]!r}"
         )
     label_of = {}

@@ -69,7 +69,7 @@ def find():
     if path.name == TAR:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != TAR_SHA256:
-                raise ValueError(f"{path} is not the known {TAR}: its sha256 is another one. Remove it")
+                raise ValueError(f"{path} is not the known {TAR}: its sha256 differs. Remove it")
     return path
 
 
@@ -120,13 +120,11 @@ def fetch():
             f"{kind}_files": np.array([f"{wnid}/{name}" for _, wnid, name, _ in chosen]),
         }
     if digest({name: array for name, array in arrays.items() if not name.endswith("images")}) != NAMES_SHA256:
-        raise ValueError(
-            f"{path} is not Imagenette: the names of its photographs, or their classes, are others. Remove it"
-        )
+        raise ValueError(f"{path} is not Imagenette: the names or the classes of its photographs differ. Remove it")
     if PIL.__version__ != PILLOW:  # which may decode to other pixels
         print(f"Pillow {PIL.__version__} in place of {PILLOW}: names and counts agree, pixels were not compared")
     elif digest(arrays) != ARRAYS_SHA256:
-        raise ValueError(f"{path} is not Imagenette: the sha256 of its pixels is another one. Remove it")
+        raise ValueError(f"{path} is not Imagenette: the sha256 of its pixels differs. Remove it")
     return arrays, path.name
 
 

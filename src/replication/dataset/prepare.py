@@ -9,7 +9,7 @@ from replication.dataset import cifar10, folders, imagenette, photographs
 from replication.dataset.splits import held_out, spread
 from replication.params import read
 
-SAMPLE = 1000  # images of a folder that its mean and deviation are of
+SAMPLE = 1000  # images that give a folder's mean and deviation
 
 
 def prepare(data):

@@ -42,7 +42,7 @@ class Subject(NamedTuple):
 def of_cifar10(settings, data):
     """The networks in the package, by `Export` and `Dataset`: a list of `Subject`, and name -> why one is missing."""
     if data.name != "cifar10":
-        reason = "its test images are CIFAR-10's (`dataset.name` in params.yaml)"
+        reason = "it needs `dataset.name: cifar10` in params.yaml"
         return [], {f"{name}, CIFAR-10": reason for name in settings.networks}
     calibration = preprocess_input(splits.load("train", data).images[: settings.calibration])
     test, subjects = splits.load("test", data), []

@@ -81,7 +81,7 @@ def predict(model, found, settings):
 
 
 def evaluate(model, found, settings):
-    """Top-1 and top-5 accuracy of a model on photographs; arguments and errors as of `predict`.
+    """Top-1 and top-5 accuracy of a model on photographs; arguments and errors as in `predict`.
 
     Returns:
         A dict of images; top1 and top5 with their 95% Wilson intervals (top1_low, top1_high, ...); `correct`: for top1

@@ -1,4 +1,4 @@
-"""`python -m replication.report` renders reports/ anew, and what README.md has of it and of the package."""
+"""Render reports/, and the parts of README.md that come from it and from the package."""
 
 import argparse
 
@@ -28,12 +28,12 @@ def renew(text, name, content):
     """Put what was made into a document, between its markers of that name; a ValueError if one is missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if not 0 <= text.find(begin) < text.find(end):
-        raise ValueError(f"{begin} and {end} have to enclose what is renewed")
+        raise ValueError(f"restore the markers {begin} and {end}")
     return f"{text.partition(begin)[0]}{begin}\n\n{content.strip()}\n\n{end}{text.partition(end)[2]}"
 
 
 def readme(facts, draft=False):
-    """README.md as it has to be; errors as of `page.render`."""
+    """README.md, rendered anew; errors as in `page.render`."""
     text = renew((paths.ROOT / "README.md").read_text(), "findings", page.render(facts, "findings.md.j2", draft))
     return renew(text, "cards", tables.markdown(cards()))
 

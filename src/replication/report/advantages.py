@@ -32,7 +32,7 @@ def read():
 
 
 def per_update(counted):
-    """The rows of data/evidence/communication, one for each repeat: bytes of an update without what runs idle."""
+    """The rows of data/evidence/communication, one for each repeat: bytes of an update minus idle traffic."""
     if not counted:
         raise ValueError("data/evidence/communication has no rows: make communication, or take them from git again")
     rows = pd.DataFrame(counted).explode(["bytes", "idle_bytes"], ignore_index=True)
@@ -47,7 +47,7 @@ def by_network(communication):
 
 
 def fit(means):
-    """Two lines of bytes by parameters over networks, by statsmodels: as they are, and in logarithms.
+    """Two regressions of bytes on parameters over networks: as they are, and in logarithms.
 
     The slope of the second is k of bytes = c x parameters^k, which is 1 if bytes are proportional to parameters.
     """
@@ -72,7 +72,7 @@ def proportional(claim, measured):
 
 
 def less_to_send(claim, measured):
-    """Whether a network's every download and update is smaller than the other's, by more than `margin` times."""
+    """Whether every download and update of a network is more than `margin` times smaller than the other's."""
     sizes = measured.updates.set_index(["network", "form", "how"])[["download", "update"]].stack()
     ratio = (sizes[claim.second] / sizes[claim.first]).dropna()
     form, how, what = ratio.idxmin()

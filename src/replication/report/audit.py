@@ -1,7 +1,7 @@
 """Every number that the paper prints about architecture, size and compression, compared with ours.
 
 The released network is the standard, and the described one where none was released. A number is contradicted only if it
-fails in every fair reading. What the networks were built from proves nothing if it agrees and is left to the tests.
+fails in every fair reading. Numbers that the networks are built from must agree, so they are left to the tests.
 """
 
 import math
@@ -68,7 +68,7 @@ def _compare(row, readings, note, errata):
 
 
 def judge(printed, readings, cut=None):
-    """Hold a printed number against the readings of it: the first that fits decides.
+    """Compare a printed number with its readings: the first that fits decides.
 
     Returns:
         Our value, the reading in words and the verdict. If no reading fits, the first one's value and no words.
@@ -106,7 +106,7 @@ def agree(printed, value, cut=None):
 
 
 def text(value):
-    """As in the tables: counts whole, the rest with four digits."""
+    """A value as text: counts whole, the rest with four digits."""
     if value is None or isinstance(value, str):
         return value or ""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

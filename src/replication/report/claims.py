@@ -35,8 +35,8 @@ class Difference(NamedTuple):
 
     upper: str
     lower: str
-    # name -> weight of the sum that must be above -margin: the difference, and for a plateau a share of the rise from
-    # a base to `upper`, as our estimate of the rise has an error too
+    # name -> weight in the sum that must exceed -margin: the difference, and for a plateau a share of the rise from
+    # the base to `upper`, so that the error of this rise counts too
     tested: dict
     margin: float  # in points
 
@@ -66,8 +66,8 @@ def assess(claims, runs, numbers, section1=None):
             fits: the 32-bit weights of `first`, for ImageNet, take less than `margin` MB;
             proportional: an update's bytes grow as the first power of the parameters of `first`, within `margin`;
             less to send: each download and update of `first` is more than `margin` times smaller than of `second`.
-        runs: name -> frame with name, seed, accuracy, correct, bytes and hardware, one row a training, or a file made
-            from one, which is named NETWORK/METHOD/BITS.
+        runs: name -> frame with name, seed, accuracy, correct, bytes and hardware, a row per training or file made from
+            one (named NETWORK/METHOD/BITS).
         numbers: of `paper.numbers`.
         section1: of `advantages.read`.
 
@@ -160,7 +160,7 @@ def _verdict(row):
 
 
 def calibrate(claims, numbers):
-    """Each claim put to the paper's own numbers by the rule that ours are put to, without their unknown errors.
+    """Test each claim on the paper's own numbers by the rule for ours, without their unknown errors.
 
     Args:
         claims: as in `assess`.

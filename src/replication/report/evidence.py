@@ -7,7 +7,7 @@ from replication.train import runs
 
 
 def read():
-    """Every run that has rows, and apart those that try learning rates: name -> a frame, one row a training.
+    """Runs that have rows, and apart those that try learning rates: name -> frame, a row per training.
 
     It has name, variant, seed, accuracy and correct. A file that was made from a training is a row too, with method,
     bits and bytes, and all else of its training; its name is NETWORK/METHOD/BITS.

@@ -45,7 +45,7 @@ def table3(paper, runs):
 
     Args:
         paper: frame with architecture, top-1 (%) and network.
-        runs: title -> frame with name and accuracy, one row a training.
+        runs: title -> frame with name and accuracy, a row per training.
     """
     figure, (left, *ours) = plt.subplots(1, 1 + len(runs), sharey=True, figsize=(WIDTH, 2.2))
     names = dict(zip(paper.network, paper.architecture, strict=True))
@@ -68,7 +68,7 @@ def microarchitecture(paper, trained, xlabel, title):
 
     Args:
         paper: frame with point, size (MB), top-5 (%), source (printed, or drawn: an empty marker) and network.
-        trained: frame with name, accuracy and parameters, one row a training: a dot each, joined at their means.
+        trained: frame with name, accuracy and parameters, a row per training: a dot each, joined at their means.
         xlabel: what the labels beside the points are.
         title: of our trainings.
     """

@@ -100,7 +100,7 @@ def table1(printed, network, decoded):
 
 
 class Ours:
-    """What the paper's numbers are compared with; arguments as of `audit.audit`."""
+    """What the paper's numbers are compared with; arguments as in `audit.audit`."""
 
     def __init__(self, numbers, file):
         self.cited, self.decoded = paper.cited(), file["decoded"]
@@ -175,7 +175,7 @@ class Ours:
         return 4 * network_of(name).count_params(), COMPUTED, ""
 
     def size(self, name):
-        """In every unit; at 6 bits, of which no file was released, by ours of the authors' weights."""
+        """Readings in every unit; at 6 bits, where no file was released, of ours."""
         count, how, note = self.bytes(name)
         if name != SIX:
             note = "; ".join(filter(None, (f"{count:,.0f} bytes", note)))

@@ -32,7 +32,7 @@ KNOBS = {  # a panel of Figure 3 -> its name, and what the labels beside its poi
     "Figure 3(b)": ("figure3b_pct3x3", "share of 3x3 among the expand filters"),
 }
 COMPRESSED = {"squeezenet": "table3", "alexnet": "alexnet"}  # a network -> the run of which files were made
-LOST = "**[DRAFT: {}]** "  # in front of a sentence that has lost its ground
+LOST = "**[DRAFT: {}]** "  # before a sentence that is no longer supported
 
 
 class Facts(NamedTuple):
@@ -121,17 +121,17 @@ def memory(facts):
 
 
 def checked(holds, what):
-    """In front of a sentence: it tells something that the evidence has to bear out."""
+    """A mark before a sentence, empty while the evidence supports it."""
     return "" if holds else LOST.format(f"it is no longer true that {what}")
 
 
 def pinned(verdicts, key, verdict):
-    """In front of a sentence: it tells this verdict of a claim or a number."""
+    """A mark before a sentence, empty while `key` has this verdict."""
     return "" if verdicts[key] == verdict else LOST.format(f"{key} is now {verdicts[key]!r}, not {verdict!r}")
 
 
 def refuse(text):
-    """Stop, by a ValueError that names them, at sentences that have lost their ground."""
+    """Raise a ValueError that names the sentences marked by `checked` or `pinned`."""
     mark = re.escape(LOST).replace(r"\{\}", "(.+?)")
     if lost := re.findall(rf"{mark}(?=(.+?(?:\.(?=\s)|$)))", text, re.MULTILINE):
         raise ValueError(
@@ -222,7 +222,7 @@ def render(facts, template="report.md.j2", draft=False):
 
 
 def html(text, pictures):
-    """The report, as of `render`, as one page, with the bytes of each SVG in place of figures/NAME.svg."""
+    """The report, as from `render`, as one page, with the bytes of each SVG in place of figures/NAME.svg."""
     title, _, rest = text.partition("\n")
     converter = markdown.Markdown(extensions=["tables", "toc"], extension_configs={"toc": {"toc_depth": "2-2"}})
     body = converter.convert(f"{title}\n\n[TOC]\n{rest}")

@@ -42,11 +42,11 @@ class Estimate(NamedTuple):
         return self.distribution().interval(0.95)
 
     def p_above(self, threshold):
-        """One-sided p value of the value being above `threshold`."""
+        """One-sided p, small if the value is above `threshold`."""
         return self.distribution().cdf(threshold)
 
     def p_below(self, threshold):
-        """One-sided p value of the value being below `threshold`."""
+        """One-sided p, small if the value is below `threshold`."""
         return self.distribution().sf(threshold)
 
 
@@ -55,8 +55,8 @@ def estimate(weights, trained):
 
     Args:
         weights: name -> weight; they sum to 0.
-        trained: frame with name, seed, accuracy and correct (bool array over the test images), one row a training or
-            a file made from one. A file's name is NETWORK/METHOD/BITS. The seeds that all names have count.
+        trained: frame with name, seed, accuracy and correct (bool array over the test images), a row per training or
+            file made from one (named NETWORK/METHOD/BITS). Only seeds that all names have are used.
 
     Raises:
         ValueError: the networks classified different test sets.

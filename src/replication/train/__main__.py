@@ -1,4 +1,4 @@
-"""`make evidence`: a line of papermill's arguments for each recorded training that has no row yet.
+"""Print papermill's arguments for `make evidence`: a line per recorded training without a row.
 
 The data sets that they need are made first.
 """
@@ -26,7 +26,7 @@ def make_dataset(data):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m replication.train", description=__doc__)
-    parser.add_argument("run", nargs="*", help="of params.yaml; all of this backend's if none is named")
+    parser.add_argument("run", nargs="*", help="runs of params.yaml; default: all of this backend")
     parser.add_argument("--variant", help="this network alone, whether it has a row or not")
     parser.add_argument("--seed", type=int, help="this seed alone")
     chosen = parser.parse_args()
@@ -36,16 +36,13 @@ def main():
         named = [t for t in trainings if chosen.variant in (None, t.variant) and chosen.seed in (None, t.recipe.seed)]
         if not named:
             planned = sorted({f"{each.variant} of seed {each.recipe.seed}" for each in trainings})
-            parser.error(f"no training of {chosen.variant} and seed {chosen.seed}. There are {', '.join(planned)}")
+            parser.error(f"no training fits --variant and --seed. There are {', '.join(planned)}")
         others = [each for each in named if each.backend != keras.backend.backend()]
         if chosen.run and others:
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
         missing = [each for each in named if each not in others and (chosen.variant or each.row() is None)]
         if not missing:
-            print(
-                f"nothing to train by {keras.backend.backend()}: every training of its runs has its row",
-                file=sys.stderr,
-            )
+            print(f"nothing to train on {keras.backend.backend()}: every training has its row", file=sys.stderr)
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)

@@ -19,7 +19,7 @@ from replication.params import Section, read, validate
 from replication.train.recipe import Seed, Train, variant_of
 
 LAPTOP = "laptop"  # the run of sections `dataset` and `train`, which has no rows
-OTHER = "{} does not match runs.{} in params.yaml, or its network: restore them, or give the changed one a new name"
+OTHER = "{} does not match runs.{} in params.yaml, or its network: restore them, or rename what you changed"
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
@@ -44,7 +44,7 @@ class Training(NamedTuple):
     data: Dataset
     name: str
     backend: str | None = None
-    params: dict | None = None  # what its row has to have been made by; None on the laptop
+    params: dict | None = None  # parameters that its row must have; None on the laptop
 
     @property
     def folder(self):
@@ -98,7 +98,7 @@ def trainings(name):
         raise ValueError(f"params.yaml: runs has no {name!r}. It has {', '.join(runs)}; {LAPTOP!r} is section train")
     run, found = runs[name], []
     if wrong := {"epochs", "learning_rate", "seed"} & {*run.recipe}:
-        raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: it belongs beside the recipe, not in it")
+        raise ValueError(f"params.yaml: runs.{name}.recipe.{min(wrong)}: set it in epochs, seeds or networks")
     data = validate(f"runs.{name}.dataset", Dataset, run.dataset)
     if data.name == "folder":
         raise ValueError(f"params.yaml: runs.{name}.dataset.name: only section dataset may be a folder")

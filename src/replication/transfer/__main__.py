@@ -50,7 +50,7 @@ def classify(file, photographs):
     names, all_read = file.with_name("classes.json"), True
     classes = validate("classes", Json[list[str]], names.read_bytes(), names)
     if len(classes) != network.output_shape[-1]:
-        raise ValueError(f"{names} names {len(classes)} classes, {file} tells {network.output_shape[-1]} apart")
+        raise ValueError(f"{names} names {len(classes)} classes, but {file} has {network.output_shape[-1]}")
     for path in photographs:
         image, reason = try_read(path, network.input_shape[1], fine_tuning.SMOOTH)
         if reason:
@@ -70,7 +70,7 @@ def main():
     command = commands.add_parser("train", help="on a folder that holds one folder of photographs for each class")
     command.add_argument("folder", type=Path)
     command.add_argument("output", type=Path, help="folder for the network and the names of its classes")
-    command = commands.add_parser("classify", help="photographs, by what `train` left")
+    command = commands.add_parser("classify", help="photographs by a trained network")
     command.add_argument("network", type=Path, help="network.keras or network.sqnt, with classes.json beside it")
     command.add_argument("photographs", type=Path, nargs="+")
     arguments = parser.parse_args()

@@ -73,7 +73,7 @@ def own(folder, side):
 
 
 def of_pixels(network, augmentation=None):
-    """A network after what its images need: a layer of `augmentation`, and `preprocess_input`."""
+    """A network for raw pixels, after `augmentation`, a layer, and `preprocess_input`."""
     images = keras.Input(network.input_shape[1:])
     return keras.Model(images, network(preprocess_input(augmentation(images) if augmentation else images)))
 

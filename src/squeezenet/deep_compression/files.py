@@ -46,7 +46,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
             are stored as they are.
         path: of the file, by convention .sqnt.
         quality: prune weights below this many standard deviations of their layer.
-        bits: each layer keeps at most 2^bits - 1 values; a number, or one by what a layer's name begins with.
+        bits: each layer keeps at most 2^bits - 1 values; a number, or a dict by prefix of a layer's name.
         budget: the most bytes that the file may have. Where the rest leaves more, the weights that pruning left are
             rounded by `fit` in place of being shared.
         coder: "range", or "huffman" as in the paper.
@@ -77,7 +77,7 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
     if images is not None:
         expected = model.predict(images, verbose=0)
         if not isinstance(expected, np.ndarray) or expected.ndim != 2 or expected.shape[1] < 2:
-            raise ValueError("images are for a model with one output, of at least two classes: give none")
+            raise ValueError("images need a model with one output of at least two classes: omit them")
     values = before if quality is None else prune_network(before, quality=quality)
     shared = values if bits is None else share_network(values, bits)
     data = sqnt.encode(shared, architecture, coder)
@@ -114,7 +114,7 @@ def load(path):
 
 
 def _build_and_fill(architecture, values):
-    """The model that a file describes, with its weights; it may claim twice those of the file, and 64 times factors.
+    """The filled model that a file describes; it may have twice the file's weights, and 64 times its factors.
 
     Args:
         architecture: keywords of `models.create`, or {"keras": Keras' configuration of any model}.

@@ -43,7 +43,7 @@ def precise(kernel):
 
 
 def prune_network(values, kept=None, quality=None):
-    """Prune the kernels among `tensors`: by `kept`, layer -> fraction, or all of them by `quality`.
+    """Prune the kernels among `values`: by `kept`, layer -> fraction, or all of them by `quality`.
 
     Raises:
         ValueError: `kept` names a layer without kernels, not one of `kept` and `quality` is given, or a value is out

@@ -2,10 +2,10 @@
 
 * Entropy-constrained: where codes are entropy-coded, a uniform grid loses less at the same number of bits than
   the centroids of k-means (Gish and Pierce 1968).
-* Error feedback: what rounding a weight does to a filter's output is made up for by the filter's weights that
-  are yet to be rounded, and by its bias (GPTQ, Frantar et al. 2022). Zeros stay zero, so the inputs of a filter
-  are those of its weights; and what it gives where its ReLU cuts it off hardly counts.
-* Bits by sensitivity: the last byte buys the same error of the logits in every layer.
+* Error feedback: a filter's weights that are yet to be rounded, and its bias, make up for the rounding error of
+  its output (GPTQ, Frantar et al. 2022). Zeros stay zero, so only the inputs of the other weights count; outputs
+  that the ReLU cuts off hardly count.
+* Bits by sensitivity: the last byte lowers the logits' error alike in every layer.
 """
 
 import functools
@@ -24,10 +24,10 @@ DAMPING = 0.0001  # of the mean second moment: how far to trust the inputs seen
 CUT_OFF = 0.1  # weight of outputs that a ReLU makes zero
 PROBE = 1 / 3  # of a layer's standard deviation: the step at which its sensitivity is measured
 POSITIONS = 200  # of each image, drawn
-PROBED = 16  # images, drawn evenly
-MOST_FACTORS = 2**25  # entries of a layer's; a layer with more has one factor for all of its filters
+PROBED = 16  # evenly spaced images
+MOST_FACTORS = 2**25  # entries in a layer; a layer with more has one factor for all of its filters
 TOLERANCE = 0.002  # of the size of a file
-FINEST, HALVINGS = 2.0**-30, 16  # step of a kernel by its norm; searches between it and 1
+FINEST, HALVINGS = 2.0**-30, 16  # least step / norm of a kernel; bisections up to 1
 
 
 class Quantiser:
@@ -66,7 +66,7 @@ class Quantiser:
         def excess(scale, feedback):
             steps = np.exp(scale) * ratios
             if steps.min() < 2.0**-24 or steps.max() > 65504:  # beyond float16
-                raise ValueError(f"no steps make a file of {budget:,} bytes")
+                raise ValueError(f"budget is too small or too large: {budget:,} bytes")
             data = sqnt.encode(self._quantise(dict(zip(self.layers, steps, strict=True)), feedback), architecture)
             if feedback and len(data) <= budget:
                 files.append(data)

@@ -20,7 +20,7 @@ def kmeans(values, clusters):
 
     Args:
         values: one-dimensional array.
-        clusters: number of centroids. Lloyd's algorithm leaves fewer: clusters that end up empty disappear.
+        clusters: most centroids to return: clusters that end up empty disappear.
 
     Returns:
         The centroids, float32, sorted.
@@ -60,10 +60,10 @@ def share(kernel, bits):
 
 
 def share_network(values, bits):
-    """Share the weights of the kernels among `tensors`; bits, or bits by the longest beginning of a layer's name.
+    """Share the weights of the kernels in `values`; `bits` may be a dict by name prefix: the longest counts.
 
     Raises:
-        ValueError: `bits` names no layer, or has none for a layer, or not from 1 to `MOST_BITS`.
+        ValueError: `bits` names no layer, omits one, or is not from 1 to `MOST_BITS`.
     """
     check_finite(values)
     kernels = {name: tensor for name, tensor in values.items() if is_kernel(tensor)}
@@ -72,6 +72,6 @@ def share_network(values, bits):
         raise ValueError(f"no such layers to share: {', '.join(unknown)}")
     for name, kernel in tqdm(kernels.items(), "Sharing", disable=None, leave=False):
         if not (beginnings := [each for each in by_name if name.startswith(each)]):
-            raise ValueError(f"bits has none for {name}. Received: {bits}")
+            raise ValueError(f"bits omits {name}. Received: {bits}")
         shared[name] = share(kernel, by_name[max(beginnings, key=len)])
     return shared

@@ -68,13 +68,13 @@ def read(weights, version=None, variant=None, describe=dict):
                 layers, of_last = last["layers"], f"{last['name']}/"
                 tensors = {k.removeprefix(of_last): tensor for k, tensor in tensors.items() if k.startswith(of_last)}
             settings = settings_of(layers)
-        else:  # a file of another's format tells less than all keywords
+        else:  # other formats hold none or few of the keywords
             settings = describe(**architecture if path.suffix == ".sqnt" else RELEASED[version] | architecture)
         return Weights(tensors, settings, str(weights))
     except ImportError:
         raise
     except Exception as error:  # Keras and protobuf raise many kinds
-        raise ValueError(f"{path} holds no weights: {'without ' * isinstance(error, KeyError)}{error}") from error
+        raise ValueError(f"{path} cannot be read: {'missing ' * isinstance(error, KeyError)}{error}") from error
 
 
 def _module(name):
@@ -90,7 +90,7 @@ def check_content(path):
     if all(byte >= 32 or byte in b"\t\r\n" for byte in begins):
         raise ValueError(
             f"it is text that begins with {begins[:64].decode(errors='replace')!r}. Download the file itself, by its "
-            f"raw address; of a Git LFS pointer, run git lfs pull where it comes from"
+            f"raw address; for a Git LFS pointer, run git lfs pull in its clone"
         )
     if Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
         raise ValueError("it is cut off or damaged: get it again")

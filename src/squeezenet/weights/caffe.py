@@ -42,7 +42,7 @@ def read(path, _=None):
     blob_id = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
     official = OFFICIAL.get(path.name.lower(), blob_id)
     if official != blob_id:
-        raise ValueError(f"its git blob id is {blob_id}, and the official file's is {official}: remove it")
+        raise ValueError(f"its git blob id is {blob_id}, not the official {official}: remove or rename it")
     layers = net_parameter().FromString(data).layer
     pairs = {layer.name: [_array(blob) for blob in layer.blobs] for layer in layers if layer.blobs}
     if not pairs:

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def frequencies(symbols, size):
-    """How often each symbol occurs, as the uint8 square root: its error costs a quarter of a bit a symbol kind."""
+    """Square roots of the symbols' counts, as uint8: rounding costs a quarter of a bit per distinct symbol."""
     root = np.sqrt(np.bincount(symbols, minlength=size))
     scale = min(1, 255 / max(root.max(), 1))
     return np.where(root > 0, np.maximum(np.rint(root * scale), 1), 0).astype(np.uint8)

@@ -101,8 +101,8 @@ def fill(network, source, settings, top=()):
     theirs = {name: source.settings.get(name, "absent") for name in settings} | shapes(values)
     if wrong := differences(theirs, settings | shapes(variables(network))):
         raise ValueError(
-            f"weights must be of a network like this one: {wrong[0]}. Classes, bypass, widths, pools and release must "
-            "agree, and the images be on the same side of 64 pixels, where conv1 changes; None counts as more. "
+            f"weights must be of a network like this one: {wrong[0]}. Classes, bypass, widths, pools, release and "
+            "whether images are below 64 pixels (None is not) must agree. "
             f"Received: weights={source.origin!r}, input_shape={network.input_shape[1:]}"
         )
     check_finite(values)
@@ -113,7 +113,7 @@ def settings_of(configurations):
     """The settings of one of our networks, from Keras' configurations of its layers."""
     config = {layer["config"].get("name"): layer["config"] for layer in configurations}
     kinds = [(layer["class_name"], layer["config"].get("name")) for layer in configurations]
-    released = True if "pad10" in config else "torchvision"  # of 1.1, where both releases are the same, that
+    released = True if "pad10" in config else "torchvision"  # for 1.1 too: both releases are the same
     last = configurations[-1]
     return {
         "images below 64 pixels": config.get("conv1", {}).get("padding") == "same",

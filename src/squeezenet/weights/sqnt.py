@@ -151,7 +151,7 @@ def decode(data):
 
 
 def read(path, _=None):
-    """The tensors of a .sqnt file, and the architecture in it; a ValueError as of `decode`."""
+    """The tensors of a .sqnt file, and the architecture in it; a ValueError as in `decode`."""
     architecture, tensors = decode(path.read_bytes())
     return tensors, architecture
 

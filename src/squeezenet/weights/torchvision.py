@@ -46,8 +46,8 @@ def read(path, version):
     if wrong := sorted({f"{name}.{kind}" for name in ours for kind in KINDS} ^ set(tensors)):
         raise ValueError(
             f"{len(wrong)} of its names are not those of torchvision's {version}: {wrong[0]} is "
-            f"{'too much' if wrong[0] in tensors else 'missing'}; give the file of this version, or rename them in "
-            f"PyTorch, if another library wrote it"
+            f"{'unexpected' if wrong[0] in tensors else 'missing'}; give this version's file, or rename them in "
+            f"PyTorch if another library wrote it"
         )
     pairs = {ours[name]: [np.array(tensors[f"{name}.{kind}"], np.float32) for kind in KINDS] for name in ours}
     return fold(of_convolutions(pairs), 255 * MEAN, 255 * STD), {"as_released": "torchvision"}
@@ -62,7 +62,7 @@ def state_dict(path):
     files = members(path)
     roots = [name.removesuffix("data.pkl") for name in files if name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise ValueError("it has not one data.pkl, as torch.save writes it")
+        raise ValueError("it needs one data.pkl, as torch.save writes it")
     if files.get(f"{roots[0]}byteorder", b"little") != b"little":
         raise ValueError("its numbers are big-endian: save it again on a little-endian machine")
     tensors = StateDict(files[f"{roots[0]}data.pkl"], files, f"{roots[0]}data/").load()
