@@ -17,20 +17,14 @@ from replication.dataset import imagenette
 from squeezenet.weights import sqnt
 
 
-@pytest.fixture(scope="module")
-def pruned():
-    """Two layers, of which a third of the weights is left."""
-    rng = np.random.default_rng(0)
-    tensors = {}
+@pytest.mark.parametrize("bits", [8, 6])
+def test_the_papers_method_shares_values_and_codes_them_by_huffman(bits):
+    """Of two layers, of which a third of the weights is left."""
+    rng, pruned = np.random.default_rng(0), {}
     for name, shape in (("conv1", (7, 7, 3, 32)), ("conv10", (1, 1, 64, 100))):
         kernel = rng.normal(0, 0.1, shape).astype("float32")
-        tensors |= {f"{name}/kernel": np.where(np.abs(kernel) > 0.1, kernel, 0).astype("float32")}
-        tensors |= {f"{name}/bias": rng.normal(0, 0.1, shape[-1]).astype("float32")}
-    return tensors
-
-
-@pytest.mark.parametrize("bits", [8, 6])
-def test_the_papers_method_shares_values_and_codes_them_by_huffman(pruned, bits):
+        pruned[f"{name}/kernel"] = np.where(np.abs(kernel) > 0.1, kernel, 0).astype("float32")
+        pruned[f"{name}/bias"] = rng.normal(0, 0.1, shape[-1]).astype("float32")
     ((name, data),) = compressed.shared(pruned, [bits]).items()
     _, restored = sqnt.decode(data)
     assert name == f"paper_{bits}bit.sqnt" and sqnt.CODERS[data[5]] == "huffman"

@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import json
 import os
 import shutil
 import subprocess
@@ -17,13 +16,9 @@ from replication.train.recipe import Train
 CELLS = [{"network": "a"}, {"network": "b"}, {"network": "c"}]
 
 
-@pytest.fixture
-def topic(monkeypatch, tmp_path):
+def test_a_failure_leaves_whole_rows_and_the_next_run_measures_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BENCH", tmp_path)
-    return tmp_path / "topic.json"
 
-
-def test_a_failure_leaves_whole_rows_and_the_next_run_measures_the_rest(topic):
     def fails(network):
         if network == "b":
             raise RuntimeError("killed")
@@ -31,7 +26,7 @@ def test_a_failure_leaves_whole_rows_and_the_next_run_measures_the_rest(topic):
 
     with pytest.raises(RuntimeError, match="killed"):
         common.fill("topic", CELLS, fails)
-    assert [row["network"] for row in json.loads(topic.read_text())] == ["a"]
+    assert [row["network"] for row in common.load("topic")] == ["a"]
     common.fill("topic", CELLS, lambda network: {"ms": [2.0]})
     assert [row["ms"] for row in common.load("topic")] == [[1.0], [2.0], [2.0]]
     assert all({"commit", "versions", "hardware"} <= set(row) for row in common.load("topic"))

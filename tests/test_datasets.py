@@ -50,12 +50,6 @@ def test_damaged_arrays_say_what_to_run(two):
         splits.load("train", CIFAR10, two)
 
 
-def test_a_few_images_of_many_classes_are_of_all_of_them():
-    labels = np.repeat(np.arange(20), 50)  # as a folder lists them
-    assert set(labels[splits.spread(len(labels), 40)]) == set(range(20))
-    assert splits.spread(3, 10).tolist() == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

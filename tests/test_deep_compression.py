@@ -46,6 +46,7 @@ WRONG = [
     (sqnt.encode, (LAYER, {}, "zip"), "coder must be one of range, huffman. Received: 'zip'"),
     (deep_compression.prune, (DIVERGED, 0.5), "kernel has values that are not finite"),
     (deep_compression.prune_below, (DIVERGED, 1), "kernel has values that are not finite"),
+    (deep_compression.factorise, (DIVERGED, 2), "kernel has values that are not finite"),
     (deep_compression.share, (DIVERGED, 3), "kernel has values that are not finite"),
     (deep_compression.share_network, (LAYER, {}), "bits omits fc/kernel"),
     (deep_compression.kmeans, ([], 3), "values must be finite, one-dimensional and not empty"),
@@ -133,7 +134,7 @@ def of_layer(described):
 )
 def test_a_file_with_a_false_architecture_is_refused(network, tmp_path, change, message):
     path = tmp_path / "network.sqnt"
-    deep_compression.save(path, tensors(network), ARCHITECTURE | change)
+    path.write_bytes(sqnt.encode(tensors(network), ARCHITECTURE | change))
     with pytest.raises(ValueError, match=message):
         deep_compression.load(path)
 
@@ -152,7 +153,7 @@ HOSTILE = [  # layers that would run code or read a file
 def test_hostile_layers_are_not_built(hostile, tmp_path, monkeypatch):
     """Nor are they of .keras files, of which the weights are read."""
     monkeypatch.chdir(tmp_path)
-    deep_compression.save("network.sqnt", {}, of_layer(hostile))
+    (tmp_path / "network.sqnt").write_bytes(sqnt.encode({}, of_layer(hostile)))
     with pytest.raises(ValueError, match="not an architecture"):
         deep_compression.load("network.sqnt")
     path = tmp_path / "network.keras"
@@ -249,7 +250,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, options, valu
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
 def test_weights_of_any_size_fit_a_budget_and_are_pruned_alike(tmp_path, scale):
     network, path = dense(scale=scale), tmp_path / "network.sqnt"
     sizes = deep_compression.compress(network, path, budget=20_000).sizes
@@ -310,11 +311,8 @@ def test_weights_of_any_name_and_type_come_back(tmp_path, name):
 def test_counters_beyond_float32_are_kept(tmp_path):
     values = {"count": np.int64(2**60 + 1)[None], "scalar": np.array(2**33 + 1, np.uint64), "one": np.array(True)}
     decoded = sqnt.decode(sqnt.encode(values, {}))[1]
-    assert {name: (tensor.shape, tensor.item()) for name, tensor in decoded.items()} == {
-        "count": ((1,), 2**60 + 1),
-        "scalar": ((), 2**33 + 1),
-        "one": ((), 1),
-    }
+    for name, value in values.items():
+        assert (decoded[name].shape, decoded[name].item()) == (value.shape, value.item()), name
     with pytest.raises(ValueError, match="name is of type"):
         sqnt.encode({"name": np.array(["a"])}, {})
 

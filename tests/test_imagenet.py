@@ -47,6 +47,13 @@ def photographs_of(folder):
     return [(name, index.folder / name, label) for name, label in files], index.refused
 
 
+def test_a_flat_folder_is_measured_by_its_truth(tmp_path):
+    paint(tmp_path / "val/ILSVRC2012_val_00000001.JPEG")
+    (tmp_path / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG 65\n")
+    found, _ = evaluation.of_folder(SimpleNamespace(folder=tmp_path / "val", truth=tmp_path / "val.txt"))
+    assert [label for *_, label in found] == [65]
+
+
 def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
     """Class 0 is right, class 1 second, class 9 out of the first five; three files are no images."""
     for label, reds in {0: [0, 0, 0], 1: [0], 9: [0]}.items():

@@ -126,6 +126,9 @@ def test_builds_and_comes_back_from_its_file(name, tmp_path):
     again = build(name, input_shape=(64, 80, 3), classes=10, weights=tmp_path / "network.keras")
     for ours, theirs in zip(again.get_weights(), network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    features = build(name, include_top=False, input_shape=(64, 80, 3), weights=tmp_path / "network.keras")
+    for key, tensor in weights.tensors(features).items():
+        np.testing.assert_array_equal(tensor, weights.tensors(network)[key])
 
 
 def test_features_without_top(name):
@@ -170,6 +173,7 @@ def test_classifier_activation(name):
         network.set_weights(softmax.get_weights())
     raw = np.asarray(logits(images(2, 64, 64, 3)))
     np.testing.assert_allclose(softmax(images(2, 64, 64, 3)), keras.ops.softmax(raw), rtol=1e-4, atol=1e-6)
+    assert [n.layers[-1].activation.__name__ for n in (softmax, logits, sigmoid)] == ["softmax", "linear", "sigmoid"]
     np.testing.assert_allclose(sigmoid(images(2, 64, 64, 3)), keras.ops.sigmoid(raw), rtol=1e-4, atol=1e-6)
 
 

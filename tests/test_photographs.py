@@ -120,9 +120,6 @@ def test_what_cannot_be_followed_or_named_is_left_out_with_the_reason(by_class):
         (f"{WNIDS[0]}/more", "a link to a folder, which is not followed"),
         (f"{WNIDS[2]}/caf\\xe9.JPEG", "its name is not UTF-8"),
     ]
-
-
-def test_a_class_whose_name_is_not_utf_8_is_an_error_that_says_so(by_class):
     draw(by_class / os.fsdecode(b"caf\xe9") / "a.JPEG")
     with pytest.raises(ValueError, match=r"caf\\xe9 holds no file that can be read .*its name is not UTF-8"):
         folders.index(by_class)

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -33,15 +34,6 @@ def run(folder, *command):
     )
     assert result.returncode == 0, result.stdout[-5000:]
     return result.stdout
-
-
-def edit(folder, **changes):
-    """Change values of params.yaml, named section__key."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    for name, value in changes.items():
-        section, key = name.split("__")
-        params[section][key] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def clone(folder):
@@ -156,7 +148,7 @@ def test_nothing_changed_is_fast_and_runs_nothing(project):
 
 
 def test_one_edited_variant_reruns_alone(project):
-    edit(project, variants__half_width={"model": "squeezenet", "compression": 0.25})
+    apply_overrides(project / "params.yaml", ["variants.half_width.compression=0.25"])
     try:
         assert [stage for stage in planned(project) if stage.startswith("train")] == ["train@half_width"]
     finally:
@@ -204,7 +196,7 @@ def test_a_recorded_training_leaves_its_row_and_is_compared_with_it(project):
     assert (row["variant"], row["seed"], row["epochs"], len(row["history"]["epoch"])) == ("half_width", 3, 1, 1)
     assert (project / "data/checkpoints/tiny/half_width-3/model.keras").exists()
     run(project, *MAKE, "evidence", "RUN=tiny")  # nothing is left to do, which is no error
-    edit(project, train__momentum=0.8)  # which is the laptop's
+    apply_overrides(project / "params.yaml", ["train.momentum=0.8"])  # which is the laptop's
     said = run(project, *MAKE, "train", "RUN=tiny", "VARIANT=half_width", "SEED=3")
     run(project, "git", "checkout", "-q", "params.yaml")
     assert "equal bits: every epoch, and every test image, is as in data/evidence/tiny/half_width-3.json" in said

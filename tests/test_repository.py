@@ -1,13 +1,15 @@
 """Facts that live in two files agree; README.md keeps its word: its snippets print what it says, its links lead on."""
 
-import functools
 import json
 import os
 import re
+import shutil
+import subprocess
 import warnings
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 import squeezenet
 from replication import paths, quiet, records
@@ -41,20 +43,22 @@ def test_jax_gets_the_pins_of_the_lock_file():
 
 def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     """The command of docs/imagenet.md: 512 images to an update, the paper's solver."""
-    text = (paths.ROOT / "docs/imagenet.md").read_text()
+    text, path = (paths.ROOT / "docs/imagenet.md").read_text(), tmp_path / "params.yaml"
     (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", text, re.DOTALL)
-    values = yaml.safe_load(paths.PARAMS.read_text())
-    for key, value in re.findall(r"-S (\S+)=(\S+)", command):
-        *sections, name = key.split(".")
-        section = functools.reduce(dict.__getitem__, sections, values)
-        assert name in section, key
-        section[name] = yaml.safe_load(value)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    path = tmp_path / "params.yaml"
+    shutil.copy(paths.PARAMS, path)
+    apply_overrides(path, re.findall(r"-S (\S+=\S+)", command))
     recipe, data = read("train", Train, path), read("dataset", Dataset, path)
     assert recipe.batch_size * recipe.accumulate == 512 and data.folder.side == 256
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 2e-4, None)
     assert not (recipe.nesterov or recipe.centralise)
+
+
+def test_make_quick_asks_for_keys_that_params_have(tmp_path):
+    shutil.copy(paths.PARAMS, tmp_path / "params.yaml")
+    command = ["make", "-s", "--eval", "small: ; @echo '$(SMALL)'", "small"]
+    small = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    apply_overrides(tmp_path / "params.yaml", small.stdout.split())
+    assert read("dataset", Dataset, tmp_path / "params.yaml").limit == 3000
 
 
 def test_a_commit_that_git_does_not_tell_is_none_with_its_reason(tmp_path, monkeypatch):

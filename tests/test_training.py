@@ -285,6 +285,22 @@ def test_training_on_a_folder_learns(listed, folder_settings, tmp_path):
         assert metrics["accuracy"] == (predictions["probabilities"].argmax(1) == test.labels).mean()
 
 
+def test_of_more_than_ten_classes_the_top_5_is_measured_too(monkeypatch):
+    model = recipe.build({"model": "squeezenet", "compression": 0.1}, TRAIN, NOISE | {"classes": range(20)})
+    found = {"accuracy": 0.25, "loss": 1.0}, np.tile(np.arange(20.0, 0, -1), (4, 1))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: found)
+    split = splits.Split(np.zeros((4, 32, 32, 3), np.uint8), np.arange(4))
+    assert loop.measure(model, split, split, split)[0]["top5"] == 1
+
+
+def test_a_training_in_bfloat16_leaves_float32(settings, noise, tmp_path):
+    changed = settings.train.model_copy(update={"epochs": 1, "dtype": "mixed_bfloat16"})
+    model = train(settings._replace(train=changed), noise, tmp_path / "half_width")
+    devices.set_up(1, 0)  # float32 again
+    assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
+    assert np.load(tmp_path / "half_width/predictions.npz")["probabilities"].dtype == "float32"
+
+
 @pytest.mark.slow
 @pytest.mark.jax
 @pytest.mark.parametrize(("root", "of", "updates"), [("noise", "settings", 14), ("listed", "folder_settings", 5)])

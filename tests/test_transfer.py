@@ -31,11 +31,6 @@ def settings():
 
 
 @pytest.fixture
-def recipe():
-    return read("train", Train)
-
-
-@pytest.fixture
 def photographs(tmp_path):
     """Six of each colour, a little lighter each time."""
     for name, colour in COLOURS.items():
@@ -85,14 +80,14 @@ def test_the_first_network_is_the_linear_classifier(settings):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings, recipe, tmp_path, monkeypatch):
+def test_fine_tuning_starts_below_chance_and_repeats_to_the_byte(eager, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "INTERRUPTED", tmp_path / "interrupted")
     train, test = drawn(24), drawn(6)
     for name in ("a", "b"):
         keras.utils.clear_session()  # which numbers the layers
         network = fine_tuning.linear_classifier(settings, list(COLOURS), train)
         before = network.get_layer("fire2_squeeze1x1").get_weights()[0]
-        history = fine_tuning.fine_tune(network, settings, recipe, train, test)
+        history = fine_tuning.fine_tune(network, settings, read("train", Train), train, test)
         (row,) = history.to_dict("records")
         assert row["loss"] < np.log(3) and (network.get_layer("fire2_squeeze1x1").get_weights()[0] != before).any()
         fine_tuning.save(network, list(COLOURS), 6, tmp_path / name)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import sys
 
-from replication import accuracy, records
+from replication import accuracy, paths, records
 from replication.dataset import splits
 from replication.params import read
 from squeezenet import models, preprocess_input, weights
@@ -54,3 +55,11 @@ def measure(network, split):
     images, labels = splits.load(split, read("dataset", splits.Dataset))
     scores = network.predict(preprocess_input(images), batch_size=500, verbose=0)
     return {f"{split}_images": len(labels), **accuracy.with_interval(scores.argmax(1) == labels)}
+
+
+if __name__ == "__main__":
+    run, variant, seed, bits = sys.argv[1:]
+    trained, made = (records.read(paths.EVIDENCE / run / part / f"{variant}-{seed}.json") for part in ("", "compress"))
+    file = paths.CHECKPOINTS / run / "compress" / f"{variant}-{seed}" / f"{bits}_bit.sqnt"
+    told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(bits)}
+    release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)

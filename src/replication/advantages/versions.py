@@ -2,13 +2,14 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from replication.advantages import updates
 from replication.advantages.arena import arena
 from replication.compress.retraining import retrain
 from replication.compress.steps import Bits
 from replication.params import Section
+from replication.train.recipe import check_options
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
 
@@ -19,6 +20,13 @@ class Plan(Section):
     bits: list[Bits] = Field(min_length=1)
     images: dict[Literal["dense", "pruned", "shared"], PositiveInt] = Field(min_length=3)
     arenas: dict[str, dict]
+
+    @field_validator("arenas")
+    @classmethod
+    def are_networks(cls, arenas):
+        for name, options in arenas.items():
+            check_options(options, name)
+        return arenas
 
 
 class Advantages(Section):

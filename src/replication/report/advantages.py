@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 
-from replication import params, paths, records
+from replication import paths, records
 from replication.report.ours import network_of
+from replication.train import runs
 from squeezenet import costs
 
 
@@ -92,7 +93,7 @@ def memory(files):
     Both at 32 bits, at 8 bits, and with the weights in their compressed file: `files`, network -> bytes.
     """
     rows = []
-    for name in params.read("variants", dict[str, dict]):
+    for name in dict.fromkeys(name for run in runs.plan().values() for name in run.networks):
         network = network_of(name)
         live = max(each.activations for each in costs.live_activations(network, keep_input=True))
         rows.append((name, costs.macs(network), 4 * network.count_params(), 4 * live, files.get(name, np.nan)))

@@ -106,12 +106,17 @@ def variant_of(name):
     options = dict(variants[name])
     recipe = read("train", Train).model_dump()
     recipe["learning_rate"] = options.pop("learning_rate", recipe["learning_rate"])
+    check_options(options, f"params.yaml: variants.{name}")
+    return options, validate(f"variants.{name}", Train, recipe)
+
+
+def check_options(options, where):
+    """Raise a ValueError, which says `where`, unless these are keywords of `models.create` for any image."""
     if options.get("model") not in [*models.MODELS]:
-        raise ValueError(f"params.yaml: variants.{name}.model must be one of {', '.join(models.MODELS)}")
+        raise ValueError(f"{where}.model must be one of {', '.join(models.MODELS)}")
     known = inspect.signature(models.AlexNet if options["model"] == "alexnet" else models.SqueezeNet).parameters
     if unknown := sorted(options.keys() - {"model", *known} | options.keys() & {"input_shape", "nb_classes"}):
-        raise ValueError(f"params.yaml: variants.{name}.{unknown[0]}: a variant of this model has no such argument")
-    return options, validate(f"variants.{name}", Train, recipe)
+        raise ValueError(f"{where}.{unknown[0]}: a variant of this model has no such argument")
 
 
 def build(options, recipe, statistics):

@@ -1,6 +1,6 @@
 """Deep Compression (Han et al. 2015a, 2015b) of Keras models: prune, share weights, quantise, write a file; SVD.
 
-    compress(model, "model.sqnt", quality=1.0, bits=5)
+    compress(model, "model.sqnt", bits=6)
     model = load("model.sqnt")
 
 or `python -m squeezenet.deep_compression --help`.

@@ -95,8 +95,14 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
 
 
 def save(path, values, architecture, coder="range"):
-    """Encode tensors, and the architecture for `load`, into a file (see `sqnt`); the bytes by section."""
-    return _write(path, sqnt.encode(values, architecture, coder))
+    """Encode tensors, and the architecture for `load`, into a file (see `sqnt`); the bytes by section.
+
+    Raises:
+        ValueError: the weights do not fit the architecture.
+    """
+    data = sqnt.encode(values, architecture, coder)
+    _build_and_fill(architecture, sqnt.decode(data)[1])
+    return _write(path, data)
 
 
 def load(path):

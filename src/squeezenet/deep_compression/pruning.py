@@ -39,7 +39,8 @@ def is_kernel(tensor):
 
 def precise(kernel):
     """A kernel in a type that can hold the squares of its weights and their sum."""
-    return kernel if kernel.dtype == np.float32 else kernel.astype(np.float64)
+    largest = np.abs(kernel).max(initial=0)
+    return kernel if kernel.dtype == np.float32 and 1e-12 < largest < 1e12 else kernel.astype(np.float64)
 
 
 def prune_network(values, kept=None, quality=None):

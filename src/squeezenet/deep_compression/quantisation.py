@@ -90,7 +90,8 @@ class Quantiser:
             kernel, bias = self._quantise_layer(name, steps[name], feedback)
             if len(sqnt.encode({name: kernel}, {})) >= self.bytes[name]:
                 kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
-            quantised |= {f"{name}/kernel": kernel, f"{name}/bias": bias.astype(np.float16).astype(np.float32)}
+            half = bias if np.abs(bias).max() > sqnt.HALF[1] else bias.astype(np.float16).astype(np.float32)
+            quantised |= {f"{name}/kernel": kernel, f"{name}/bias": half}
         return quantised
 
     def _quantise_layer(self, name, step, feedback=True):
@@ -106,8 +107,7 @@ class Quantiser:
         """Mean squared error of the output with each layer quantised alone, divided by its squared step."""
         model = keras.Model(network.input, network.get_layer(output).output)
         images = images[:: -(-len(images) // PROBED)]
-        expected = model.predict_on_batch(images)
-        sensitivity = {}
+        expected, sensitivity = model.predict_on_batch(images), {}
         for name in self.layers:
             layer, kernel = network.get_layer(name), self.tensors[f"{name}/kernel"]
             step = PROBE * kernel[kernel != 0].std()

