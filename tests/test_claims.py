@@ -123,6 +123,12 @@ def test_no_worse_by_more_than_its_margin(points, verdict):
     assert assess(trained, row("photographs_v1.1", margin="")).verdict.item() != claims.REPLICATED
 
 
+def test_networks_of_fewer_seeds_do_not_enter_the_pooled_variance():
+    trained, asked = simulate({"a": 75, "b": 76, "c": 77}), {"a": 1, "b": -1}
+    fewer = trained[(trained.name != "c") | (trained.seed < 2)]
+    assert statistics.estimate(asked, fewer) == statistics.estimate(asked, trained[trained.name != "c"])
+
+
 def test_photographs_and_cifar10_are_a_family_each_and_what_is_not_yet_measured_counts():
     trained = simulate({"squeezenet": 70, "simple_bypass": 70.9, "complex_bypass": 71})
     found = assess({"table3": trained, "photographs": trained}).dropna(subset="p_holm")

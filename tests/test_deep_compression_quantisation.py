@@ -32,6 +32,13 @@ def quantiser(network):
     return quantisation.Quantiser(network, "avgpool10", images(12, seed=0))
 
 
+def test_a_bias_beyond_float16_is_kept(quantiser, monkeypatch):
+    bias = quantiser.tensors["conv1/bias"] + np.float32(1e5)
+    monkeypatch.setitem(quantiser.tensors, "conv1/bias", bias)
+    quantised = quantiser._quantise(dict.fromkeys(quantiser.layers, 0.01), feedback=False)
+    np.testing.assert_array_equal(quantised["conv1/bias"], bias)
+
+
 @pytest.mark.parametrize(("share", "short"), [(0.25, 0.02), (0.18, 0)])  # a layer that goes uncoded is a jump
 def test_files_are_as_large_as_asked_and_keep_zeros(quantiser, share, short):
     budget = int(share * 4 * np.count_nonzero(np.concatenate([t.ravel() for t in quantiser.tensors.values()])))

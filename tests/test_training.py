@@ -295,8 +295,10 @@ def test_of_more_than_ten_classes_the_top_5_is_measured_too(monkeypatch):
 
 def test_a_training_in_bfloat16_leaves_float32(settings, noise, tmp_path):
     changed = settings.train.model_copy(update={"epochs": 1, "dtype": "mixed_bfloat16"})
-    model = train(settings._replace(train=changed), noise, tmp_path / "half_width")
-    devices.set_up(1, 0)  # float32 again
+    try:
+        model = train(settings._replace(train=changed), noise, tmp_path / "half_width")
+    finally:
+        devices.set_up(1, 0)  # float32 again
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     assert np.load(tmp_path / "half_width/predictions.npz")["probabilities"].dtype == "float32"
 

@@ -1,8 +1,8 @@
 """Ship a compressed network with the library, as a file and a card in squeezenet/weights/cifar10."""
 
+import argparse
 import hashlib
 import json
-import sys
 
 from replication import accuracy, paths, records
 from replication.dataset import splits
@@ -57,9 +57,22 @@ def measure(network, split):
     return {f"{split}_images": len(labels), **accuracy.with_interval(scores.argmax(1) == labels)}
 
 
+def main():
+    parser = argparse.ArgumentParser(prog="python -m replication.release", description=__doc__)
+    for name in ("run", "variant", "seed", "bits"):
+        parser.add_argument(name)
+    of = parser.parse_args()
+    name = f"{of.variant}-{of.seed}"
+    file = paths.CHECKPOINTS / of.run / "compress" / name / f"{of.bits}_bit.sqnt"
+    try:
+        trained, made = (records.read(paths.EVIDENCE / of.run / part / f"{name}.json") for part in ("", "compress"))
+        if (file.name, file.stat().st_size) not in [(row["file"], row["bytes"]) for row in made["rows"]]:
+            raise ValueError(f"{file} is not the file of its row in data/evidence")
+        told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(of.bits)}
+        release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)
+    except (OSError, ValueError) as error:
+        parser.error(error)
+
+
 if __name__ == "__main__":
-    run, variant, seed, bits = sys.argv[1:]
-    trained, made = (records.read(paths.EVIDENCE / run / part / f"{variant}-{seed}.json") for part in ("", "compress"))
-    file = paths.CHECKPOINTS / run / "compress" / f"{variant}-{seed}" / f"{bits}_bit.sqnt"
-    told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(bits)}
-    release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)
+    main()

@@ -1,8 +1,8 @@
 """Downloads and updates of a network in all its forms, and LiteRT's memory for it: what stage `advantages` measures."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveInt
 
 from replication.advantages import updates
 from replication.advantages.arena import arena
@@ -13,20 +13,15 @@ from replication.train.recipe import check_options
 from squeezenet import costs, deep_compression, models, weights
 from squeezenet.weights import sqnt
 
+Network = Annotated[dict, AfterValidator(lambda options: check_options(options, "network") or options)]
+
 
 class Plan(Section):
     """An entry of params.yaml's advantages.variants."""
 
     bits: list[Bits] = Field(min_length=1)
     images: dict[Literal["dense", "pruned", "shared"], PositiveInt] = Field(min_length=3)
-    arenas: dict[str, dict]
-
-    @field_validator("arenas")
-    @classmethod
-    def are_networks(cls, arenas):
-        for name, options in arenas.items():
-            check_options(options, name)
-        return arenas
+    arenas: dict[str, Network]
 
 
 class Advantages(Section):

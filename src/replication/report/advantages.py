@@ -88,7 +88,7 @@ def less_to_send(claim, measured):
 
 
 def memory(files):
-    """Bytes of inference at batch 1 of every network for ImageNet: weights, activations (with the image), and both.
+    """Bytes of inference at batch 1 of the runs' networks, for ImageNet: weights, activations (image included), both.
 
     Both at 32 bits, at 8 bits, and with the weights in their compressed file: `files`, network -> bytes.
     """

@@ -131,5 +131,5 @@ def trainings(runs):
     frame = frame[~frame.name.str.contains("/")]
     versions = frame.versions.map(lambda found: ", ".join(f"{name} {v}" for name, v in found.items()))
     columns = ["run", "variant", "seed", "learning_rate", "dataset", "epochs", "validation_accuracy", "accuracy"]
-    columns += ["parameters", "macs", "seconds", "backend", "hardware", "commit"]
+    columns += ["train_accuracy", "train_loss", "parameters", "macs", "seconds", "backend", "hardware", "commit"]
     return frame[columns].assign(versions=versions)

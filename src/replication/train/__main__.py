@@ -42,7 +42,7 @@ def main():
             parser.error("run {0.run} is trained on {0.backend}: set KERAS_BACKEND={0.backend}".format(others[0]))
         missing = [each for each in named if each not in others and (chosen.variant or each.row() is None)]
         if not missing:
-            print(f"nothing to train on {keras.backend.backend()}: every training has its row", file=sys.stderr)
+            print(f"nothing to train on {keras.backend.backend()}: each of its trainings has a row", file=sys.stderr)
         for each in missing:
             make_dataset(each.data)
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)

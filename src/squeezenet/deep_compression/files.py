@@ -83,11 +83,12 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
     data = sqnt.encode(shared, architecture, coder)
     if budget is not None and len(data) > budget:
         data = fit(values, budget, architecture, coder)
+    _, decoded = sqnt.decode(data)  # what cannot be read is not written
     kernels = [name for name, tensor in before.items() if is_kernel(tensor)]
     zeroed = sum(np.count_nonzero(before[name]) - np.count_nonzero(values[name]) for name in kernels)
     removed, agreement = zeroed / max(sum(before[name].size for name in kernels), 1), None
     if images is not None:
-        set_tensors(restored, sqnt.decode(data)[1])
+        set_tensors(restored, decoded)
         agreement = float(np.mean(expected.argmax(-1) == restored.predict(images, verbose=0).argmax(-1)))
     elif quality is not None:
         warnings.warn(f"pruning removed {removed:.1%} of the weights, and nothing was measured", stacklevel=2)
@@ -100,8 +101,9 @@ def save(path, values, architecture, coder="range"):
     Raises:
         ValueError: the weights do not fit the architecture.
     """
+    _check(path)
     data = sqnt.encode(values, architecture, coder)
-    _build_and_fill(architecture, sqnt.decode(data)[1])
+    _build_and_fill(*sqnt.decode(data))  # as `load` will
     return _write(path, data)
 
 
@@ -182,8 +184,6 @@ def _check(path):
 
 
 def _write(path, data):
-    _check(path)
-    sqnt.decode(data)  # what cannot be read is not written
     with whole(Path(path)) as temporary:
         temporary.write_bytes(data)
     return sqnt.byte_table(data)

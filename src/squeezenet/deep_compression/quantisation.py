@@ -90,8 +90,8 @@ class Quantiser:
             kernel, bias = self._quantise_layer(name, steps[name], feedback)
             if len(sqnt.encode({name: kernel}, {})) >= self.bytes[name]:
                 kernel, bias = self.tensors[f"{name}/kernel"], self.tensors[f"{name}/bias"]
-            half = bias if np.abs(bias).max() > sqnt.HALF[1] else bias.astype(np.float16).astype(np.float32)
-            quantised |= {f"{name}/kernel": kernel, f"{name}/bias": half}
+            stored = bias if np.abs(bias).max() > sqnt.HALF[1] else bias.astype(np.float16).astype(np.float32)
+            quantised |= {f"{name}/kernel": kernel, f"{name}/bias": stored}
         return quantised
 
     def _quantise_layer(self, name, step, feedback=True):
