@@ -66,8 +66,9 @@ def main():
     file = paths.CHECKPOINTS / of.run / "compress" / name / f"{of.bits}_bit.sqnt"
     try:
         trained, made = (records.read(paths.EVIDENCE / of.run / part / f"{name}.json") for part in ("", "compress"))
-        if (file.name, file.stat().st_size) not in [(row["file"], row["bytes"]) for row in made["rows"]]:
-            raise ValueError(f"{file} is not the file of its row in data/evidence")
+        sizes = [row["bytes"] for row in made["rows"] if row["file"] == file.name]
+        if not file.exists() or file.stat().st_size not in sizes:
+            raise ValueError(f"{file} must be the file of its row: train and compress {of.variant} of {of.run} here first")
         told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(of.bits)}
         release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)
     except (OSError, ValueError) as error:
