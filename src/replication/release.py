@@ -68,7 +68,7 @@ def main():
         trained, made = (records.read(paths.EVIDENCE / of.run / part / f"{name}.json") for part in ("", "compress"))
         sizes = [row["bytes"] for row in made["rows"] if row["file"] == file.name]
         if not file.exists() or file.stat().st_size not in sizes:
-            raise ValueError(f"{file} must be the file of its row: train and compress {of.variant} of {of.run} here first")
+            raise ValueError(f"{file} must be the file of its row: train and compress the network here first")
         told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(of.bits)}
         release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)
     except (OSError, ValueError) as error:
