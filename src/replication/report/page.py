@@ -70,10 +70,10 @@ def effects_by_length(facts):
 
 
 def differences(facts):
-    """Points between networks on photographs, and between the same on CIFAR-10, where two seeds or more have both."""
+    """Points between networks on photographs, and on CIFAR-10, where two seeds or more have both."""
     pairs = [(row.upper, row.lower) for row in paper.table("predictions").itertuples()]
     pairs += [("complex_bypass", control) for control in ("simple_wide", "simple_sr_185")]
-    pairs += [("squeezenet", other) for other in ("early_pools", "alexnet")]
+    pairs += [("squeezenet", "early_pools"), ("squeezenet", "alexnet"), ("sr_750", "squeezenet")]
     rows = []
     for run, pair in product(("photographs", "alexnet", "epochs_2", "epochs_6", "table3"), pairs):
         trained = facts.trained(run)
@@ -147,6 +147,7 @@ def refuse(text):
 def context(facts):
     """What the templates may show, by name."""
     tested, trained, authors = facts.tested.set_index("id"), facts.trained("table3"), facts.rows["authors"]
+    fitted = trained.assign(fit=[history["accuracy"][-1] for history in trained.history])
     inference = memory(facts).set_index("network")
     of_photographs = [rows for run, rows in (facts.runs | facts.tried).items() if run.startswith("photographs")]
     on_chip = facts.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
@@ -165,7 +166,7 @@ def context(facts):
         "points": points,
         "unfit": facts.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": facts.runs["table3"].shared.max(),
-        "by_seed_of": lambda shares: ", ".join(f"{100 * share:.1f}" for share in shares),
+        "compared": {(row.run, row.upper, row.lower): points(*row[-3:]) for row in differences(facts).itertuples()},
         "twice": facts.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
         "trained": {*facts.tried, *facts.runs},
@@ -180,6 +181,8 @@ def context(facts):
         "spread": spread(trained).deviation,
         "least_p": min(spread(facts.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
+        "fit": fitted.groupby("name")[["fit", "accuracy"]].mean(),
+        "unmodified": facts.trained("photographs").drop_duplicates("name").set_index("name").to_dict("index"),
         **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
         "line": advantages.fit(advantages.by_network(facts.section1.communication))[0],
         "audit": audit.counts(facts.audited),

@@ -107,6 +107,6 @@ def difference(upper, lower, trained):
 
 
 def points(value, low, high):
-    """A difference with its interval, for a table; a small one with two decimals."""
-    digits = 2 if abs(value) < 0.1 else 1
+    """A difference with its interval, for a table; with two decimals if a bound or itself is small."""
+    digits = 2 if abs(value) < 0.1 or min(abs(low), abs(high)) < 0.05 else 1
     return f"{value:+z.{digits}f} [{low:+z.{digits}f}, {high:+z.{digits}f}]"
