@@ -108,9 +108,8 @@ quick: unlock ## try `make repro` on the last commit, in a copy: five networks, 
 	  || { echo "$(COPY) was not made by make quick: remove it, or give another COPY="; exit 1; }
 	@rm -rf "$(COPY)" && git clone -q . "$(COPY)" && mkdir -p data/external && ln -s "$(CURDIR)/data/external" "$(COPY)/data/"
 	@echo "Getting CIFAR-10, 170 MB if it is not here yet: $(COPY)/data/logs/dataset.log"
-	@cd "$(COPY)" && mkdir -p data/logs \
-	  && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
-	    || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; }
+	@cd "$(COPY)" && mkdir -p data/logs && { dvc exp run $(addprefix -S ,$(SMALL)) code dataset > data/logs/dataset.log 2>&1 \
+	  || { tail -n 50 data/logs/dataset.log >&2; exit 1; }; }
 	@cd "$(COPY)" && $(MAKE) -o venv --no-print-directory repro VENV="$(VENV)" NETWORKS="$(FIVE)"
 
 # Two workers; a file's tests stay together, as they share what its fixtures make.
