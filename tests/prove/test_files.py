@@ -46,7 +46,7 @@ def campaigns(tmp_path_factory, request):
 
 @pytest.mark.parametrize("reader", readers.READERS)
 def test_mutations(campaigns, reader, record_property):
-    """Damaged files, in 1 GiB"""
+    """Damaged files, read with 1 GiB of memory to spare"""
     said = campaigns[reader].result()
     ended = said["ended"]
     record_property("tried", sum(ended.values()))
