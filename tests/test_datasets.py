@@ -10,7 +10,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from replication import paths
+from replication import paths, records
 from replication.dataset import cifar10, imagenette, prepare, splits
 
 ABOUT = {"kind": "cifar10", "classes": list("abcdefghij"), "mean": [127.0] * 3, "std": [74.0] * 3, "validation": 100}
@@ -43,7 +43,11 @@ def test_data_sets_lie_side_by_side_and_their_splits_are_disjoint(two, data):
     assert np.bincount(few.labels).tolist() == [5] * 10
 
 
-def test_damaged_arrays_say_what_to_run(two):
+def test_damaged_arrays_say_what_to_run_and_a_failed_save_leaves_whole_ones(two, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(records, "save_arrays", Mock(side_effect=OSError("the disk is full")))
+        splits.save(two / "cifar10", {}, ABOUT)
+    assert splits.describe(CIFAR10, two)["name"] == "cifar10"
     path = two / "cifar10/arrays.npz"
     path.write_bytes(path.read_bytes().replace(b"\x2a\0" * 4, b"\xff" * 8))
     with pytest.raises(ValueError, match=r"arrays\.npz is damaged: run papermill .* -p name cifar10"):

@@ -14,7 +14,7 @@ from replication.train import recipe, runs
 from replication.train.recipe import Train
 
 VALUES = yaml.safe_load(paths.PARAMS.read_text())
-KEYS = [f"variants.squeezenet.{key}" for key in ("learning_rate", "compresion")]
+KEYS = [f"variants.squeezenet.{key}" for key in ("learning_rate", "compresion", "weights")]
 KEYS += [f"runs.table3.recipe.{key}" for key in ("dropout", "shfit", "epochs")]
 
 

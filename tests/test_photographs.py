@@ -54,6 +54,11 @@ def test_folders_are_classes_in_sorted_order_or_some_of_a_networks(by_class):
     assert folders.index(by_class, ["n00000001", *WNIDS, "n99999999"]).labels.tolist() == [1, 1, 2, 2, 3, 3]
     with pytest.raises(ValueError, match=r"1 of 3 folders are not classes of the network: n01484850"):
         folders.index(by_class, WNIDS[:2])
+    for old, new in zip(WNIDS, ("train", "val", "test"), strict=True):
+        (by_class / old).rename(by_class / new)
+    for classes, split in ((None, "train"), (WNIDS, "test")):  # a network is measured on images not seen in training
+        with pytest.raises(ValueError, match=f"test and train and val, which are not classes: give .*{split}$"):
+            folders.index(by_class, classes)
 
 
 @pytest.mark.parametrize("truth", ["val.txt", "ILSVRC2012_validation_ground_truth.txt"])

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import keras
@@ -115,6 +116,13 @@ def test_every_training_of_a_run_has_a_file_of_its_own_and_the_recipe_of_the_run
         assert {key: values[key] for key in run.recipe} == run.recipe and values["epochs"] == run.epochs
         assert each.data == Dataset.model_validate(run.dataset)
     assert runs.training(each.run, each.variant, each.recipe.seed, each.recipe.learning_rate) == each
+
+
+def test_a_seed_or_rate_given_twice_is_one_training_and_no_rate_an_error(edited):
+    for rates, outcome in (([0.1, 0.1], nullcontext()), ([], pytest.raises(ValueError, match="at least 1 item"))):
+        edited(VALUES | {"runs": {"mine": TABLE3 | {"seeds": [0, 0], "networks": {"squeezenet": rates}}}})
+        with outcome:
+            assert len(runs.trainings("mine")) == 1
 
 
 @pytest.fixture

@@ -428,6 +428,9 @@ def test_the_same_training_resumes_after_its_last_epoch(interrupted, settings, q
         recipe.compile_for(model, settings.train, 3 * 7)
         with pytest.raises(ValueError, match=r"noise: .* Rerun all cells") if begun else contextlib.nullcontext():
             loop.fit(model, *interrupted, settings.train, "noise")
+    history.write_text("epoch\n1\n")
+    with pytest.raises(ValueError, match=r"cannot be read: .* \(history\.csv lacks epochs\)"):
+        fit(settings, interrupted)
     (first.attrs["state"] / "state.keras").write_bytes(b"")
     with pytest.raises(ValueError, match=r"noise-.* cannot be read: rerun; if it is damaged, remove it"):
         fit(settings, interrupted)

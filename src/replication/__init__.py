@@ -28,7 +28,11 @@ DEFAULTS = {  # as in the Makefile, whatever ~/.keras/keras.json says; and float
 }
 os.environ.update(DEFAULTS | os.environ)
 gc.disable()  # what imports make stays, so that collecting garbage among it only costs time
-with quiet():  # or else a red block stands on top of every notebook
-    import keras  # noqa: F401
+try:
+    with quiet():  # or else a red block stands on top of every notebook
+        import keras  # noqa: F401
+except ModuleNotFoundError as error:
+    backend = os.environ["KERAS_BACKEND"]
+    raise ModuleNotFoundError(f"KERAS_BACKEND={backend}: run `make {backend}` first ({error})") from None
 gc.freeze()
 gc.enable()

@@ -70,7 +70,7 @@ def provenance():
 
 def commit():
     """The commit, with "-dirty" if tracked files differ from it; None, with a warning that says why, if git fails."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    command = ["git", "--git-dir=.git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     git = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True)
     if git.returncode:
         warnings.warn(f"the commit is not recorded. Git says: {' '.join(git.stderr.split())}", stacklevel=3)

@@ -59,8 +59,8 @@ def index(folder, classes=None, truth=None):
 def _class_folders(folder, found, classes):
     """The classes, file -> label, and what is left out: (path, reason)."""
     if len(splits := [name for name in found if name.lower() in SPLITS]) > 1:
-        training = min(splits, key=lambda name: not name.lower().startswith("train"))
-        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are not classes: give {folder / training}")
+        split = min(splits, key=lambda name: name.lower().startswith("train") != (classes is None))
+        raise ValueError(f"{folder} holds {' and '.join(splits)}, which are not classes: give {folder / split}")
     if classes is None and len(found) < 2:
         raise ValueError(f"{folder} must hold two class folders at least. Received: {printable(found[0])}")
     if unknown := sorted(set(found) - set(classes or found)):

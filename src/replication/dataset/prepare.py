@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from pydantic import BaseModel, PositiveInt
 
 from replication import paths
 from replication.dataset import cifar10, folders, imagenette, photographs
@@ -38,11 +39,20 @@ def prepare(data):
     return arrays, about, source
 
 
+class Fits(BaseModel):
+    """The keys of section train that a folder's images must allow."""
+
+    batch_size: PositiveInt
+    accumulate: PositiveInt
+    crop: PositiveInt
+
+
 def _listed(data):
     """Names and labels of the readable images of a folder, each of which is read once, with its classes and more."""
     section, arrays, digest, refused = data.folder, {}, hashlib.sha256(), []
     training = folders.index(paths.ROOT / section.train)
-    folders.check(training, data, read("train", dict))  # decides no result: the stage does not depend on `train`
+    train = read("train", Fits).model_dump()  # decides no result: the stage does not depend on `train`
+    folders.check(training, data, train)
     held_out(training.labels, data)  # its errors, before an image is read
     truth = section.truth and paths.ROOT / section.truth
     test = folders.index(paths.ROOT / section.validation, training.classes, truth)

@@ -1,6 +1,7 @@
 """The data of the experiments: the files of stage `dataset`, and their splits."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -49,8 +50,9 @@ class Split(NamedTuple):
 def save(folder, arrays, statistics):
     """Write what `load` and `describe` read. The statistics come last: if they exist, the arrays are whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    records.save_arrays(folder / "arrays.tmp", arrays)
     (folder / "dataset.json").unlink(missing_ok=True)
-    records.save_arrays(folder / "arrays.npz", arrays)
+    os.replace(folder / "arrays.tmp", folder / "arrays.npz")
     records.write(folder / "dataset.json", json.dumps(statistics, indent=2))
 
 

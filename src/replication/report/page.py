@@ -147,7 +147,6 @@ def refuse(text):
 def context(facts):
     """What the templates may show, by name."""
     tested, trained, authors = facts.tested.set_index("id"), facts.trained("table3"), facts.rows["authors"]
-    learned = trained.assign(training=[history["accuracy"][-1] for history in trained.history])
     inference = memory(facts).set_index("network")
     of_photographs = [rows for run, rows in (facts.runs | facts.tried).items() if run.startswith("photographs")]
     on_chip = facts.numbers.query("quantity == 'on-chip memory' and unit.str.startswith('MB')").printed
@@ -181,7 +180,6 @@ def context(facts):
         "spread": spread(trained).deviation,
         "least_p": min(spread(facts.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
-        "learned": learned.groupby("name")[["training", "accuracy"]].mean(),
         "unmodified": facts.trained("photographs").drop_duplicates("name").set_index("name").to_dict("index"),
         **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
         "line": advantages.fit(advantages.by_network(facts.section1.communication))[0],

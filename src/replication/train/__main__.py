@@ -48,7 +48,7 @@ def main():
             output = (paths.CHECKPOINTS / f"{each.run}-{each.name}.ipynb").relative_to(paths.ROOT)
             print(f"notebooks/train.ipynb {output} -p run {each.run} -p variant {each.variant}", end=" ")
             print(f"-p seed {each.recipe.seed} -p learning_rate {each.recipe.learning_rate}")
-    except (OSError, ValueError, papermill.PapermillExecutionError) as error:
+    except (OSError, RuntimeError, ValueError, papermill.PapermillExecutionError) as error:
         parser.error(getattr(error, "evalue", error))  # of a notebook its last line
 
 

@@ -50,6 +50,8 @@ def fit(model, training, validation, recipe, title):
         try:
             model.load_weights(folder / "state.keras")  # and the optimiser's state
             rows = pd.read_csv(folder / "history.csv").to_dict("records")
+            if len(rows) < int(model.optimizer.iterations) // updates:
+                raise ValueError("history.csv lacks epochs")
         except Exception as error:  # of many kinds: a file of zip, of HDF5 or of text is damaged
             raise ValueError(f"{folder} cannot be read: rerun; if it is damaged, remove it ({error})") from None
     start = int(model.optimizer.iterations) // updates
@@ -75,9 +77,10 @@ def fit(model, training, validation, recipe, title):
             if devices.writes():
                 # state.keras is replaced last and at once. Resuming drops rows of the history that are later.
                 records.write(folder / "history.csv", pd.DataFrame(rows).to_csv(index=False))
+                mine = folder / f"{os.getpid()}.keras"  # another process may train the same network
                 with devices.one_device():  # only this process saves, so that it must not wait for others
-                    model.save(folder / "next.keras")
-                os.replace(folder / "next.keras", folder / "state.keras")
+                    model.save(mine)
+                os.replace(mine, folder / "state.keras")
     history = pd.DataFrame(rows)
     history.attrs["state"] = folder
     return history

@@ -110,12 +110,15 @@ def variant_of(name):
     return options, validate(f"variants.{name}", Train, recipe)
 
 
+FIXED = {"classes", "classifier_activation", "include_top", "input_shape", "input_tensor", "nb_classes", "weights"}
+
+
 def check_options(options, where):
-    """Raise a ValueError, which says `where`, unless these are keywords of `models.create` for any image."""
+    """Raise a ValueError, which says `where`, unless these are keywords of `models.create` for any training."""
     if options.get("model") not in [*models.MODELS]:
         raise ValueError(f"{where}.model must be one of {', '.join(models.MODELS)}")
     known = inspect.signature(models.AlexNet if options["model"] == "alexnet" else models.SqueezeNet).parameters
-    if unknown := sorted(options.keys() - {"model", *known} | options.keys() & {"input_shape", "nb_classes"}):
+    if unknown := sorted(options.keys() - {"model", *known} | options.keys() & FIXED):
         raise ValueError(f"{where}.{unknown[0]}: a variant of this model has no such argument")
 
 

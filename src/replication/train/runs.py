@@ -6,7 +6,7 @@ parameters, the history, the test images that the network classified correctly (
 """
 
 import json
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import keras
 import pandas as pd
@@ -23,6 +23,9 @@ OTHER = "{} does not match runs.{} in params.yaml, or its network: restore them,
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
+Rates = Annotated[list[PositiveFloat], Field(min_length=1)]
+
+
 class Run(Section):
     """An entry of section runs: trainings that may be compared with each other, as only the networks differ."""
 
@@ -30,7 +33,7 @@ class Run(Section):
     recipe: dict
     epochs: PositiveInt
     seeds: list[Seed] = Field(min_length=1)
-    networks: dict[str, PositiveFloat | list[PositiveFloat]] = Field(min_length=1)  # variant -> its rate, or several
+    networks: dict[str, PositiveFloat | Rates] = Field(min_length=1)  # variant -> its rate, or several
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
 
@@ -103,9 +106,9 @@ def trainings(name):
     if data.name == "folder":
         raise ValueError(f"params.yaml: runs.{name}.dataset.name: only section dataset may be a folder")
     networks = [(variant, rates, variant_of(variant)[0]) for variant, rates in run.networks.items()]
-    for seed in run.seeds:
+    for seed in dict.fromkeys(run.seeds):
         for variant, rates, options in networks:
-            for rate in rates if isinstance(rates, list) else [rates]:
+            for rate in dict.fromkeys(rates) if isinstance(rates, list) else [rates]:
                 values = run.recipe | {"learning_rate": rate}
                 recipe = validate(f"runs.{name}.recipe", Train, values | {"epochs": run.epochs, "seed": seed})
                 params = {"dataset": run.dataset, "train": values, "variant": options}
