@@ -59,12 +59,14 @@ def save_network(network, path):
 
 def provenance():
     """Where a result comes from: commit, versions, backend, hardware."""
+    cpu = get_cpu_info()
+    vectors = [name for name in ("avx2", "avx512f", "amx_tile") if name in cpu.get("flags", ())]  # on them bits depend
+    hardware = [cpu.get("brand_raw", platform.machine()), *vectors[-1:], f"{os.cpu_count()} cores", accelerator()]
     return {
         "commit": commit(),
         "versions": versions(),
         "backend": keras.backend.backend(),
-        "hardware": f"{get_cpu_info().get('brand_raw', platform.machine())}, {os.cpu_count()} cores"
-        + f", {accelerator()}" * bool(accelerator()),
+        "hardware": ", ".join(filter(None, hardware)),
     }
 
 

@@ -168,7 +168,7 @@ def context(facts):
         "compared": {(row.run, row.upper, row.lower): points(*row[-3:]) for row in differences(facts).itertuples()},
         "twice": facts.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
-        "trained": {*facts.tried, *facts.runs},
+        "tried": facts.tried,
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",
         "count": "{:,.0f}".format,
         "accuracy": lambda name: tables.accuracy(trained[trained.name == name]),
