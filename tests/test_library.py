@@ -160,7 +160,7 @@ def test_on_an_input_tensor(name, tmp_path):
     shifted.save(tmp_path / "shifted.keras")  # the sum before the network is no bypass
     again = SqueezeNet((60, 60, 3), 10, use_bypass=True, weights=tmp_path / "shifted.keras")
     loaded = keras.models.load_model(tmp_path / "shifted.keras")
-    prepared = squeezenet.standardise(images(2, 60, 60, 3)) + 1
+    prepared = squeezenet.preprocess_input(images(2, 60, 60, 3)) / 64 + 1
     np.testing.assert_allclose(loaded(images(2, 60, 60, 3)), again(prepared), rtol=1e-4, atol=1e-6)
     start = keras.Input((64, 64, 3), name="mine")
     assert build(name, input_tensor=start, classes=10).input is start

@@ -47,10 +47,10 @@ def test_recipe_as_printed_is_one_that_params_allow(tmp_path):
     (command,) = re.findall(r"dvc exp run train@squeezenet.*?```", text, re.DOTALL)
     shutil.copy(paths.PARAMS, path)
     apply_overrides(path, re.findall(r"-S (\S+=\S+)", command))
-    recipe, data = read("train", Train, path), read("dataset", Dataset, path)
-    assert recipe.batch_size * recipe.accumulate == 512 and data.folder.side == 256
-    assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 2e-4, None)
-    assert not (recipe.nesterov or recipe.centralise)
+    made, data = read("train", Train, path), read("dataset", Dataset, path)
+    assert (made.batch_size * made.accumulate, data.folder.side, made.crop, made.shift) == (512, 256, 227, 15)
+    assert (made.learning_rate, made.momentum, made.weight_decay, made.initializer) == (0.04, 0.9, 2e-4, "xavier")
+    assert not (made.warmup or made.clip_norm or made.nesterov or made.centralise or made.standardise or made.mirror)
 
 
 def test_make_quick_asks_for_keys_that_params_have(tmp_path):

@@ -241,7 +241,7 @@ def own(tmp_path_factory):
     network, folder = SqueezeNet_11(**SMALL), tmp_path_factory.mktemp("own")
     network.save(folder / "bare.keras")
     standardise = keras.layers.Normalization(mean=[9, 9, 9], variance=[4, 4, 4])
-    trained = keras.Sequential([keras.Input((32, 32, 3)), standardise, network])  # as stage train leaves it
+    trained = keras.Sequential([keras.Input((32, 32, 3)), standardise, network], name=network.name)  # as AlexNet's
     trained.compile("sgd", "categorical_crossentropy")
     trained.save(folder / "trained.keras")
     deep_compression.save(folder / "compressed.sqnt", tensors(network), ARCHITECTURE)
@@ -333,7 +333,7 @@ def test_threads_load_at_once():
             assert_same_weights(network, tensors(group[0]))
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".sqnt", ".net", ".caffemodel", ".pth"])
+@pytest.mark.parametrize("suffix", [".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -393,7 +393,7 @@ def test_pixels_become_bgr_without_the_mean():
         result = preprocess_input(images)
         np.testing.assert_array_equal(np.asarray(result), expected)
         np.testing.assert_array_equal(np.asarray(images), pixels)
-    symbol = preprocess_input(keras.Input(SIDE, dtype="uint8"))
+    symbol = keras.saving.get_registered_object("squeezenet>preprocess_input")(keras.Input(SIDE, dtype="uint8"))
     assert (symbol.shape, symbol.dtype) == ((None, *SIDE), "float32")
     with pytest.raises(ValueError, match=r"images must be RGB.* Received: shape \(1, 1\)"):
         preprocess_input(pixels[..., 0])

@@ -29,8 +29,8 @@ def test_a_card_is_of_its_file(name):
     assert network.count_params() == told["parameters"]
     for key, tensor in sqnt.decode(data)[1].items():
         np.testing.assert_array_equal(weights.tensors(network)[key], tensor)
-    features = build(name, weights="cifar10", include_top=False, input_shape=(48, 40, 3), nb_classes=7)
-    assert features.output_shape[1:3] == (3, 2)
+    features = build(name, weights="cifar10", include_top=False, input_shape=(80, 63, 3), nb_classes=7)
+    assert features.output_shape[1:3] == (5, 4)
 
 
 @pytest.mark.parametrize("name", NAMES)
