@@ -45,10 +45,7 @@ def assert_same_weights(network, expected):
 
 def caffes(values, release):
     """A released network in ONNX Runtime, as its prototxt has it: from preprocessed images to logits."""
-    nodes, arrays = (
-        [],
-        {name: value if value.ndim == 1 else value.transpose(3, 2, 0, 1) for name, value in values.items()},
-    )
+    nodes, arrays = [], {name: x if x.ndim == 1 else x.transpose(3, 2, 0, 1) for name, x in values.items()}
 
     def add(kind, inputs, output, **attributes):
         nodes.append(onnx.helper.make_node(kind, inputs, [output], **attributes))

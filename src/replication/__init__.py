@@ -32,7 +32,7 @@ try:
     with quiet():  # or else a red block stands on top of every notebook
         import keras  # noqa: F401
 except ModuleNotFoundError as error:
-    backend = os.environ["KERAS_BACKEND"]
-    raise ModuleNotFoundError(f"KERAS_BACKEND={backend}: run `make {backend}` first ({error})") from None
+    target = os.environ["KERAS_BACKEND"].replace("tensorflow", "venv")
+    raise ModuleNotFoundError(f"{error}: run `make {target}` first, and use .venv/bin/python") from None
 gc.freeze()
 gc.enable()

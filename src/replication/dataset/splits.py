@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -50,9 +51,10 @@ class Split(NamedTuple):
 def save(folder, arrays, statistics):
     """Write what `load` and `describe` read. The statistics come last: if they exist, the arrays are whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    records.save_arrays(folder / "arrays.tmp", arrays)
-    (folder / "dataset.json").unlink(missing_ok=True)
-    os.replace(folder / "arrays.tmp", folder / "arrays.npz")
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:  # a full disk, or another process here, loses nothing
+        records.save_arrays(made := Path(scratch, "arrays.npz"), arrays)
+        (folder / "dataset.json").unlink(missing_ok=True)
+        os.replace(made, folder / "arrays.npz")
     records.write(folder / "dataset.json", json.dumps(statistics, indent=2))
 
 

@@ -166,7 +166,6 @@ def context(facts):
         "unfit": facts.tested.query("p.notna() and p_holm.isna() and run != 'photographs'"),
         "tuned": facts.runs["table3"].shared.max(),
         "compared": {(row.run, row.upper, row.lower): points(*row[-3:]) for row in differences(facts).itertuples()},
-        "twice": facts.tried["photographs_rates"],
         "failed": pd.concat(of_photographs).query("accuracy < 0.15")[["variant", "learning_rate"]].to_numpy().tolist(),
         "tried": facts.tried,
         "figure": lambda name, says: f"![{re.split('[:,.] ', says)[0]}](figures/{name}.svg)\n\n*{says}.*",

@@ -119,7 +119,7 @@ def check_options(options, where):
         raise ValueError(f"{where}.model must be one of {', '.join(models.MODELS)}")
     known = inspect.signature(models.AlexNet if options["model"] == "alexnet" else models.SqueezeNet).parameters
     if unknown := sorted(options.keys() - {"model", *known} | options.keys() & FIXED):
-        raise ValueError(f"{where}.{unknown[0]}: a variant of this model has no such argument")
+        raise ValueError(f"{where}.{unknown[0]}: a variant of this model cannot set it")
 
 
 def build(options, recipe, statistics):

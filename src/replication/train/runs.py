@@ -23,9 +23,6 @@ OTHER = "{} does not match runs.{} in params.yaml, or its network: restore them,
 TOLERANCE = 2.0  # points of test accuracy by which a training on another machine may differ from its row
 
 
-Rates = Annotated[list[PositiveFloat], Field(min_length=1)]
-
-
 class Run(Section):
     """An entry of section runs: trainings that may be compared with each other, as only the networks differ."""
 
@@ -33,7 +30,8 @@ class Run(Section):
     recipe: dict
     epochs: PositiveInt
     seeds: list[Seed] = Field(min_length=1)
-    networks: dict[str, PositiveFloat | Rates] = Field(min_length=1)  # variant -> its rate, or several
+    # variant -> its rate, or several
+    networks: dict[str, PositiveFloat | Annotated[list[PositiveFloat], Field(min_length=1)]] = Field(min_length=1)
     backend: Literal["tensorflow", "jax"] = "tensorflow"
 
 
