@@ -222,7 +222,8 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
         for key, tensor in tensors(deep_compression.load(tmp_path / name)).items():
             np.testing.assert_array_equal(tensor, tensors(network)[key])
     assert sizes["keywords"] < sizes["keras"] / 2
-    for key, value in {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None}.items():
+    other = {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None, "input_shape": [48, 48, 3]}
+    for key, value in other.items():
         with pytest.raises(ValueError, match=r"are not those of|like this one"):
             deep_compression.compress(network, tmp_path / "other", architecture=ARCHITECTURE | {key: value})
     doubled = keras.layers.Rescaling(2)(keras.Input((32, 32, 3)))  # which no keyword builds again
@@ -344,6 +345,8 @@ def test_agreement_is_measured_where_there_are_images(eager, network, tmp_path):
     assert done[1].agreement == np.mean(first[0] == first[1])
     with pytest.raises(ValueError, match="at least two classes: omit them"):
         deep_compression.compress(dense(units=1), tmp_path / "b", images=np.zeros((2, 256)))
+    with pytest.raises(ValueError, match="images must not be empty"):
+        deep_compression.compress(network, tmp_path / "b", images=[])
 
 
 BITS = {  # sha256 of what version 0.2.0 wrote for the same input

@@ -102,12 +102,12 @@ def test_complex_bypass_convolves_around_fire_2_4_6_8_in_addition():
 ODD = [0, -1, np.nan, np.inf, None, "", "half", [], {"a": 1}]
 BAD = {
     "input_shape": [(224, 224), (8, 8, 3), (None, None, None)],
-    "base_e": [0],
+    "base_e": [0, 1],
     "version": ["1.2", 1.1, "1_1", "1.0_simple"],
     "pools": ["conv1", ["fire10"], "", {}, True, 1.5, np.nan],
     "nb_classes": [0, 1],
     "use_bypass": ["both", ["simple"], "", {}, None, 1.5, np.nan],
-    "dropout_rate": [1.0, "0.5"],
+    "dropout_rate": [1.0, "0.5", False],
     "compression": ODD,
     "squeeze_ratio": [2, *ODD],
     "pct3x3": [2, 1.0, 0.001, *ODD],
@@ -141,6 +141,7 @@ def test_classes_are_another_name_and_one_is_for_a_sigmoid():
 SIGMOID = r'for one class give classifier_activation="sigmoid". Received: 1'
 ONE_LINE = [
     *((model, {"classes": 1}, SIGMOID) for model in (SqueezeNet, SqueezeNet_11, AlexNet)),
+    (SqueezeNet, {"nb_classes": 1, "classifier_activation": keras.activations.softmax}, SIGMOID),
     (AlexNet, {"nb_classes": 1000, "classes": 10}, "another name of nb_classes: give one. Received: 10 and 1000"),
     (SqueezeNet, {"freq": 1, "use_bypass": True}, "use_bypass goes around fire3, which must keep the width"),
     (SqueezeNet, {"as_released": "pytorch"}, "as_released must be .* Received: 'pytorch'"),

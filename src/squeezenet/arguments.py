@@ -45,7 +45,7 @@ def check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling, 
         raise ValueError(f"classes is another name of nb_classes: give one. Received: {classes!r} and {nb_classes!r}")
     own = CLASSES.get(weights) if isinstance(weights, str) else None
     nb_classes = _plain(next((n for n in (nb_classes, classes, own) if n is not None), IMAGENET_CLASSES))
-    least = 2 if include_top and activation == "softmax" else 1
+    least = 2 if include_top and activation in ("softmax", keras.activations.softmax) else 1
     if not isinstance(nb_classes, int) or nb_classes < least:
         hint = '; for one class give classifier_activation="sigmoid"' if nb_classes == 1 else ""
         raise ValueError(f"nb_classes must be an integer of at least {least}{hint}. Received: {nb_classes!r}")
@@ -54,7 +54,8 @@ def check_top(nb_classes, classes, dropout_rate, include_top, weights, pooling, 
             f'weights="{weights}" are for nb_classes={own}; for other classes give include_top=False. '
             f"Received: nb_classes={nb_classes}"
         )
-    if dropout_rate is not None and not (isinstance(dropout_rate, numbers.Real) and 0 <= dropout_rate < 1):
+    real = isinstance(dropout_rate, numbers.Real) and dropout_rate is not False  # which is a use_bypass out of place
+    if dropout_rate is not None and not (real and 0 <= dropout_rate < 1):
         raise ValueError(f"dropout_rate must be None or in [0, 1). Received: {dropout_rate!r}")
     if pooling not in (None, *POOLINGS) or (pooling and include_top):
         raise ValueError(f'pooling must be None, or "avg" or "max" with include_top=False. Received: {pooling!r}')
@@ -67,7 +68,7 @@ def check_family(compression, squeeze_ratio, pct3x3, base_e, incr_e, freq):
     for name, (value, limit) in factors.items():
         if not isinstance(value, numbers.Real) or not 0 < value <= limit:
             raise ValueError(f"{name} must be above 0 and at most {limit}. Received: {value!r}")
-    for name, value, least in (("base_e", base_e, 1), ("incr_e", incr_e, 0), ("freq", freq, 1)):
+    for name, value, least in (("base_e", base_e, 2), ("incr_e", incr_e, 0), ("freq", freq, 1)):
         if not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}. Received: {value!r}")
     if round(pct3x3 * base_e) in (0, base_e):

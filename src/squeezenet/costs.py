@@ -19,7 +19,9 @@ class Layer(NamedTuple):
 
 
 def per_layer(model):
-    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, but not within wrappers; once each.
+    """A `Layer` for each `Conv2D` and `Dense` of a model and of models within it, but not within wrappers.
+
+    A layer that is called more than once is counted once.
 
     Raises:
         ValueError: the input has no fixed size.

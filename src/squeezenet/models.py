@@ -179,7 +179,7 @@ def SqueezeNet(
 
 
 def SqueezeNet_11(input_shape=None, nb_classes=None, dropout_rate=0.5, compression=1.0, *, use_bypass=False, **options):
-    """SqueezeNet 1.1, the authors' cheaper release. Arguments as in `SqueezeNet`; it has no bypass."""
+    """SqueezeNet 1.1, the authors' cheaper release, without bypass. Its arguments are `SqueezeNet`'s, by name."""
     return SqueezeNet(input_shape, nb_classes, use_bypass, dropout_rate, compression, version="1.1", **options)
 
 

@@ -70,11 +70,13 @@ def compress(model, path, *, quality=None, bits=None, budget=None, coder="range"
     architecture = json.loads(text, object_hook=lambda each: {k: v for k, v in each.items() if k != "compile_config"})
     restored = _build_and_fill(architecture, before)  # before any work: the file can be read back
     if "keras" not in architecture:
-        ours, theirs = (settings_of(each.get_config()["layers"]) for each in (model, restored))
+        ours, theirs = ((each.input_shape, settings_of(each.get_config()["layers"])) for each in (model, restored))
         if ours != theirs:
             raise ValueError(f"architecture must build a network like this one. Received: {architecture}")
     sqnt.encode({}, {}, coder)  # an unknown coder, too, is an error before any work
     if images is not None:
+        if not len(images):
+            raise ValueError("images must not be empty")
         expected = model.predict(images, verbose=0)
         if not isinstance(expected, np.ndarray) or expected.ndim != 2 or expected.shape[1] < 2:
             raise ValueError("images need a model with one output of at least two classes: omit them")
@@ -111,6 +113,7 @@ def load(path):
     """The Keras model in a file that `compress` or `save` wrote.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or its weights do not fit its architecture.
     """
     try:
@@ -179,6 +182,8 @@ def whole(path):
 def _check(path):
     if not Path(path).parent.is_dir():
         raise FileNotFoundError(f"{Path(path).parent} is not a folder")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the path of a file")
     if Path(path).suffix == ".keras":  # it might be the model itself
         raise ValueError(f"path must not end with .keras; by convention it ends with .sqnt. Received: {path}")
 

@@ -34,7 +34,7 @@ class Quantiser:
     """Quantises a network whose weighted layers are undilated convolutions of one group; biases become float16.
 
     Args:
-        network: functional Keras model.
+        network: functional Keras model; its convolutions have biases, and where they have strides, no padding.
         output: name of the layer whose output is to change least, the logits.
         images: (n, height, width, channels) as the network takes them, photographs like those it is for.
     """

@@ -11,7 +11,7 @@ def factorise(kernel, ratio):
 
     Args:
         kernel: (inputs, outputs).
-        ratio: of the kernel's weights to those of both factors; beyond 64, `load` refuses the file.
+        ratio: of the kernel's weights to those of both factors. From 64 on, `load` may refuse the file.
 
     Returns:
         (inputs, rank) and (rank, outputs), float32; the rank is at least 1.
