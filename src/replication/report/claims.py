@@ -79,10 +79,7 @@ def assess(claims, runs, numbers, section1=None):
         ValueError: an unknown test, or predictions for different test sets.
     """
     table = claims.reset_index(drop=True)
-    needed = set()  # those on photographs are tested together: Holm's correction would change with every seed
-    for claim in table[(table.run == "photographs") & (table.verdict == "")].itertuples():
-        needed.update(*(each.tested for each in differences_of(claim)))
-    found = [_assess(claim, runs, numbers, section1, needed) for claim in table.itertuples()]
+    found = [_assess(claim, runs, numbers, section1) for claim in table.itertuples()]
     table = table.join(pd.DataFrame(found, columns=COLUMNS))
     tested = table.test.isin(STATISTICAL) & (table.verdict == "")
     family = table.run == "photographs"  # or the others; what is not yet measured counts in its family
@@ -93,10 +90,10 @@ def assess(claims, runs, numbers, section1=None):
     return table.drop(columns="fails").join(theirs, on="id")
 
 
-def _assess(claim, runs, numbers, section1, needed):
+def _assess(claim, runs, numbers, section1):
     """The columns COLUMNS of one claim."""
     if claim.test in STATISTICAL:
-        return _compare(claim, runs, needed)
+        return _compare(claim, runs)
     if claim.test in SECTION1:
         return SECTION1[claim.test](claim, section1)
     if claim.test == "smaller":
@@ -117,11 +114,10 @@ def _assess(claim, runs, numbers, section1, needed):
     return {}
 
 
-def _compare(claim, runs, needed):
-    """A claim with a statistical test, once its run has `SEEDS` seeds of all its networks, and of those `needed`."""
+def _compare(claim, runs):
+    """A claim with a statistical test, once its run has `SEEDS` seeds of all its networks."""
     differences = differences_of(claim)
     names = {name for difference in differences for name in difference.tested}
-    names |= needed if claim.run == "photographs" and not claim.verdict else set()
     trained = runs.get(claim.run, pd.DataFrame(columns=["name", "seed"]))
     if (trained[trained.name.isin(names)].groupby("seed").size() == len(names)).sum() < SEEDS:
         return {}
@@ -130,7 +126,8 @@ def _compare(claim, runs, needed):
         shown = estimate({each.upper: 1, each.lower: -1}, trained)
         tested = estimate(each.tested, trained) if claim.base else shown
         bounds = dict(zip(("low", "high"), shown.interval(), strict=True))
-        p = {"holds": tested.p_above(-each.margin), "fails": tested.p_below(-each.margin)}
+        t = tested.distribution()
+        p = {"holds": t.cdf(-each.margin), "fails": t.sf(-each.margin)}
         threshold = shown.value - tested.value - each.margin
         rows.append((p, {"effect": shown.value, **bounds, "threshold": threshold,
                          "upper": each.upper, "lower": each.lower, "seeds": shown.seeds}))  # fmt: skip

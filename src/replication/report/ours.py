@@ -15,7 +15,6 @@ from squeezenet import arguments, costs, models
 SIDE = 227  # pixels, of the authors' train_val.prototxt
 UNITS = {"MiB": costs.MIB, "MB of 10^6 bytes": 10**6, "1,000 KiB": 1000 * 1024}  # what "MB" may mean
 FILE = "decoded from the authors' file"
-LOSS = 1  # point of top-1 that a smaller file may lose, as in the claims
 SIX, EIGHT = "squeezenet/Deep_Compression/6", "squeezenet/Deep_Compression/8"  # the authors' files, by bits
 CORRECTED = {"fire8_expand3x3": 0.3}  # share of kept weights, as in the authors' file; Table 1 prints 33%
 
@@ -27,7 +26,7 @@ OPEN = "open by the paper's method: not fine-tuned"
 # How ours is known: the verdict if a reading fits, and if none does
 COMPUTED = HOLDS, CONTRADICTED  # from the network, or decoded from the authors' file
 IN_WORDS, BY_A_POOL = (DESCRIBED, CONTRADICTED), (ROUNDED, CONTRADICTED)  # from a network unlike the released one
-MEASURED, LOSSY = (HOLDS, OPEN), (OPEN, OPEN)  # on a file of ours, which may lose accuracy
+LOSSY = OPEN, OPEN  # on a file of ours, which loses accuracy
 PRINTED = SELF, SELF_NOT  # from other printed numbers
 SOURCE = CITED, SLIP  # from what the paper cites
 
@@ -132,7 +131,7 @@ class Ours:
             case "ratio":
                 large, small = self.sizes[[row.against, row.network]]
                 (most, *_), (least, how, note) = (self.bytes(name) for name in (row.against, row.network))
-                note = f"by bytes {most / least:.4g}" + f", of {note}" * (how == MEASURED)
+                note = f"by bytes {most / least:.4g}" + f", of {note}" * (how == LOSSY)
                 return [Reading(large / small, PRINTED, f"{large:g} by {small:g} MB")], note
             case "bits" if row.printed == "32":
                 return None, ""
@@ -171,26 +170,21 @@ class Ours:
         if name == EIGHT:
             return self.decoded["bytes"], COMPUTED, "without Huffman coding"
         if name == SIX:
-            return self.made["bytes"], MEASURED, "a file of ours, not fine-tuned"
+            return self.made["bytes"], LOSSY, "a file of ours, not fine-tuned"
         return 4 * network_of(name).count_params(), COMPUTED, ""
 
     def size(self, name):
-        """Readings in every unit; at 6 bits, where no file was released, of ours."""
+        """Readings in every unit; at 6 bits, where no file was released, of ours in the unit that makes it largest."""
         count, how, note = self.bytes(name)
         if name != SIX:
             note = "; ".join(filter(None, (f"{count:,.0f} bytes", note)))
             return [Reading(count / unit, how, words) for words, unit in UNITS.items()], note
-        change = self.made["change"]["clean"]
-        if change["lost"] - change["gained"] > LOSS / 100 * change["photographs"]:
-            how = LOSSY
-        smallest = sorted(UNITS.items(), key=lambda item: item[1])
-        readings = [Reading(count / unit, how, words) for words, unit in smallest]
         bits, tables, codes = int(name.rpartition("/")[2]), len(self.decoded["layers"]), self.decoded["codes"]
         # Of the released file: no count of a layer's entries, and codes and codebooks of fewer bits than 8.
         plain = self.decoded["bytes"] - 4 * tables - codes * (8 - bits) // 8 - 4 * tables * (2**8 - 2**bits)
-        sizes = self.made["bytes"], plain, self.fits["bytes"]
+        sizes = count, plain, self.fits["bytes"]
         note = "{:,} bytes by the paper's method ({:,} without Huffman coding); {:,} bytes by our quantiser"
-        return readings, note.format(*sizes)
+        return [Reading(count / 1e6, how, "MB of 10^6 bytes")], note.format(*sizes)
 
 
 def _gflops(network):

@@ -17,8 +17,7 @@ import markdown
 import pandas as pd
 
 from replication import paths, records
-from replication.report import advantages, audit, claims, evidence, figures, paper, tables
-from replication.report.ours import network_of
+from replication.report import advantages, audit, claims, evidence, figures, ours, paper, tables
 from replication.report.statistics import difference, points, spread
 
 TEMPLATES = jinja2.Environment(
@@ -101,8 +100,8 @@ def draw(facts):
         drawn[name] = figures.microarchitecture(drawing, trained, knob, f"Ours: {briefly(trained)}")
     top1 = table3.set_index("network")["top-1 (%)"].astype(float)
     drawn["effect_against_length"] = figures.lengths(effects_by_length(facts), (top1 - top1.iloc[0]).to_dict())
-    drawn["figure1_fire_module"] = figures.fire_module(network_of("squeezenet"))
-    networks = {row.architecture: network_of(row.network) for row in table3.itertuples()}
+    drawn["figure1_fire_module"] = figures.fire_module(ours.network_of("squeezenet"))
+    networks = {row.architecture: ours.network_of(row.network) for row in table3.itertuples()}
     drawn["figure2_macroarchitectures"] = figures.macroarchitectures(networks)
     for figure in drawn.values():  # what is drawn once more, as by the notebook, stays where it is
         figure.draw_without_rendering()
@@ -113,8 +112,8 @@ def draw(facts):
 def memory(facts):
     """The frame of `advantages.memory`; compressed files without loss, of AlexNet as printed."""
     printed = facts.numbers.set_index(["network", "quantity"]).printed["alexnet/Deep_Compression/5-8", "size"]
-    ours = facts.rows["authors"]["decoded"]["lossless"]["range"]
-    return advantages.memory({"squeezenet": ours, "alexnet": 1e6 * float(printed)})
+    lossless = facts.rows["authors"]["decoded"]["lossless"]["range"]
+    return advantages.memory({"squeezenet": lossless, "alexnet": 1e6 * float(printed)})
 
 
 # Pinned sentences
@@ -183,7 +182,7 @@ def context(facts):
         **{name: paper.table(name).to_dict("records") for name in ("table3", "others", "predictions")},
         "line": advantages.fit(advantages.by_network(facts.section1.communication))[0],
         "audit": audit.counts(facts.audited),
-        "verdicts": audit,
+        "verdicts": ours,
         "units": audit.size_units(facts.numbers),
         "memory": inference.to_dict("index"),
         "litert": litert.sort_index(),
@@ -208,7 +207,7 @@ def shown_tables(facts):
         "compression": tables.compression({network: facts.runs[run] for network, run in COMPRESSED.items()}),
         "updates": tables.updates(facts.section1.updates.query("form != 'pruned'")),
         "errata": audited[audited.index.isin(audit.FAULTS)].reset_index(),
-        "apart": audited[audited.index.isin([audit.DESCRIBED, audit.ROUNDED, audit.SLIP, audit.OPEN])].reset_index(),
+        "apart": audited[audited.index.isin([ours.DESCRIBED, ours.ROUNDED, ours.SLIP, ours.OPEN])].reset_index(),
         "own": tables.own(facts.own, facts.runs),
     }
 
@@ -257,7 +256,7 @@ def metrics(facts):
     hold, opposite = (int(verdicts.isin(of).sum()) for of in (claims.HOLD, [claims.OPPOSITE]))
     return {
         "accuracy": {row.variant: round(100 * row.accuracy, 2) for row in own.itertuples()},
-        "audit": {verdict: counts[verdict] for verdict in (audit.HOLDS, audit.CONTRADICTED)},
+        "audit": {verdict: counts[verdict] for verdict in (ours.HOLDS, ours.CONTRADICTED)},
         "claims": {"hold": hold, "opposite": opposite, "open": len(verdicts) - hold - opposite},
     }
 

@@ -32,6 +32,7 @@ class Estimate(NamedTuple):
     seeds: int  # how many of each network
 
     def distribution(self):
+        """Its `cdf` at a threshold is a one-sided p, small if the value is above it; its `sf`, if it is below."""
         by_images = np.maximum(self.by_images, NEVER_ZERO)
         variance = self.by_seeds + by_images
         df = variance**2 / (self.by_seeds**2 / self.df_seeds + by_images**2 / self.df_images)  # Satterthwaite's
@@ -40,14 +41,6 @@ class Estimate(NamedTuple):
     def interval(self):
         """The 95% interval."""
         return self.distribution().interval(0.95)
-
-    def p_above(self, threshold):
-        """One-sided p, small if the value is above `threshold`."""
-        return self.distribution().cdf(threshold)
-
-    def p_below(self, threshold):
-        """One-sided p, small if the value is below `threshold`."""
-        return self.distribution().sf(threshold)
 
 
 def estimate(weights, trained):
@@ -79,12 +72,6 @@ def estimate(weights, trained):
     noise = differences.var(0, ddof=1).mean() / seeds  # what the seeds leave in an image's mean
     by_images = max(differences.mean(0).var(ddof=1) - noise, 0) / images
     return Estimate(differences.mean(), by_seeds, by_images, df, images - 1, seeds)
-
-
-def mean(accuracy):
-    """Mean of accuracies over seeds in %, with Student's 95% interval: a Series of shares -> (mean, low, high)."""
-    low, high = stats.t.interval(0.95, len(accuracy) - 1, accuracy.mean(), accuracy.sem())
-    return 100 * accuracy.mean(), 100 * low, 100 * high
 
 
 def spread(trained):

@@ -3,9 +3,10 @@
 from itertools import product
 
 import pandas as pd
+from statsmodels.stats.weightstats import DescrStatsW
 
 from replication.report import claims
-from replication.report.statistics import difference, mean, points
+from replication.report.statistics import difference, points
 
 NONE = "-"
 CONTROLS = {  # a method of Table 2 -> what the same network is without it, after as much training
@@ -33,7 +34,9 @@ def percent(row, key):
 
 
 def accuracy(rows):
-    return interval(*mean(rows.accuracy))
+    """The mean over seeds in percent, with Student's interval."""
+    found = DescrStatsW(100 * rows.accuracy)
+    return interval(found.mean, *found.tconfint_mean())
 
 
 # Claims and numbers
