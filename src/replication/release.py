@@ -13,22 +13,15 @@ from squeezenet.weights import sqnt
 TOLD = ("dataset", "train_images", "epochs", "seed", "bits", "commit", "versions")  # of a card, by who trained
 
 
-def release(path, name, provenance, folder=weights.CIFAR10):
-    """Ship a .sqnt file of stage `compress` as `name` of `models.VARIANTS`, if it beats the one that is there.
+def release(path, provenance, folder=weights.CIFAR10):
+    """Ship a .sqnt file of stage `compress` under its network's name, if it beats the one that is there.
 
     The validation accuracy decides. The card, which is returned, has `TOLD` of `provenance`, and what is measured on
     the network that the library builds from the new file.
-
-    Raises:
-        ValueError: the file is of another network, or something of `TOLD` is missing.
     """
-    if missing := [key for key in TOLD if key not in provenance]:
-        raise ValueError(f"the card of {name} needs {', '.join(missing)}")
     architecture, tensors = sqnt.decode(path.read_bytes())
     network = models.create(**architecture)
-    if network.name != name:
-        raise ValueError(f"{path} is a {network.name}, not a {name}")
-    data = splits.describe(read("dataset", splits.Dataset))
+    name, data = network.name, splits.describe(read("dataset", splits.Dataset))
     content = sqnt.encode(weights.fold(tensors, data["mean"], data["std"]), architecture)
     weights.set_tensors(network, sqnt.decode(content)[1])
     validation, card = measure(network, "validation")["accuracy"], folder / f"{name}.json"
@@ -70,7 +63,7 @@ def main():
         if not file.exists() or file.stat().st_size not in sizes:
             raise ValueError(f"{file} must be the file of its row: train and compress the network here first")
         told = trained | {"commit": made["commit"], "versions": made["versions"], "bits": int(of.bits)}
-        release(file, models.create(**sqnt.decode(file.read_bytes())[0]).name, told)
+        release(file, told)
     except (OSError, ValueError) as error:
         parser.error(error)
 
