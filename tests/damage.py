@@ -1,15 +1,9 @@
-"""Damaged copies of files, for hypothesis; zips taken apart and put together."""
+"""Damaged copies of files, for hypothesis; zips of files."""
 
 import io
 import zipfile
 
 from hypothesis import strategies as st
-
-
-def members(data):
-    """Name -> bytes of each file in a zip."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def zipped(files, compression=zipfile.ZIP_STORED):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import tarfile
 from unittest.mock import Mock
 
@@ -88,6 +89,21 @@ def test_cifar10_comes_from_the_first_source_that_serves(monkeypatch, capsys):
         cifar10.fetch()
     monkeypatch.setattr(cifar10, "verify", lambda arrays: None)
     assert cifar10.fetch() == (zeros, "keras") and "not served: no network" in capsys.readouterr().out
+
+
+def test_the_authors_archive_is_read(tmp_path, monkeypatch):
+    images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8), [3, 1, 4, 1]
+    content = pickle.dumps({b"data": images.transpose(0, 3, 1, 2).reshape(4, -1), b"labels": labels})
+    with tarfile.open(path := tmp_path / cifar10.ARCHIVE, "w:gz") as tar:
+        for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+            (member := tarfile.TarInfo(f"cifar-10-batches-py/{name}")).size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(RuntimeError, match="not the canonical archive"):
+        cifar10._read_canonical(path)
+    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    arrays = cifar10._read_canonical(path)
+    np.testing.assert_equal(arrays["train_images"], np.concatenate([images] * 5))
+    np.testing.assert_equal([arrays["test_images"], arrays["test_labels"].tolist()], [images, labels])
 
 
 def test_imagenette_holds_out_as_many_of_each_class_and_always_the_same():

@@ -1,18 +1,17 @@
 """Pruning and SVD against their definitions; k-means against scikit-learn; files of any Keras model."""
 
-import hashlib
 import json
 
 import keras
 import numpy as np
 import pytest
-from damage import members, zipped
+from damage import zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from squeezenet import AlexNet, SqueezeNet, deep_compression, weights
-from squeezenet.weights import set_tensors, sqnt, tensors
+from squeezenet.weights import keras_file, set_tensors, sqnt, tensors
 
 ARCHITECTURE = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10, "compression": 0.25}
 
@@ -74,7 +73,7 @@ def test_kmeans_is_scikit_learns():
     values = np.random.default_rng(0).beta(2, 3, 20_000)  # without tails no cluster ends up empty
     start = np.linspace(values.min(), values.max(), 31)[:, None]
     theirs = KMeans(31, init=start, n_init=1, max_iter=10_000, tol=0).fit(values[:, None])
-    np.testing.assert_allclose(deep_compression.kmeans(values, 31), theirs.cluster_centers_[:, 0], atol=1e-3)
+    np.testing.assert_allclose(deep_compression.kmeans(values, 31), theirs.cluster_centers_[:, 0], atol=1e-6)
 
 
 @settings(max_examples=200, deadline=None)
@@ -158,7 +157,7 @@ def test_hostile_layers_are_not_built(hostile, tmp_path, monkeypatch):
         deep_compression.load("network.sqnt")
     path = tmp_path / "network.keras"
     dense(units=1).save(path)
-    files = members(path.read_bytes())
+    files = keras_file.members(path)
     config = json.loads(files["config.json"])
     config["config"]["layers"][-1] |= hostile
     path.write_bytes(zipped(files | {"config.json": json.dumps(config)}))
@@ -205,10 +204,8 @@ def test_any_model_of_convolutions_and_dense_layers(network, tmp_path):
     restored = deep_compression.load(str(path))
     assert type(restored) is type(network) and restored.name == network.name
     expected = deep_compression.share_network(deep_compression.prune_network(before, quality=0.5), 4)
-    for name, tensor in tensors(restored).items():
-        np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
-        np.testing.assert_array_equal(tensors(network)[name], before[name], err_msg=name)
-        assert len(np.unique(tensor)) <= 16 or tensor.ndim == 1
+    np.testing.assert_equal(tensors(restored), expected)
+    np.testing.assert_equal(tensors(network), before)
     images = np.random.default_rng(0).normal(size=(2, *(side or 16 for side in network.input_shape[1:])))
     set_tensors(network, expected)
     np.testing.assert_array_equal(restored(images), network(images))
@@ -219,8 +216,7 @@ def test_without_loss_unless_asked_and_by_keywords(network, tmp_path):
     sizes = {}
     for name, architecture in {"keras": None, "keywords": ARCHITECTURE}.items():
         sizes[name] = deep_compression.compress(network, tmp_path / name, architecture=architecture).sizes["header"]
-        for key, tensor in tensors(deep_compression.load(tmp_path / name)).items():
-            np.testing.assert_array_equal(tensor, tensors(network)[key])
+        np.testing.assert_equal(tensors(deep_compression.load(tmp_path / name)), tensors(network))
     assert sizes["keywords"] < sizes["keras"] / 2
     other = {"use_bypass": "complex", "pools": ["conv1"], "classifier_activation": None, "input_shape": [48, 48, 3]}
     for key, value in other.items():
@@ -347,24 +343,3 @@ def test_agreement_is_measured_where_there_are_images(eager, network, tmp_path):
         deep_compression.compress(dense(units=1), tmp_path / "b", images=np.zeros((2, 256)))
     with pytest.raises(ValueError, match="images must not be empty"):
         deep_compression.compress(network, tmp_path / "b", images=[])
-
-
-BITS = {  # sha256 of what version 0.2.0 wrote for the same input
-    "plain": "54f0e08d15bcf90c",
-    "pruned": "91999cece261ad2e",
-    "shared": "9398fc8b97d3e1f0",
-    "huffman": "747eb210db57564d",
-}
-
-
-def test_files_have_the_bits_of_version_0_2_0():
-    rng = np.random.default_rng(0)
-    kernels = {"conv1/kernel": rng.normal(size=(3, 3, 3, 16)), "conv1/bias": rng.normal(size=16)}
-    plain = kernels | {"last/kernel": rng.laplace(size=(200, 50))}
-    plain = {name: tensor.astype("float32") for name, tensor in plain.items()}
-    pruned = deep_compression.prune_network(plain, quality=0.7)
-    shared = deep_compression.share_network(pruned, 5)
-    architecture = {"model": "squeezenet", "input_shape": [32, 32, 3], "nb_classes": 10}
-    for (name, expected), values in zip(BITS.items(), (plain, pruned, shared, shared), strict=True):
-        data = sqnt.encode(values, architecture, "huffman" if name == "huffman" else "range")
-        assert hashlib.sha256(data).hexdigest()[:16] == expected, name

@@ -40,13 +40,6 @@ class ByColour:
 SETTINGS = SimpleNamespace(side=32, crop=28, batch_size=2, truth=None)
 
 
-def photographs_of(folder):
-    """A folder's files by the names of their classes, which are numbers."""
-    index = folders.index(folder)
-    files = zip(index.files, [int(index.classes[label]) for label in index.labels], strict=True)
-    return [(name, index.folder / name, label) for name, label in files], index.refused
-
-
 def test_a_flat_folder_is_measured_by_its_truth(tmp_path):
     paint(tmp_path / "val/ILSVRC2012_val_00000001.JPEG")
     (tmp_path / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG 65\n")
@@ -65,7 +58,10 @@ def test_accuracy_is_counted_over_what_can_be_read(tmp_path):
     (tmp_path / "1" / "empty.JPEG").touch()
     (tmp_path / "readme").touch()
     model = ByColour()
-    found = evaluation.evaluate(model, photographs_of(tmp_path), SETTINGS)
+    index = folders.index(tmp_path)
+    labels = [int(index.classes[label]) for label in index.labels]  # the names of the classes
+    files = [(name, tmp_path / name, label) for name, label in zip(index.files, labels, strict=True)]
+    found = evaluation.evaluate(model, (files, index.refused), SETTINGS)
     assert model.shapes == [(2, 28, 28, 3), (2, 28, 28, 3), (1, 28, 28, 3)]
     assert (found["images"], found["top1"], found["top5"]) == (5, 3 / 5, 4 / 5)
     assert [found[f"top1_{end}"] for end in ("low", "high")] == pytest.approx([0.2307, 0.8824], abs=1e-4)
@@ -105,12 +101,9 @@ def test_imagenets_folders_have_imagenets_labels_and_a_model_that_cannot_tell_is
 
 
 def test_a_folder_without_a_single_image_is_an_error(tmp_path):
-    for name in ("0", "1"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "notes.txt").touch()
-    (tmp_path / "readme").touch()
-    with pytest.raises(ValueError, match=r"none of 2 files is an image .* \(1/notes\.txt: "):
-        evaluation.evaluate(ByColour(), photographs_of(tmp_path), SETTINGS)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"none of 1 files is an image .* \(notes\.txt: "):
+        evaluation.evaluate(ByColour(), ([("notes.txt", tmp_path / "notes.txt", 0)], []), SETTINGS)
 
 
 @pytest.mark.filterwarnings("ignore:the commit is not recorded")

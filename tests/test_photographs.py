@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -54,10 +55,10 @@ def test_folders_are_classes_in_sorted_order_or_some_of_a_networks(by_class):
     assert folders.index(by_class, ["n00000001", *WNIDS, "n99999999"]).labels.tolist() == [1, 1, 2, 2, 3, 3]
     with pytest.raises(ValueError, match=r"1 of 3 folders are not classes of the network: n01484850"):
         folders.index(by_class, WNIDS[:2])
-    for old, new in zip(WNIDS, ("train", "val", "test"), strict=True):
+    for old, new in zip(WNIDS, ("train", "Val", "test"), strict=True):
         (by_class / old).rename(by_class / new)
-    for classes, split in ((None, "train"), (WNIDS, "test")):  # a network is measured on images not seen in training
-        with pytest.raises(ValueError, match=f"test and train and val, which are not classes: give .*{split}$"):
+    for classes, split in ((None, "train"), (WNIDS, "Val")):  # a network is measured on images not seen in training
+        with pytest.raises(ValueError, match=f"Val and test and train, which are not classes: give .*{split}$"):
             folders.index(by_class, classes)
 
 
@@ -184,6 +185,14 @@ def test_values_whose_white_is_not_known_are_refused(tmp_path, dtype):
     Image.fromarray(STEPS.astype(dtype)).save(tmp_path / "a.tiff")
     image, why = photographs.try_read(tmp_path / "a.tiff", 4)
     assert image is None and "32-bit, signed or floating-point values is white is not known" in why
+
+
+def test_grayscale_of_12_bits_is_scaled(tmp_path):
+    """A TIFF of black and white, which Pillow reads and does not write."""
+    tags = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 1, 279: 3}
+    data = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "a.tiff").write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + data + bytes(4) + b"\0\x0f\xff")
+    assert np.asarray(photographs.upright(tmp_path / "a.tiff"))[0, :, 0].tolist() == [0, 255]
 
 
 def test_what_is_transparent_is_white(tmp_path):

@@ -95,7 +95,6 @@ def test_every_variant_leaves_its_results(project):
     for variant in VARIANTS:
         metrics = read(project, f"data/train/{variant}/metrics.json")
         assert (metrics["dataset"], metrics["epochs"], metrics["test_images"]) == ("CIFAR-10", 2, 300)
-        assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
         with np.load(project / f"data/train/{variant}/predictions.npz") as predictions:
             right = predictions["probabilities"].argmax(1) == predictions["labels"]
         assert right.mean() == metrics["accuracy"]
@@ -110,7 +109,7 @@ def test_a_variant_is_compressed(project):
     assert 8 * metrics["rows"][1]["bytes"] < metrics["rows"][0]["bytes"]
     for row in metrics["rows"]:
         assert (project / "data/compress/squeezenet" / row["file"]).stat().st_size == row["bytes"]
-        assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] and row["n"] == 300
+        assert row["n"] == 300
         assert correct[row["file"]].mean() == row["accuracy"] and row["ratio"] == 4 * 23_322_506 / row["bytes"]
 
 

@@ -11,18 +11,6 @@ from replication import paths
 from replication.report import __main__, claims, evidence, figures, page, paper
 
 TEMPLATES = sorted((paths.ROOT / "src/replication/report/templates").glob("*.j2"))
-ORDER = [
-    "Findings",
-    "How it was trained",
-    "Architecture (Section 3)",
-    "AlexNet and model compression (Section 4)",
-    "Squeeze ratio and 3x3 filters (Section 5)",
-    "Bypass connections (Section 6)",
-    "The three advantages (Section 1)",
-    "The released networks on ImageNet photographs",
-    "Where the paper's numbers do not hold",
-    "Limits",
-]
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +31,8 @@ def written(facts, tmp_path_factory):
     return folder, drawn
 
 
-def words(text):
-    return len(re.findall(r"\S*\w\S*", text))
-
-
 def test_the_report_is_short_and_in_the_papers_order(text):
-    assert words(text) <= 5000 and re.findall(r"^## (.+)$", text, re.MULTILINE) == ORDER
+    assert len(re.findall(r"\S*\w\S*", text)) <= 5000 and re.findall(r"\n## .*\(Section (\d)\)", text) == [*"34561"]
     findings = text[text.index("## Findings") : text.index("## How")]
     assert len(re.findall(r"^\d\. ", findings, re.MULTILINE)) == 5
     assert (
@@ -57,12 +41,13 @@ def test_the_report_is_short_and_in_the_papers_order(text):
     )
 
 
-def test_templates_have_few_control_tags_and_no_result_typed_by_hand():
+def test_templates_have_few_control_tags_no_result_typed_by_hand_and_a_pin_for_every_verdict_that_may_change():
     source = "\n".join(path.read_text() for path in TEMPLATES)
     assert len(re.findall(r"{%-?\s*(?:if|elif|for)\b", source)) <= 15
     prose = re.sub(r"{{.*?}}|{%.*?%}", "", source)
     settings = {"1602.07360", "0.125", "0.75", "1.0", "1.1", "3.1", "3.2"}  # of the paper's networks, and its sections
     assert set(re.findall(r"\d+\.\d+", prose)) <= settings
+    assert {*paper.table("claims").query("verdict == ''").id} <= {*re.findall(r'pinned\("([^"]+)"', source)}
 
 
 def test_a_sentence_whose_verdict_changes_stops_the_rendering_by_name(facts):
@@ -86,15 +71,6 @@ def test_a_sentence_that_the_evidence_has_to_bear_out_is_checked_likewise():
         page.refuse(f"One. {lost}{page.pinned(verdicts, 'claim', 'undecided')}Two, 1.5 times. Three.")
 
 
-def test_every_claim_with_a_verdict_about_accuracy_is_pinned():
-    """A claim whose verdict can flip is told in a sentence that notices."""
-    source = "\n".join(path.read_text() for path in TEMPLATES)
-    pinned = set(re.findall(r'pinned\("([^"]+)"', source))
-    claimed = paper.table("claims")
-    told = claimed[claimed.verdict == ""].id
-    assert set(told) <= pinned
-
-
 def test_every_figure_is_shown(text, written):
     folder, drawn = written
     shown = set(re.findall(r"figures/(\w+)\.svg", text))
@@ -105,7 +81,7 @@ def test_every_figure_is_shown(text, written):
 
 def test_the_page_needs_no_other_picture_and_no_long_style_sheet(text, written):
     html = (written[0] / "report.html").read_text()
-    assert html.count("<h2") == len(ORDER) + 1 and html.count("<table>") == len(
+    assert html.count("<h2") == text.count("\n## ") + 1 and html.count("<table>") == len(
         re.findall(r"^\|[:-]", text, re.MULTILINE)
     )
     assert not re.search(r'src="(?!data:)', html)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import warnings
 
+import numpy as np
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
@@ -92,6 +93,14 @@ def test_the_readme_expects_the_row_of_make_train():
 def test_snippet_prints_what_stands_below_it(code, printed, capsys):
     exec(code, {})
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("document", ["docs/networks.md", "docs/deep_compression.md"])
+def test_code_in_the_docs_runs(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"images": np.zeros((2, 32, 32, 3)), "model": squeezenet.SqueezeNet(weights="cifar10")}
+    for code in re.findall(r"```python\n(.*?)```", (paths.ROOT / document).read_text(), re.DOTALL):
+        exec(code, given)
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,7 @@ def test_the_notebook_trains_by_what_is_tested_here():
     theirs, expected = ({**each.optimizer.get_config(), "name": ""} for each in (model, ours))
     assert theirs == expected and scope["updates"] == scope["settings"].epochs * (300 // 128)
     assert [x.name for x in model.layers[-1].layers[1:]] == [x.name for x in ours.layers[-1].layers[1:]]
-    for a, b in zip(model.get_weights(), ours.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(model.get_weights(), ours.get_weights())
 
 
 def test_numpy_and_tensorflow_take_no_more_threads_than_a_training():
@@ -117,13 +116,6 @@ def test_centralised_updates_move_no_filters_mean():
     (plain, bias), (centralised, same_bias) = steps
     np.testing.assert_allclose(centralised, plain - plain.mean((0, 1, 2)), atol=1e-6)
     np.testing.assert_array_equal(bias, same_bias)
-
-
-def test_schedule_rises_to_the_peak_and_falls_to_zero():
-    schedule = recipe.WarmupLinear(0.08, 10, 100)
-    rates = np.array([float(schedule(step)) for step in range(101)])
-    assert rates.argmax() == 10 and rates.max() == pytest.approx(0.08) and rates[100] == 0
-    assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) < 0).all()
 
 
 def test_initial_filters_have_no_mean_and_hes_variance():
@@ -194,7 +186,8 @@ def test_accumulated_updates_equal_those_of_the_whole_batch(settings):
     whole, rates = updated(settings, np.ones(6), gradients.mean(1, keepdims=True), accumulate=1, warmup=0.3)
     accumulated, same_rates = updated(settings, np.ones(6), gradients, accumulate=4, warmup=0.3)
     np.testing.assert_allclose(accumulated, whole, rtol=1e-5)
-    assert rates == same_rates and len(set(rates)) > 3
+    expected = [settings.train.learning_rate * min((i + 1) / 2.5, (5 - i) / 3.5) for i in range(5)]
+    assert rates == same_rates == pytest.approx(expected, rel=1e-5)  # up over 1.5 updates, then down to zero
 
 
 @pytest.mark.jax
@@ -302,7 +295,6 @@ def test_a_training_in_bfloat16_leaves_float32(settings, noise, tmp_path):
     finally:
         devices.set_up(1, 0)  # float32 again
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
-    assert np.load(tmp_path / "half_width/predictions.npz")["probabilities"].dtype == "float32"
 
 
 @pytest.mark.slow

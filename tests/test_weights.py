@@ -20,12 +20,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from damage import members, zipped
+from damage import zipped
 from test_weights_authors import COPY, SHARED, needs_file
 from test_weights_torchvision import Hostile
 
 from squeezenet import SqueezeNet, SqueezeNet_11, decode_predictions, deep_compression, preprocess_input, weights
-from squeezenet.weights import authors, caffe, sqnt, tensors
+from squeezenet.weights import authors, caffe, keras_file, sqnt, tensors
 
 IMAGENET = [pytest.param(SqueezeNet, "1.0", marks=needs_file, id="1.0"), pytest.param(SqueezeNet_11, "1.1", id="1.1")]
 SIDE = (64, 64, 3)
@@ -34,13 +34,6 @@ SIDE = (64, 64, 3)
 @pytest.fixture(autouse=True)
 def authors_file(monkeypatch):
     monkeypatch.setattr(authors, "find", lambda copy=None: COPY)
-
-
-def assert_same_weights(network, expected):
-    values = tensors(network)
-    assert set(values) == set(expected)
-    for name, tensor in expected.items():
-        np.testing.assert_array_equal(values[name], tensor, err_msg=name)
 
 
 def caffes(values, release):
@@ -83,15 +76,6 @@ def test_logits_are_those_of_an_independent_implementation(model, release):
             expected.append((found["rgb_uint8"], found["logits"]))
     for images, logits in expected:
         np.testing.assert_allclose(ours(preprocess_input(images)), logits, rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize(("model", "release"), IMAGENET)
-def test_features_are_what_conv10_receives(model, release):
-    images = preprocess_input(np.random.default_rng(0).integers(0, 256, (2, *SIDE)))
-    whole = model(SIDE, weights="imagenet")
-    expected = np.asarray(keras.Model(whole.input, whole.get_layer("fire9").output)(images))
-    network = model(SIDE, nb_classes=7, weights="imagenet", include_top=False)
-    np.testing.assert_allclose(network(images), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("weights", ["resnet", "missing.keras", "weights.h5", 5, True, ""])
@@ -165,31 +149,27 @@ def caffemodels(as_released, tmp_path_factory):
 def test_caffemodels(as_released, caffemodels, tmp_path, name):
     model, options = MODELS[name]
     network = model(SIDE, weights=caffemodels[name], **options)
-    assert_same_weights(network, tensors(as_released[name]))
+    np.testing.assert_equal(tensors(network), tensors(as_released[name]))
     images = np.random.default_rng(0).normal(0, 99, (2, *SIDE))
     np.testing.assert_array_equal(network(images), as_released[name](images))
     (tmp_path / "old.caffemodel").write_bytes(to_caffe(as_released[name], old=True).SerializeToString())
-    assert_same_weights(model(SIDE, weights=tmp_path / "old.caffemodel", **options), tensors(network))
+    old = model(SIDE, weights=tmp_path / "old.caffemodel", **options)
+    np.testing.assert_equal(tensors(old), tensors(network))
 
 
 def test_caffemodels_of_other_networks_are_refused(caffemodels):
     for name, message, options in (
-        ("1.1", "conv1/kernel is .3, 3, 3, 64. in the file and .7, 7, 3, 96. here", {}),
         ("1.0", r"bypass is \[\] in the file and .'fire3_bypass', .* here", {"use_bypass": True}),
         ("simple bypass", r"bypass is .'fire3_bypass', .* in the file and \[\] here", {}),
-        ("1.0", "images are below 64 pixels", {"input_shape": (32, 32, 3)}),
-        ("1.0", "pools is ", {"pools": ["conv1"]}),
     ):
         with pytest.raises(ValueError, match=message):
-            SqueezeNet(**{"input_shape": SIDE, "weights": caffemodels[name]} | options)
+            SqueezeNet(SIDE, weights=caffemodels[name], **options)
 
 
 DAMAGE = {  # code that damages a message, and what is said
     "del net.layer[15]": "fire4_expand3x3/kernel is absent in the file and .3, 3, 32, 128. here",
     "del conv1.blobs[1]": "conv1 must have a kernel .* and a bias",
     "del kernel.data[-1]": "cannot reshape",
-    "kernel.shape.dim[:] = [len(kernel.data)]": "conv1 must have a kernel",
-    "kernel.shape.dim[:] = [2**31] * 4": "network.caffemodel cannot be read",
     "net.layer.add(name='sum', type='Eltwise')": "bypass is .'fire3_bypass'.* here|without bypass",
     "kernel.data[0] = np.nan": "conv1/kernel has values that are not finite",
     "del net.layer[1:]": "it has no layer with weights",
@@ -206,17 +186,6 @@ def test_damaged_caffemodels_are_refused(as_released, tmp_path, damage):
         SqueezeNet_11(SIDE, weights=path)
 
 
-NESTED, LONG = b"\x0b" * 100_000, b"\xa2\x06" + b"\x80" * 8 + b"\x40"  # groups in groups; a field of 2^62 bytes
-
-
-@pytest.mark.parametrize("content", [NESTED, LONG], ids=["nested", "long"])
-def test_messages_that_nest_or_claim_too_much_are_refused(content, tmp_path):
-    path = tmp_path / "network.caffemodel"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"network\.caffemodel cannot be read: "):
-        SqueezeNet_11(SIDE, weights=path)
-
-
 def test_an_official_name_is_for_the_official_file(as_released, caffemodels, tmp_path, monkeypatch):
     path = tmp_path / "squeezenet_v1.1.caffemodel"
     shutil.copy(caffemodels["1.1"], path)
@@ -224,7 +193,7 @@ def test_an_official_name_is_for_the_official_file(as_released, caffemodels, tmp
         SqueezeNet_11(SIDE, weights=path)
     blob_id = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
     monkeypatch.setitem(caffe.OFFICIAL, path.name, blob_id)
-    assert_same_weights(SqueezeNet_11(SIDE, weights=path), tensors(as_released["1.1"]))
+    np.testing.assert_equal(tensors(SqueezeNet_11(SIDE, weights=path)), tensors(as_released["1.1"]))
 
 
 SMALL = {"input_shape": (32, 32, 3), "nb_classes": 10, "compression": 0.25}
@@ -251,14 +220,14 @@ def test_our_own_files(own, name):
     network, folder = own
     path = folder / name
     loaded = SqueezeNet_11(**SMALL, weights=str(path))
-    assert_same_weights(loaded, tensors(network))
+    np.testing.assert_equal(tensors(loaded), tensors(network))
     assert loaded.get_layer("conv10").activation is keras.activations.linear
     features = SqueezeNet_11((40, 28, 3), compression=0.25, weights=path, include_top=False)
-    assert_same_weights(features, {k: v for k, v in tensors(network).items() if "conv10" not in k})
+    np.testing.assert_equal(tensors(features), {k: v for k, v in tensors(network).items() if "conv10" not in k})
 
 
 def test_a_keras_file_that_inflates_to_far_more_than_it_is_is_refused(own, tmp_path):
-    path, files = tmp_path / "bomb.keras", members((own[1] / "bare.keras").read_bytes())
+    path, files = tmp_path / "bomb.keras", keras_file.members(own[1] / "bare.keras")
     path.write_bytes(zipped(files | {"more": bytes(2**26)}, zipfile.ZIP_DEFLATED))
     with pytest.raises(ValueError, match=r"bomb.keras cannot be read: its members claim [\d,]+ bytes"):
         SqueezeNet_11(**SMALL, weights=path)
@@ -281,9 +250,8 @@ def test_our_files_of_other_networks_are_refused(own, name, arguments, layer):
         SqueezeNet_11(**SMALL | arguments, weights=own[1] / name)
 
 
-@pytest.mark.parametrize("as_released", [True, "torchvision"])
-def test_as_released_follows_the_file(tmp_path, as_released):
-    network = SqueezeNet(**SMALL, as_released=as_released)
+def test_as_released_follows_the_file(tmp_path):
+    network = SqueezeNet(**SMALL, as_released="torchvision")
     network.save(tmp_path / "released.keras")
     loaded = SqueezeNet(**SMALL, weights=tmp_path / "released.keras")
     assert [layer.name for layer in loaded.layers[1:]] == [layer.name for layer in network.layers[1:]]
@@ -321,16 +289,25 @@ def test_files_of_version_0_2_0_are_read(name, suffix, tmp_path):
         deep_compression.compress(network, tmp_path / "network.keras")
 
 
+def test_a_keras_file_of_half_precision_is_read(tmp_path):
+    keras.config.set_dtype_policy("bfloat16")
+    try:
+        network = SqueezeNet_11(**SMALL)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.save(tmp_path / "half.keras")
+    expected = {name: tensor.astype("float32") for name, tensor in tensors(network).items()}
+    np.testing.assert_equal(weights.read(tmp_path / "half.keras").tensors, expected)
+
+
 def test_threads_load_at_once():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         networks = list(pool.map(lambda _: SqueezeNet(weights="cifar10"), range(4)))
         files = list(pool.map(lambda _: deep_compression.load(DATA / "grouped_0_2_0.sqnt"), range(4)))
     for group in (networks, files):
-        for network in group[1:]:
-            assert_same_weights(network, tensors(group[0]))
+        np.testing.assert_equal([tensors(each) for each in group], [tensors(group[0])] * 4)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".sqnt", ".net", ".caffemodel", ".pth", ".pt"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -340,14 +317,14 @@ def test_threads_load_at_once():
         (b"", "it is empty"),
     ],
 )
-def test_failed_downloads_are_recognised(suffix, content, message, tmp_path):
-    path = tmp_path / f"weights{suffix}"
+def test_failed_downloads_are_recognised(content, message, tmp_path):
+    """Before a reader sees the file, whichever it is."""
+    path = tmp_path / "weights.sqnt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"weights{suffix} cannot be read: {message}"):
+    with pytest.raises(ValueError, match=f"weights.sqnt cannot be read: {message}"):
         SqueezeNet(weights=path)
-    if suffix == ".sqnt":
-        with pytest.raises(ValueError, match=f"weights.sqnt: {message}"):
-            deep_compression.load(path)
+    with pytest.raises(ValueError, match=f"weights.sqnt: {message}"):
+        deep_compression.load(path)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +339,7 @@ def test_weights_outside_of_the_file_or_larger_than_it_are_refused(own, tmp_path
     monkeypatch.chdir(tmp_path)
     path, kernel = tmp_path / "network.keras", "layers/conv2d/vars/0"
     (tmp_path / "secret").write_bytes(bytes(8))
-    files = members((own[1] / "bare.keras").read_bytes())
+    files = keras_file.members(own[1] / "bare.keras")
     content = io.BytesIO(files["model.weights.h5"])
     with h5py.File(content, "r+") as file:
         del file[kernel]
@@ -377,7 +354,7 @@ def test_the_packaged_imagenet_weights_are_those_of_the_card():
     card = json.loads((weights.IMAGENET_8BIT / "squeezenet_1_1.json").read_text())
     assert (card["bytes"], card["sha256"]) == (len(data), hashlib.sha256(data).hexdigest()) and len(data) <= 1_200_000
     assert "Redistribution and use in source and binary forms" in (weights.IMAGENET_8BIT / "LICENSE").read_text()
-    assert_same_weights(SqueezeNet_11(weights="imagenet-8bit"), sqnt.decode(data)[1])
+    np.testing.assert_equal(tensors(SqueezeNet_11(weights="imagenet-8bit")), sqnt.decode(data)[1])
     exact = tensors(SqueezeNet_11(weights="imagenet"))
     for name, tensor in sqnt.decode(data)[1].items():
         assert np.linalg.norm(tensor - exact[name]) <= 0.02 * np.linalg.norm(exact[name]), name

@@ -52,7 +52,7 @@ def _rebuild_tensor_v2(*arguments):
     """Stands for PyTorch's own, as these classes do."""
 
 
-STORAGES = {"<f2": "HalfStorage", "<f4": "FloatStorage", "<f8": "DoubleStorage", "<i8": "LongStorage"}
+STORAGES = {"<f2": "HalfStorage", "<f4": "FloatStorage", "<f8": "DoubleStorage"}
 globals().update({name: type(name, (), {"__module__": __name__}) for name in STORAGES.values()})
 
 
@@ -143,9 +143,6 @@ ARRAY = np.ones((4, 4), "f4")
     ("content", "message"),
     [
         (Hostile(os.system, "touch harm"), "system has no place in a state dict"),
-        (Hostile(eval, "open('harm', 'w')"), "eval has no place"),
-        (b"bytes", "has no place"),
-        (Tensor(np.ones(4, "i8")), "torch.LongStorage has no place"),
         (Tensor(ARRAY, offset=1), "strides is incompatible with"),
         (Tensor(ARRAY, shape=(10**9, 10**9), strides=(0, 0)), "larger than its storage of 16 numbers"),
         (Tensor(ARRAY, strides=(-4, 1)), "strides is incompatible with"),
