@@ -120,7 +120,7 @@ lint: venv
 	nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 	pytest --collect-only -qq tests/prove
 
-test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five minutes
+test: lint ## format, lint, notebooks without outputs, unit tests, the pipeline in miniature: five to seven minutes
 	$(PYTEST) -m "not slow"
 
 test-all: jax torch lint ## test, and kills, second clones, JAX, two processes against one, PyTorch: twelve minutes
