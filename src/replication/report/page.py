@@ -175,7 +175,7 @@ def context(facts):
         "limits": sorted(on_chip.str.strip("<").astype(float)),
         "tables": {name: tables.markdown(frame) for name, frame in shown_tables(facts).items()},
         "runs": {name: facts.trained(name) for name in facts.runs},
-        "spread": spread(trained).deviation,
+        "spread": {run: spread(facts.trained(run)).deviation for run in ("photographs", "table3")},
         "least_p": min(spread(facts.trained(run)).p.min() for run in set(tested.run[tested.p.notna()])),
         "networks": trained.drop_duplicates("name").set_index("name").to_dict("index"),
         "unmodified": facts.trained("photographs").drop_duplicates("name").set_index("name").to_dict("index"),
